@@ -1,0 +1,258 @@
+"""The records that travel between the modules: frozen, without behaviour that touches the world.
+
+Durations are in seconds, sizes in bytes, times are timezone-aware; what is None is not known or has not happened.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from bluegreen_etl import names
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records: immutable, and ready for JSON."""
+
+
+class Status(StrEnum):
+    """Where a release is in its life; MOVES holds the legal moves between them."""
+
+    LOADING = "loading"
+    READY = "ready"
+    LIVE = "live"
+    PREVIOUS = "previous"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.LOADING: frozenset({Status.READY, Status.FAILED}),
+    Status.READY: frozenset({Status.LIVE, Status.PRUNED, Status.FAILED}),
+    Status.LIVE: frozenset({Status.PREVIOUS}),
+    Status.PREVIOUS: frozenset({Status.LIVE, Status.PRUNED}),
+    Status.FAILED: frozenset({Status.PRUNED}),
+    Status.PRUNED: frozenset(),
+}
+
+
+class Origin(StrEnum):
+    """How a release came to be."""
+
+    LOADED = "loaded"
+    ADOPTED = "adopted"  # it was live before the tool first saw it
+
+
+class StructureFrom(StrEnum):
+    """Where the shadow's tables come from."""
+
+    LIVE = "live"
+    DDL = "ddl"
+    FILES = "files"
+
+
+class Release(Record):
+    """One generation of the data, as the ledger has it.
+
+    `schema_oid` identifies its schema whatever the schema is called; `base_oid` is the OID of the schema that was
+    live when the load began (None: there was none).
+    """
+
+    id: int
+    live_schema: str
+    number: int
+    status: Status
+    origin: Origin
+    schema_oid: int | None
+    base_oid: int | None
+    structure: StructureFrom | None
+    created_at: datetime
+    created_by: str
+    ready_at: datetime | None = None
+    promoted_at: datetime | None = None
+    retired_at: datetime | None = None
+    failure: str | None = None
+
+    @property
+    def shadow_schema(self) -> str:
+        """The schema's name while the release is not live."""
+        return names.shadow_schema(self.live_schema, self.number)
+
+
+# ---- files
+
+
+class Format(StrEnum):
+    """How the bytes of a data file are to be read, once decompressed."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSON = "json"
+    NDJSON = "ndjson"
+
+
+class Compression(StrEnum):
+    """How the bytes of a data file are packed."""
+
+    NONE = "none"
+    GZIP = "gz"
+    ZSTD = "zst"
+    BZIP2 = "bz2"
+    XZ = "xz"
+
+
+class SourceOptions(Record, forbid_unknown_fields=True):
+    """How the files of one table are written, in the words of PostgreSQL's COPY; None means the format's default."""
+
+    format: Format | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    null: str | None = None
+    header: bool = True
+    encoding: str | None = None
+    columns: tuple[str, ...] | None = None  # the names, in the file's order, where the file has no header
+
+
+class SourceFile(Record):
+    """A data file found: `size` is what lies on disk, compressed or not; `sha256` is known once it was read."""
+
+    path: str
+    table: str
+    format: Format
+    compression: Compression
+    size: int
+    options: SourceOptions = SourceOptions()
+    sha256: str | None = None
+
+
+class Column(Record):
+    """A column as the server has it; `type` is `format_type`'s text."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    has_default: bool = False
+    generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it
+
+
+class Table(Record):
+    """A table of a schema with its columns in order; `rows` is the planner's estimate, None when never analyzed."""
+
+    name: str
+    columns: tuple[Column, ...]
+    partitioned: bool = False
+    rows: int | None = None
+
+
+class CopyOptions(Record):
+    """What COPY must be told so that the server reads a file's blocks as the file means them (FORMAT csv)."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    null: str = ""
+    encoding: str = "UTF8"
+
+
+class Block(NamedTuple):
+    """Whole records of one file, ready for COPY.
+
+    `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
+    counted from 1; `consumed` is how many bytes of the file on disk have been read so far.
+    """
+
+    number: int
+    first: int
+    data: bytes
+    consumed: int
+
+
+class Reader(Protocol):
+    """One data file opened for COPY: blocks in order, then the file's digest."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that each record holds, in order."""
+
+    @property
+    def copy_options(self) -> CopyOptions:
+        """How the server is to read the blocks."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's records; raises BadSource or BadRow, also when the file changed while it was read."""
+
+    def locate(self, block_number: int, block_first: int, line: int) -> str:
+        """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file's bytes on disk, known when blocks() is exhausted."""
+
+
+# ---- work done
+
+
+class TableLoad(Record):
+    """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty."""
+
+    table: str
+    files: int
+    rows: int
+    bytes: int
+    seconds: float
+    frozen: bool
+
+
+class CheckStatus(StrEnum):
+    """What became of a check."""
+
+    PASSED = "passed"
+    WARNED = "warned"
+    FAILED = "failed"
+    BROKEN = "broken"  # the check itself could not be run: its author's error
+
+
+class Severity(StrEnum):
+    """Whether offending rows stop a release."""
+
+    WARN = "warn"
+    ERROR = "error"
+
+
+class CheckResult(Record):
+    """One check run: `failures` offending rows, the first of them in `sample` under `columns`."""
+
+    name: str
+    severity: Severity
+    status: CheckStatus
+    failures: int
+    seconds: float
+    columns: tuple[str, ...] = ()
+    sample: tuple[tuple[str | None, ...], ...] = ()
+    message: str | None = None
+
+
+class Direction(StrEnum):
+    """Which way a cut-over goes; the only difference between the two verbs."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class Cutover(Record):
+    """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
+    tries spent on locks; both in seconds.
+    """
+
+    live_schema: str
+    direction: Direction
+    to_number: int
+    from_number: int | None
+    committed_at: datetime
+    held: float
+    tries: int
+    waited: float
+    by: str

@@ -1,0 +1,50 @@
+"""Names of schemas: how a release's own schema is called, and whether a name fits PostgreSQL."""
+
+from bluegreen_etl import errors
+
+# NAMEDATALEN - 1: PostgreSQL silently cuts longer names, so two releases could meet in one.
+MAX_BYTES = 63
+
+
+def shadow_schema(live_schema: str, number: int) -> str:
+    """Return the name under which release `number` lies while it is not live: `league__r42`.
+
+    Raises:
+        UsageError: the name would be longer than PostgreSQL's 63 bytes.
+    """
+    name = f"{live_schema}__r{number}"
+    if len(name.encode()) > MAX_BYTES:
+        room = MAX_BYTES - len(name.encode()) + len(live_schema.encode())
+        raise errors.UsageError(
+            f'schema name "{live_schema}" is too long: its release {number} would be called "{name}", '
+            f"more than {MAX_BYTES} bytes",
+            hint=f"Choose a schema name of at most {room} bytes.",
+        )
+    return name
+
+
+def check_live_schema(name: str) -> None:
+    """Refuse a live schema name that PostgreSQL or the tool reserves.
+
+    Raises:
+        UsageError: empty, holds a NUL byte, too long, reserved by PostgreSQL, or the ledger's own.
+    """
+    if not name or "\0" in name:
+        raise errors.UsageError("the schema name is empty or holds a NUL byte", hint="Name one with --schema.")
+    if len(name.encode()) > MAX_BYTES:
+        raise errors.UsageError(
+            f'schema name "{name}" is longer than PostgreSQL\'s {MAX_BYTES} bytes', hint="Choose a shorter name."
+        )
+    if name.startswith("pg_") or name in {"information_schema", "bluegreen"}:
+        raise errors.UsageError(
+            f'schema "{name}" cannot be replaced: the name is reserved', hint="Name another one with --schema."
+        )
+
+
+def quoted(*parts: str) -> str:
+    """Return an identifier as PostgreSQL would print it for a person: quoted only where it must be."""
+    return ".".join(part if _is_plain(part) else '"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isidentifier() and name == name.lower()
