@@ -54,9 +54,17 @@ class Interrupted(BluegreenError):
 
 
 class ChecksFailed(BluegreenError):
-    """A check with severity error found offending rows: the release is not ready."""
+    """A check with severity error found offending rows: the release is not ready.
+
+    Args:
+        results: what every check found, for a report.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None, results: object = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.results = results
 
 
 class LockNotObtained(BluegreenError):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -53,7 +54,7 @@ class StructureFrom(StrEnum):
     FILES = "files"
 
 
-class Release(Record):
+class Release(Record, frozen=True, kw_only=True):
     """One generation of the data, as the ledger has it.
 
     `schema_oid` identifies its schema whatever the schema is called; `base_oid` is the OID of the schema that was
@@ -103,7 +104,7 @@ class Compression(StrEnum):
     XZ = "xz"
 
 
-class SourceOptions(Record, forbid_unknown_fields=True):
+class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the files of one table are written, in the words of PostgreSQL's COPY; None means the format's default."""
 
     format: Format | None = None
@@ -116,7 +117,7 @@ class SourceOptions(Record, forbid_unknown_fields=True):
     columns: tuple[str, ...] | None = None  # the names, in the file's order, where the file has no header
 
 
-class SourceFile(Record):
+class SourceFile(Record, frozen=True, kw_only=True):
     """A data file found: `size` is what lies on disk, compressed or not; `sha256` is known once it was read."""
 
     path: str
@@ -128,7 +129,7 @@ class SourceFile(Record):
     sha256: str | None = None
 
 
-class Column(Record):
+class Column(Record, frozen=True, kw_only=True):
     """A column as the server has it; `type` is `format_type`'s text."""
 
     name: str
@@ -138,7 +139,7 @@ class Column(Record):
     generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it
 
 
-class Table(Record):
+class Table(Record, frozen=True, kw_only=True):
     """A table of a schema with its columns in order; `rows` is the planner's estimate, None when never analyzed."""
 
     name: str
@@ -147,7 +148,7 @@ class Table(Record):
     rows: int | None = None
 
 
-class CopyOptions(Record):
+class CopyOptions(Record, frozen=True, kw_only=True):
     """What COPY must be told so that the server reads a file's blocks as the file means them (FORMAT csv)."""
 
     delimiter: str = ","
@@ -195,7 +196,7 @@ class Reader(Protocol):
 # ---- work done
 
 
-class TableLoad(Record):
+class TableLoad(Record, frozen=True, kw_only=True):
     """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty."""
 
     table: str
@@ -222,7 +223,7 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
-class CheckResult(Record):
+class CheckResult(Record, frozen=True, kw_only=True):
     """One check run: `failures` offending rows, the first of them in `sample` under `columns`."""
 
     name: str
@@ -242,9 +243,9 @@ class Direction(StrEnum):
     ROLLBACK = "rollback"
 
 
-class Cutover(Record):
+class Cutover(Record, frozen=True, kw_only=True):
     """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
-    tries spent on locks; both in seconds.
+    tries spent on locks; both in seconds. `token` tells this cut-over from every other try.
     """
 
     live_schema: str
@@ -252,7 +253,41 @@ class Cutover(Record):
     to_number: int
     from_number: int | None
     committed_at: datetime
-    held: float
+    held: float | None
     tries: int
     waited: float
     by: str
+    token: UUID
+
+
+class Session(Record, frozen=True, kw_only=True):
+    """Another session of the server that stands in the way; `age` is its transaction's, in seconds."""
+
+    pid: int
+    user: str | None
+    application: str | None
+    address: str | None
+    state: str | None
+    age: float | None
+    query: str | None
+
+
+class Watcher(Protocol):
+    """Who is told how the work goes, and asked where only a person can answer."""
+
+    def say(self, text: str) -> None:
+        """Take a line of talk."""
+
+    def stage(self, name: str, *, total: int = 0) -> None:
+        """Learn that a stage begins; `total` is the bytes it will read, where that is known."""
+
+    def copied(self, table: str, size: int) -> None:
+        """Learn that `size` more bytes of a table's files were read; called from any thread."""
+
+    def confirm(self, question: str, answer: str) -> bool:
+        """Ask a person to type `answer`; False where nobody can be asked."""
+
+
+def to_json(value: object) -> str:
+    """Return a value as compact JSON."""
+    return msgspec.json.encode(value).decode()

@@ -33,11 +33,13 @@ def check_live_schema(name: str) -> None:
         raise errors.UsageError("the schema name is empty or holds a NUL byte", hint="Name one with --schema.")
     if len(name.encode()) > MAX_BYTES:
         raise errors.UsageError(
-            f'schema name "{name}" is longer than PostgreSQL\'s {MAX_BYTES} bytes', hint="Choose a shorter name."
+            f'schema name "{name}" is longer than PostgreSQL\'s {MAX_BYTES} bytes',
+            hint="Choose a shorter name.",
         )
     if name.startswith("pg_") or name in {"information_schema", "bluegreen"}:
         raise errors.UsageError(
-            f'schema "{name}" cannot be replaced: the name is reserved', hint="Name another one with --schema."
+            f'schema "{name}" cannot be replaced: the name is reserved',
+            hint="Name another one with --schema.",
         )
 
 

@@ -1,0 +1,5 @@
+"""`python -m bluegreen_etl` is `bluegreen`."""
+
+from bluegreen_etl.cli import run
+
+run()

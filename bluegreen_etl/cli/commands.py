@@ -1,0 +1,232 @@
+"""The commands. Each is its options, and one call."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from bluegreen_etl import embedded, errors, workflow
+from bluegreen_etl.cli import demo as story
+from bluegreen_etl.cli.options import common, execute, fail
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  refused or failed, live unchanged
+  2  usage or configuration
+  3  checks failed, live unchanged
+  4  lock not obtained in the time allowed, live unchanged, safe to run again
+  5  conflict: live is not what the load saw, or another run holds the target
+  6  outcome unknown: run `bluegreen status`
+"""
+
+max_wait = click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long the cut-over may try to get its locks.  [default: 30]",
+)
+checks_directory = click.option(
+    "--checks",
+    type=click.Path(file_okay=False, resolve_path=True),
+    metavar="DIR",
+    help="A directory of *.sql files, each a SELECT of offending rows.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EXIT_CODES)
+@click.version_option(package_name="bluegreen-etl", prog_name="bluegreen")
+def main() -> None:
+    """Replace a whole PostgreSQL schema with freshly loaded data; no reader ever sees half of it.
+
+    A release is loaded beside the live schema, checked there, and made live by one short transaction. The release
+    that was live stays as the way back.
+
+    \b
+      bluegreen load data/ --schema league --promote
+      bluegreen rollback --schema league
+    """
+
+
+@main.command()
+@click.argument("data", nargs=-1)
+@click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
+@click.option("--dry-run", is_flag=True, help="Look at files and tables, say what would be loaded, write nothing.")
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1, 64), help="Connections that copy and build.  [default: cores, at most 8]"
+)
+@click.option(
+    "--structure",
+    type=click.Choice(["live", "ddl", "files"]),
+    help="Where tables come from.  [default: ddl if configured, else live if it exists, else files]",
+)
+@checks_directory
+@click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
+@click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
+@click.option(
+    "--max-wait", type=click.FloatRange(min=0), metavar="SECONDS", help="How long --promote may try to get its locks."
+)
+@common
+def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
+    """Load DATA into a new release: structure, COPY, indexes, checks.
+
+    DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed. A file fills the table of
+    its name: players.csv, players.json.gz. Without DATA, bluegreen.toml says what to load.
+
+    \b
+      bluegreen load data/ --schema league --promote
+      bluegreen load players.csv teams.json -s league --dry-run
+    """
+    flags = {
+        "load": {"jobs": options["jobs"]},
+        "structure": {"from": options["structure"]},
+        "checks": {"path": options["checks"]},
+        "sources": {"null": options["null"], "encoding": options["encoding"]},
+        "promote": {"max_wait": options["max_wait"]},
+    }
+
+    def work(context: workflow.Context) -> object:
+        loaded = workflow.load(context, data, dry_run=options["dry_run"], promote=options["promote"])
+        if loaded.release is None:
+            context.watcher.say("dry run: nothing was written")
+            return loaded
+        context.watcher.say(f"release {loaded.release.number} of {loaded.schema} is ready")
+        if not options["promote"]:
+            return loaded
+        return workflow.promote(context, number=loaded.release.number)
+
+    execute(options, flags, work)
+
+
+@main.command()
+@click.argument("release", required=False)
+@checks_directory
+@common
+def check(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Run the checks again, on a RELEASE or on `live`.
+
+    Without RELEASE: the newest ready release, or live if none is ready. Exit code 3 when one fails.
+    """
+    execute(options, {"checks": {"path": options["checks"]}}, lambda context: workflow.check(context, which=release))
+
+
+@main.command()
+@click.argument("release", required=False, type=int)
+@common
+def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Show live beside a RELEASE: tables, columns, types, row counts.
+
+    Without RELEASE: the newest ready one, or the newest previous one.
+    """
+    execute(options, {}, lambda context: workflow.diff(context, number=release))
+
+
+@main.command()
+@click.argument("release", required=False, type=int)
+@click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to try to get the locks.  [default: 30]",
+)
+@common
+def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Make a RELEASE live, at once for every reader.
+
+    Without RELEASE: the newest ready one. A previous release may be named too: forward again after a rollback.
+    """
+    flags = {"promote": {"max_wait": options["max_wait"]}}
+    execute(options, flags, lambda context: workflow.promote(context, number=release, dry_run=options["dry_run"]))
+
+
+@main.command()
+@click.option(
+    "--to", "number", type=int, metavar="RELEASE", help="A kept release.  [default: the one that live replaced]"
+)
+@click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to try to get the locks.  [default: 30]",
+)
+@common
+def rollback(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Go back to the release that live replaced, at once for every reader."""
+    flags = {"promote": {"max_wait": options["max_wait"]}}
+    execute(options, flags, lambda context: workflow.rollback(context, number=number, dry_run=options["dry_run"]))
+
+
+@main.command()
+@common
+def status(**options: Any) -> None:  # noqa: ANN401 - see load
+    """Show what is live, ready, kept and left over."""
+    execute(options, {}, workflow.status)
+
+
+@main.command()
+@common
+def history(**options: Any) -> None:  # noqa: ANN401 - see load
+    """Show what happened when, and by whom."""
+    execute(options, {}, workflow.history)
+
+
+@main.command()
+@click.option(
+    "--keep", type=click.IntRange(min=0), help="How many previous releases stay.  [default: retention.keep, 1]"
+)
+@common
+def prune(keep: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Drop failed, dead and superseded releases, and previous ones beyond those kept.
+
+    Never drops a release while anything outside of it depends on it.
+    """
+    execute(options, {}, lambda context: workflow.prune(context, keep=keep))
+
+
+@main.command()
+@click.option("--off", is_flag=True, help="Take the mark away.")
+@common
+def protect(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Mark the database as protected: promote, rollback and prune then want a confirmation or --force.
+
+    The mark is in the database, so that it holds whichever way the database is reached.
+    """
+    execute(options, {}, lambda context: workflow.protect(context, protected=not off))
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave the demo's directory and server for looking at.")
+def demo(keep: bool) -> None:
+    """Tell the whole story on a PostgreSQL of its own: load, promote, diff, roll back, refuse."""
+    try:
+        sys.exit(story.tell(keep=keep))
+    except errors.BluegreenError as error:
+        fail(error, debug=False)
+
+
+@main.group(name="embedded")
+def embedded_group() -> None:
+    """The PostgreSQL that is used when no connection is given."""
+
+
+@embedded_group.command()
+def start() -> None:
+    """Start it and print its DSN, for psql and others."""
+    try:
+        click.echo(embedded.start())
+    except errors.BluegreenError as error:
+        fail(error, debug=False)
+
+
+@embedded_group.command()
+def stop() -> None:
+    """Stop it; its data stay."""
+    click.echo("stopped" if embedded.stop() else "it was not running", err=True)
+
+
+def run() -> None:
+    """Run the command line: the console script."""
+    main(prog_name="bluegreen")

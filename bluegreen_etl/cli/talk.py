@@ -1,0 +1,78 @@
+"""Talk and progress on stderr: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+_UPDATE = 0.1  # seconds between two drawings of the bar
+
+
+class Talker:
+    """The watcher of a command that a person, cron or CI has started."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar: ProgressBar[str | None] | None = None
+        self._guard = threading.Lock()
+        self._pending = 0
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        with self._guard:
+            if self._bar is not None:
+                click.echo(err=True)
+            click.echo(text, err=True)
+
+    def stage(self, name: str, *, total: int = 0) -> None:
+        """End the bar of the stage before; begin one where the size of the work is known."""
+        self.end()
+        if self._terminal and total:
+            bar = click.progressbar(
+                length=total,
+                label=name,
+                file=sys.stderr,
+                show_pos=False,
+                show_eta=True,
+                item_show_func=lambda item: item if isinstance(item, str) else None,
+            )
+            bar.__enter__()
+            self._bar = bar
+            self._begun, self._total = time.monotonic(), 0
+        else:
+            click.echo(f"{name} …", err=True)
+
+    def copied(self, table: str, size: int) -> None:
+        """Move the bar on."""
+        with self._guard:
+            self._pending += size
+            now = time.monotonic()
+            if self._bar is not None and now - self._drawn >= _UPDATE:
+                self._total += self._pending
+                rate = self._total / max(now - self._begun, 0.001) / 1e6
+                self._bar.update(self._pending, f"{rate:.1f} MB/s {table}")
+                self._pending, self._drawn = 0, now
+
+    def confirm(self, question: str, answer: str) -> bool:
+        """Ask on a terminal; elsewhere nobody can answer."""
+        if not sys.stdin.isatty():
+            return False
+        self.end()
+        return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+
+    def end(self) -> None:
+        """Finish the bar that is drawn."""
+        with self._guard:
+            if self._bar is not None:
+                self._bar.update(self._pending)
+                self._bar.__exit__(None, None, None)
+                self._bar = None
+            self._pending = 0

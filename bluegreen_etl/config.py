@@ -1,0 +1,261 @@
+"""Settings: what the user wants, from flags, environment variables and bluegreen.toml, frozen before work begins.
+
+The order is flag > environment variable > bluegreen.toml (an environment's section over the rest) > default.
+This is the only module that reads the process environment; flags and their BLUEGREEN_* variables come from cli.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from bluegreen_etl import errors, model
+
+FILE_NAME = "bluegreen.toml"
+# Hosting platforms that tell the name of the environment; used only where bluegreen.toml has a section of that name.
+PLATFORM_VARIABLES = ("RAILWAY_ENVIRONMENT_NAME", "VERCEL_ENV")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Jobs = Annotated[int, msgspec.Meta(ge=1, le=64)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: immutable, and a misspelt key is an error."""
+
+
+class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions)."""
+
+    files: tuple[str, ...] = ()
+    types: dict[str, str] = msgspec.field(default_factory=dict)
+    allow_empty: bool = False
+
+
+class Sources(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[sources]`: where data files are, and how they are written where `[tables.NAME]` does not say."""
+
+    paths: tuple[str, ...] = ()
+
+
+class Load(Section, frozen=True, kw_only=True):
+    """`[load]`: connections used, and server settings for the sessions that load."""
+
+    jobs: Jobs | None = None
+    session: dict[str, str] = {}
+
+
+class Structure(Section, frozen=True, kw_only=True):
+    """`[structure]`: where the shadow's tables come from; None decides by what is there."""
+
+    source: model.StructureFrom | None = msgspec.field(default=None, name="from")
+    ddl: tuple[str, ...] = ()
+
+
+class Checks(Section, frozen=True, kw_only=True):
+    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows."""
+
+    path: str | None = None
+    statement_timeout: Seconds = 600
+    sample: Count = 5
+
+
+class Promote(Section, frozen=True, kw_only=True):
+    """`[promote]`: how long the cut-over may try to get its locks, and wait for old snapshots, in seconds."""
+
+    max_wait: Seconds = 30
+
+
+class Retention(Section, frozen=True, kw_only=True):
+    """`[retention]`: how many previous releases are kept."""
+
+    keep: Count = 1
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """All settings of one command, merged; `directory` is what relative paths in bluegreen.toml start from."""
+
+    schema: str | None = None
+    dsn: str | None = None
+    protected: bool = False
+    pg_bindir: str | None = None
+    sources: Sources = Sources()
+    load: Load = Load()
+    structure: Structure = Structure()
+    checks: Checks = Checks()
+    promote: Promote = Promote()
+    retention: Retention = Retention()
+    tables: dict[str, TableSettings] = {}
+
+
+class Target(Section, frozen=True, kw_only=True):
+    """The server to use: `dsn` None means the embedded one; `origin` says where that comes from."""
+
+    dsn: str | None
+    origin: str
+
+
+class Resolved(Section, frozen=True, kw_only=True):
+    """Settings with the target and the environment they led to."""
+
+    settings: Settings
+    target: Target
+    environment: str | None
+    environment_origin: str | None
+    directory: str
+
+    def path(self, text: str) -> Path:
+        """Return a path of bluegreen.toml, relative ones counted from the file's directory."""
+        return Path(self.directory) / text
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    *,
+    file: str | None = None,
+    environment: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Resolved:
+    """Merge everything the user said into one frozen record.
+
+    Args:
+        flags: nested as in bluegreen.toml; None values count as not given.
+        file: the configuration file; None looks for bluegreen.toml in the working directory.
+        environment: the name given by --environment or BLUEGREEN_ENVIRONMENT.
+        environ: the process environment, os.environ by default.
+
+    Raises:
+        UsageError: no such file or environment, not TOML, an unknown key, a value of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    path, document = _read(file)
+    environments = document.pop("environments", {})
+    if not isinstance(environments, dict):
+        raise errors.UsageError(f"{path}: environments is not a table", hint="Write [environments.NAME] sections.")
+    name, name_origin = _environment_name(environment, environments, environ)
+    section = environments.get(name, {}) if name else {}
+    merged = _merge(_merge(document, section), _without_none(flags))
+    settings = _convert(_expand(merged, environ), path)
+    return Resolved(
+        settings=settings,
+        target=_target(settings, flags, section, environ, path),
+        environment=name,
+        environment_origin=name_origin,
+        directory=str(Path(path).parent) if path else ".",
+    )
+
+
+def embedded_directory() -> Path:
+    """Return where the embedded server keeps its data: BLUEGREEN_EMBEDDED_DIR, or the platform's place for data.
+
+    As root the place is below /var/lib: the server runs as another user, who must be able to reach it.
+    """
+    if named := os.environ.get("BLUEGREEN_EMBEDDED_DIR"):
+        return Path(named)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/bluegreen/embedded-18")
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "bluegreen" / "embedded-18"
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without libpq's variables, with `extra` on top: what a child gets."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    return {**inherited, **extra}
+
+
+def _read(file: str | None) -> tuple[str | None, dict[str, Any]]:
+    path = Path(file or FILE_NAME)
+    if not path.exists():
+        if file is None:
+            return None, {}
+        raise errors.UsageError(f"no such configuration file: {file}", hint="Check --config or BLUEGREEN_CONFIG.")
+    try:
+        return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise errors.UsageError(f"{path} cannot be read: {error}", hint="Mend the file; it is TOML.") from error
+
+
+def _environment_name(
+    given: str | None, environments: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[str | None, str | None]:
+    if given:
+        if given not in environments:
+            known = ", ".join(sorted(environments)) or "none"
+            raise errors.UsageError(
+                f'no environment "{given}" in {FILE_NAME}',
+                hint=f"Known ones: {known}. Add [environments.{given}].",
+            )
+        return given, "--environment or BLUEGREEN_ENVIRONMENT"
+    for variable in PLATFORM_VARIABLES:
+        if environ.get(variable) in environments:
+            return environ[variable], variable
+    return None, None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = _merge(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _without_none(flags: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in flags.items()}
+    return {key: value for key, value in nested.items() if value is not None}
+
+
+def _expand(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - any TOML value
+    if isinstance(value, dict):
+        return {key: _expand(inner, environ) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expand(inner, environ) for inner in value]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match[1], environ), value)
+    return value
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if name not in environ:
+        raise errors.UsageError(
+            f"{FILE_NAME} uses ${{{name}}}, which is not set", hint=f"Set the environment variable {name}."
+        )
+    return environ[name]
+
+
+def _convert(document: Mapping[str, Any], path: str | None) -> Settings:
+    try:
+        return msgspec.convert(document, Settings)
+    except msgspec.ValidationError as error:
+        where = path or "the command line"
+        raise errors.UsageError(
+            f"{where}: {error}".replace("Object contains", "contains"),
+            hint="docs/configuration.md lists every key.",
+        ) from error
+
+
+def _target(
+    settings: Settings,
+    flags: Mapping[str, Any],
+    section: Mapping[str, Any],
+    environ: Mapping[str, str],
+    path: str | None,
+) -> Target:
+    if flags.get("dsn"):
+        return Target(dsn=settings.dsn, origin="--dsn or BLUEGREEN_DSN")
+    # A server that the chosen environment names itself is not overruled by a variable that happens to be set.
+    if section.get("dsn"):
+        return Target(dsn=settings.dsn, origin=f"the environment's section of {path}")
+    if url := environ.get("DATABASE_URL"):
+        return Target(dsn=url, origin="DATABASE_URL")
+    if settings.dsn:
+        return Target(dsn=settings.dsn, origin=str(path))
+    if any(environ.get(name) for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")):
+        return Target(dsn="", origin="PG* variables")
+    return Target(dsn=None, origin="the embedded server, because no connection was given")

@@ -1,0 +1,1 @@
+"""The cut-over: who is in the way, what will be done (plan, pure), and doing it (swap)."""

@@ -1,0 +1,160 @@
+"""What a cut-over will do, as data: promote and rollback are the same plan with the releases exchanged. Pure."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from psycopg import sql
+
+from bluegreen_etl import model, queries
+from bluegreen_etl.catalog import Relation
+from bluegreen_etl.model import Direction, Release
+
+# What the swap itself raises when live is not what was inspected; class BG is not PostgreSQL's.
+CONFLICT_SQLSTATE = "BG001"
+# LOCK TABLE refuses materialized views and foreign tables, and would lock what a view reads, in other schemas too.
+# Naming the owner that the relation has already changes nothing and takes the same lock on it alone.
+_ALTER = {"v": sql.SQL("VIEW"), "m": sql.SQL("MATERIALIZED VIEW"), "f": sql.SQL("FOREIGN TABLE")}
+
+
+class Plan(model.Record, frozen=True, kw_only=True):
+    """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
+
+    `relations` are what live holds, views before tables; `fingerprint` stands for them, `sequences` are the names
+    that both releases have, with whether they ascend.
+    """
+
+    direction: Direction
+    live_schema: str
+    incoming: Release
+    outgoing: Release | None
+    relations: tuple[Relation, ...]
+    fingerprint: str
+    sequences: tuple[tuple[str, bool], ...]
+
+
+class Try(model.Record, frozen=True, kw_only=True):
+    """How one try takes its locks: `timeout` None does not wait at all; `order` gives the relations' order."""
+
+    token: UUID
+    number: int
+    waited: float
+    timeout: float | None
+    order: tuple[Relation, ...]
+
+
+def lock_statement(schema: str, relation: Relation, *, nowait: bool) -> sql.Composed:
+    """Return the statement that takes ACCESS EXCLUSIVE on one relation."""
+    place = sql.Identifier(schema, relation.name)
+    if relation.kind in _ALTER:
+        return sql.SQL("ALTER {} {} OWNER TO {}").format(_ALTER[relation.kind], place, sql.Identifier(relation.owner))
+    mode = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE{}")
+    return mode.format(place, sql.SQL(" NOWAIT" if nowait else ""))
+
+
+def transaction(plan: Plan, attempt: Try) -> sql.Composed:
+    """Return the whole try as one message: locks, comparison, swap, ledger, commit, and the time before and after."""
+    timeout = f"{max(round((attempt.timeout or 0.001) * 1000), 1)}ms"
+    locks = [lock_statement(plan.live_schema, relation, nowait=attempt.timeout is None) for relation in attempt.order]
+    return _joined(
+        sql.SQL("BEGIN"),
+        # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
+        sql.SQL("SET LOCAL synchronous_commit = off"),
+        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
+        sql.SQL("SELECT clock_timestamp()"),
+        *([_lock_block(attempt.order, locks)] if locks else []),
+        *_swap(plan, attempt),
+        sql.SQL("COMMIT"),
+        sql.SQL("SELECT clock_timestamp()"),
+    )
+
+
+def script(plan: Plan, attempt: Try) -> str:
+    """Return the same transaction for people and psql, with its locks written out."""
+    locks = [lock_statement(plan.live_schema, relation, nowait=False) for relation in attempt.order]
+    statements = [
+        sql.SQL("BEGIN"),
+        sql.SQL("SET LOCAL lock_timeout = '500ms'"),
+        *locks,
+        *_swap(plan, attempt),
+        sql.SQL("COMMIT"),
+    ]
+    return "\\set ON_ERROR_STOP on\n" + "\n".join(statement.as_string() + ";" for statement in statements) + "\n"
+
+
+def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql.Composed:
+    """Return a DO block that takes the locks one by one and says by name which one was not to be had."""
+    body = queries.get(
+        "lock_one_by_one",
+        statements=sql.Literal([lock.as_string() for lock in locks]),
+        names=sql.Literal([relation.name for relation in order]),
+    )
+    return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
+
+
+def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
+    live = sql.Identifier(plan.live_schema)
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    yield _comparison(plan)
+    if plan.outgoing is not None:
+        yield from (_sequence(plan, name, ascending) for name, ascending in plan.sequences)
+        yield rename.format(live, sql.Identifier(plan.outgoing.shadow_schema))
+    yield rename.format(sql.Identifier(plan.incoming.shadow_schema), live)
+    yield from _ledger(plan, attempt)
+
+
+def _comparison(plan: Plan) -> sql.Composed:
+    body = queries.get(
+        "compare",
+        conflict=sql.Literal(CONFLICT_SQLSTATE),
+        live=sql.Literal(plan.live_schema),
+        live_oid=sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None),
+        incoming=sql.Literal(plan.incoming.shadow_schema),
+        incoming_oid=sql.Literal(plan.incoming.schema_oid),
+        incoming_id=sql.Literal(plan.incoming.id),
+        incoming_status=sql.Literal(str(plan.incoming.status)),
+        outgoing_id=sql.Literal(plan.outgoing.id if plan.outgoing else None),
+        fingerprint=sql.Literal(plan.fingerprint),
+    )
+    return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
+
+
+def _sequence(plan: Plan, name: str, ascending: bool) -> sql.Composed:
+    place = sql.Identifier(plan.incoming.shadow_schema, name)
+    return queries.get(
+        "sequence_not_behind",
+        sequence=place,
+        sequence_text=sql.Literal(place.as_string()),
+        live=sql.Identifier(plan.live_schema, name),
+        further=sql.SQL(">" if ascending else "<"),
+    )
+
+
+def _ledger(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
+    outgoing_id = plan.outgoing.id if plan.outgoing else None
+    if plan.outgoing is not None:
+        yield queries.get("retire", id=sql.Literal(outgoing_id))
+    yield queries.get("go_live", id=sql.Literal(plan.incoming.id))
+    yield queries.get(
+        "insert_cutover",
+        token=sql.Literal(attempt.token),
+        schema=sql.Literal(plan.live_schema),
+        direction=sql.Literal(str(plan.direction)),
+        to=sql.Literal(plan.incoming.id),
+        outgoing=sql.Literal(outgoing_id),
+        tries=sql.Literal(attempt.number),
+        waited=sql.Literal(attempt.waited),
+    )
+    detail = f"release {plan.outgoing.number} before" if plan.outgoing else "no release before"
+    yield queries.get(
+        "insert_cutover_event",
+        schema=sql.Literal(plan.live_schema),
+        number=sql.Literal(plan.incoming.number),
+        kind=sql.Literal("promoted" if plan.direction is Direction.PROMOTE else "rolled back to"),
+        detail=sql.Literal(detail),
+    )
+    payload = {"schema": plan.live_schema, "release": plan.incoming.number, "direction": str(plan.direction)}
+    yield queries.get("notify", payload=sql.Literal(model.to_json(payload)))
+
+
+def _joined(*statements: sql.Composable) -> sql.Composed:
+    return sql.SQL(";\n").join(statements)

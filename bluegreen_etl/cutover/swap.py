@@ -1,0 +1,197 @@
+"""Carries a cut-over out: locks with growing patience, one round trip, and an answer even when the connection is lost.
+
+The order in which readers take their tables is not known, but each failed wait teaches it: the relation that was
+waited for comes first in the next try (docs/how-it-works.md).
+"""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import db, errors, interrupts, ledger, model, queries
+from bluegreen_etl.catalog import Relation
+from bluegreen_etl.cutover import plan as planning
+from bluegreen_etl.cutover.plan import Plan, Try
+from bluegreen_etl.model import Cutover
+
+# Tries that do not wait: each holds anything for well under a millisecond, so an idle instant is enough.
+BURST = 10
+FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds; the longest stays below deadlock_timeout (1 s by default)
+PAUSE = (0.002, 1.0)  # seconds between tries, when nothing is held
+TELL_EVERY = 10  # tries
+LOCK = "cutover"
+
+Say = Callable[[str], None]
+
+
+def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
+    """Swap the schemas; returns once the swap is on disk.
+
+    Raises:
+        LockNotObtained: live's relations were not to be locked within `max_wait` seconds; names who holds them.
+        Conflict: live is not what was inspected, or another cut-over of this schema is under way.
+        OutcomeUnknown: the connection was lost and the server cannot be asked.
+    """
+    swap = _Swap(plan, max_wait, say)
+    purpose = f"{plan.direction} {plan.live_schema} r{plan.incoming.number}"
+    try:
+        with server.connect(purpose) as connection, interrupts.deferred():
+            swap.hold(connection)
+            swap.carry_out(connection)
+    except errors.ServerFailed as error:
+        if not swap.sent or not isinstance(error.__cause__, psycopg.OperationalError):
+            raise
+        say("the connection was lost during the swap; asking the server what became of it")
+    return swap.settle(server)
+
+
+class _Swap:
+    """One cut-over under way: the token of its tries, the order it has learnt, what it has waited so far."""
+
+    def __init__(self, plan: Plan, max_wait: float, say: Say) -> None:
+        self.sent = False
+        self._plan = plan
+        self._max_wait = max_wait
+        self._say = say
+        self._token = uuid4()
+        self._order = plan.relations
+        self._waited = 0.0
+
+    def hold(self, connection: db.Connection) -> None:
+        """Keep other cut-overs of the same live schema away until the connection ends."""
+        if not db.try_lock(connection, LOCK, self._plan.live_schema):
+            raise errors.Conflict(
+                f"another cut-over of {self._plan.live_schema} is under way", hint="Look with `bluegreen status`."
+            )
+
+    def carry_out(self, connection: db.Connection) -> None:
+        """Try until the swap is committed, then flush it to disk."""
+        try:
+            held = db.retrying(
+                lambda number: self._try(connection, number),
+                max_wait=self._max_wait,
+                pause=PAUSE,
+                on_retry=lambda number, error: self._failed(connection, number, error),
+            )
+        except psycopg.Error as error:
+            raise self._explained(connection, error) from error
+        with connection.transaction():
+            connection.execute(queries.get("flush"))
+            connection.execute(queries.get("measure_cutover"), {"held": held, "token": self._token})
+
+    def settle(self, server: db.Server) -> Cutover:
+        """Return the committed cut-over from the ledger, asking for at most `max_wait` seconds.
+
+        The lock is free only when the backend that ran the swap is gone, so that the answer is final.
+        """
+        deadline = time.monotonic() + self._max_wait
+        while True:
+            try:
+                with server.connect(f"{self._plan.direction} {self._plan.live_schema}") as connection:
+                    if db.try_lock(connection, LOCK, self._plan.live_schema):
+                        return self._found(connection)
+            except errors.ServerFailed:
+                pass
+            if time.monotonic() > deadline:
+                raise errors.OutcomeUnknown(
+                    "the connection was lost during the swap and the server cannot be asked what became of it",
+                    hint="Run `bluegreen status` when the server is back: it tells which release is live.",
+                )
+            time.sleep(0.1)
+
+    def _found(self, connection: db.Connection) -> Cutover:
+        for cutover in ledger.cutovers(connection, self._plan.live_schema):
+            if cutover.token == self._token:
+                return cutover
+        raise errors.ServerFailed(
+            "the connection was lost during the swap, and the swap was not committed: live is unchanged",
+            hint="Run the same command again.",
+        )
+
+    def _try(self, connection: db.Connection, number: int) -> float:
+        """Send one whole try; returns for how many seconds readers could be kept waiting."""
+        interrupts.check()  # nothing is held between two tries
+        begun = time.monotonic()
+        attempt = Try(
+            token=self._token, number=number, waited=self._waited, timeout=_patience(number), order=self._order
+        )
+        self.sent = True
+        try:
+            cursor = connection.execute(planning.transaction(self._plan, attempt).as_bytes(connection))
+        except psycopg.Error:
+            self._waited += time.monotonic() - begun
+            if not connection.closed:
+                connection.rollback()
+            raise
+        return _seconds_between(cursor)
+
+    def _failed(self, connection: db.Connection, number: int, error: psycopg.Error) -> None:
+        self._learn(error)
+        if number % TELL_EVERY == 0 and number > BURST:
+            self._say(f"still waiting for locks after {number} tries: {self._blockers(connection)}")
+
+    def _learn(self, error: psycopg.Error) -> None:
+        """Put the relation that was waited for first; views stay before tables, as their readers take them."""
+        name = error.diag.table_name
+        self._order = tuple(sorted(self._order, key=lambda relation: (not _is_view(relation), relation.name != name)))
+
+    def _blockers(self, connection: db.Connection) -> str:
+        relations = [relation.oid for relation in self._plan.relations]
+        rows = connection.execute(queries.get("blockers"), {"relations": relations}).fetchall()
+        return "; ".join(describe(session) for session in ledger.sessions(rows)) or "nobody at this moment"
+
+    def _explained(self, connection: db.Connection, error: psycopg.Error) -> errors.BluegreenError:
+        if db.is_lock_error(error):
+            return errors.LockNotObtained(
+                f"the locks on {self._plan.live_schema} were not to be had within {self._max_wait:g} s; "
+                f"in the way: {self._blockers(connection)}",
+                hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",
+            )
+        if error.sqlstate == planning.CONFLICT_SQLSTATE:
+            return errors.Conflict(
+                f"{error.diag.message_primary}: live is unchanged", hint="Look with `bluegreen status`, run it again."
+            )
+        if error.sqlstate == "53200":
+            return errors.ServerFailed(
+                f"the server's lock table has no room for the {len(self._order)} relations of live",
+                hint="Raise max_locks_per_transaction and restart the server.",
+            )
+        return db.explain(error)
+
+
+def describe(session: model.Session) -> str:
+    """Return one line about a session that stands in the way."""
+    age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
+    where = f" from {session.address}" if session.address else ""
+    return (
+        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
+        f"{session.state}{age}): {' '.join((session.query or '').split())[:80]}"
+    )
+
+
+def _patience(number: int) -> float | None:
+    """Return how long a try may wait for each lock, in seconds: not at all at first, then growing, with jitter."""
+    if number <= BURST:
+        return None
+    longest = min(FIRST_WAIT * 1.5 ** (number - BURST), LONGEST_WAIT)
+    return random.uniform(longest / 2, longest)
+
+
+def _is_view(relation: Relation) -> bool:
+    return relation.kind in {"v", "m"}
+
+
+def _seconds_between(cursor: psycopg.Cursor[TupleRow]) -> float:
+    """Return the time from before the first lock until after the commit, by the server's clock."""
+    readings: list[datetime] = []
+    more: bool | None = True
+    while more:
+        if cursor.description and cursor.description[0].name == "clock_timestamp":
+            readings += [row[0] for row in cursor.fetchall()]
+        more = cursor.nextset()
+    return (readings[-1] - readings[0]).total_seconds()

@@ -1,0 +1,233 @@
+"""The only place that connects to PostgreSQL: sessions, advisory locks, retries, and the server's errors as ours."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import psycopg
+import tenacity
+from psycopg import conninfo, sql
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import config, embedded, errors, queries
+
+Connection = psycopg.Connection[TupleRow]
+T = TypeVar("T")
+
+# What a session needs so that hours of loading are not ended by a default meant for web requests. Each may be
+# overridden by [load] session.
+SESSION_SETTINGS: dict[str, str] = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "client_min_messages": "warning",
+}
+# Firewalls drop silent connections, often after five minutes.
+CONNECTION_DEFAULTS: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+}
+LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
+
+
+class Server:
+    """One database that a command works on: it hands out connections that are alike.
+
+    Args:
+        dsn: a connection string or URL; empty leaves everything to libpq's own rules.
+        origin: where the connection comes from, for people.
+    """
+
+    def __init__(self, dsn: str, *, origin: str) -> None:
+        self.dsn = dsn
+        self.origin = origin
+        self._open: set[Connection] = set()
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def connect(self, purpose: str, settings: Mapping[str, str] | None = None) -> Iterator[Connection]:
+        """Open a connection in autocommit mode, close it at the end, and raise the server's errors as ours.
+
+        Args:
+            purpose: shown in pg_stat_activity: `bluegreen <purpose>`.
+            settings: server settings of this session, over SESSION_SETTINGS.
+
+        Raises:
+            ServerFailed: no connection, or the server failed or vanished meanwhile.
+        """
+        with translated():
+            connection = self._connect(purpose)
+            with self._guard:
+                self._open.add(connection)
+            try:
+                apply_settings(connection, {**SESSION_SETTINGS, **(settings or {})})
+                yield connection
+            finally:
+                with self._guard:
+                    self._open.discard(connection)
+                connection.close()
+
+    def cancel_all(self) -> None:
+        """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
+        with self._guard:
+            connections = list(self._open)
+        for connection in connections:
+            if not connection.closed:
+                connection.cancel_safe(timeout=5)
+
+    def _connect(self, purpose: str) -> Connection:
+        given = conninfo.conninfo_to_dict(self.dsn)
+        defaults = {key: value for key, value in CONNECTION_DEFAULTS.items() if key not in given}
+        return psycopg.connect(
+            self.dsn,
+            autocommit=True,
+            application_name=f"bluegreen {purpose}"[:63],
+            client_encoding="utf8",
+            prepare_threshold=None,
+            **cast("Any", defaults),
+        )
+
+
+def server(resolved: config.Resolved) -> Server:
+    """Return the server that the settings lead to; starts the embedded one where none is named."""
+    dsn = embedded.start() if resolved.target.dsn is None else resolved.target.dsn
+    return Server(dsn, origin=resolved.target.origin)
+
+
+def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Set server settings for the session, in one round trip."""
+    names, values = list(settings), list(settings.values())
+    connection.execute(
+        "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
+        (names, values),
+    )
+
+
+def run_script(connection: Connection, text: str | sql.Composable) -> None:
+    """Run SQL of any number of statements by the simple protocol, in one round trip."""
+    # Without parameters psycopg neither looks for placeholders nor prepares.
+    connection.execute(text.encode() if isinstance(text, str) else text.as_bytes(connection))
+
+
+def client_environment(connection: Connection) -> dict[str, str]:
+    """Return libpq's environment variables that lead a child process to the same database as `connection`."""
+    options = [(option.envvar, option.val) for option in connection.pgconn.info]
+    found = {name.decode(): value.decode() for name, value in options if name and value}
+    return {name: value for name, value in found.items() if name != "PGAPPNAME"}
+
+
+def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:
+    """Take the session's advisory lock `kind` of a target without waiting; False when another session holds it."""
+    row = connection.execute(queries.get("try_lock"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
+    return bool(row and row[0])
+
+
+def unlock(connection: Connection, kind: str, live_schema: str) -> None:
+    """Release an advisory lock taken by try_lock."""
+    connection.execute(queries.get("unlock"), {"key": f"bluegreen {kind} {live_schema}"})
+
+
+def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
+    """Say whether some session, this one included, holds the advisory lock."""
+    row = connection.execute(queries.get("is_locked"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
+    return bool(row and row[0])
+
+
+def retrying(
+    attempt: Callable[[int], T],
+    *,
+    max_wait: float,
+    pause: tuple[float, float],
+    on_retry: Callable[[int, psycopg.Error], None],
+) -> T:
+    """Run `attempt(number)` until it succeeds, again only after a lock SQLSTATE, for at most `max_wait` seconds.
+
+    Args:
+        attempt: the whole transaction; it leaves nothing held when it raises.
+        pause: shortest and longest pause between two tries, in seconds; it grows with jitter.
+        on_retry: told the number of the failed try and its error.
+
+    Raises:
+        psycopg.Error: the last try's error, or the first that is not about locks.
+    """
+    retry = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_lock_error),
+        stop=tenacity.stop_after_delay(max_wait),
+        wait=tenacity.wait_random_exponential(multiplier=pause[0], max=pause[1]),
+        before_sleep=lambda state: on_retry(state.attempt_number, _failure(state)),
+        sleep=time.sleep,
+        reraise=True,
+    )
+    for state in retry:
+        with state:
+            result = attempt(state.retry_state.attempt_number)
+    return result
+
+
+def is_lock_error(error: BaseException) -> bool:
+    """Say whether an error means that a lock was not to be had, so that the transaction may be tried again."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in LOCK_SQLSTATES
+
+
+def _failure(state: tenacity.RetryCallState) -> psycopg.Error:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, psycopg.Error)
+    return error
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the driver's errors as the tool's own, the original as `__cause__`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explain(error) from error
+
+
+def explain(error: psycopg.Error) -> errors.BluegreenError:
+    """Return the tool's error for a driver's error: chosen by SQLSTATE, never by message text."""
+    state = error.sqlstate or ""
+    said = error.diag.message_primary or str(error).strip().splitlines()[0]
+    for prefix, make in _EXPLANATIONS:
+        if state.startswith(prefix):
+            return make(said)
+    if isinstance(error, psycopg.OperationalError) and not state:
+        return errors.ServerFailed(f"no connection to the server: {_one_line(error)}", hint=_HINT_CONNECTION)
+    return errors.ServerFailed(f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint)
+
+
+_HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* lead to it; `psql` uses the same."
+
+_EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = (
+    ("42501", lambda said: errors.NotPermitted(f"the role lacks a privilege: {said}", hint=_HINT_PRIVILEGE)),
+    (
+        "53100",
+        lambda said: errors.ServerFailed(f"the server's disk is full: {said}", hint="Free space, run again."),
+    ),
+    ("53200", lambda said: errors.ServerFailed(f"the server is out of memory: {said}", hint=_HINT_MEMORY)),
+    (
+        "53300",
+        lambda said: errors.ServerFailed(f"the server has no free connection: {said}", hint=_HINT_SLOTS),
+    ),
+    ("08", lambda said: errors.ServerFailed(f"the connection was lost: {said}", hint=_HINT_CONNECTION)),
+    (
+        "57P",
+        lambda said: errors.ServerFailed(f"the server ended the connection: {said}", hint=_HINT_CONNECTION),
+    ),
+)
+
+_HINT_PRIVILEGE = (
+    "The role needs CREATE on the database and to own the live schema and its tables; docs/privileges.md has the list."
+)
+_HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."
+_HINT_SLOTS = "Use fewer connections with --jobs, or raise max_connections."
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

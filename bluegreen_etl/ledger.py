@@ -1,0 +1,245 @@
+"""Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from bluegreen_etl import db, errors, model, queries
+from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
+
+
+class Event(model.Record, frozen=True, kw_only=True):
+    """Something that happened to a release, for people."""
+
+    at: datetime
+    number: int | None
+    kind: str
+    by: str
+    detail: str | None
+
+
+def exists(connection: db.Connection) -> bool:
+    """Say whether this database has a ledger."""
+    return bool(_value(connection, "ledger_exists"))
+
+
+def ensure(connection: db.Connection) -> None:
+    """Create the ledger, or migrate it forward to this version of the tool.
+
+    Raises:
+        Refused: the ledger was written by a newer version of the tool.
+    """
+    versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
+    current = int(_value(connection, "ledger_version")) if exists(connection) else 0
+    if current > len(versions):
+        raise errors.Refused(
+            f"the ledger in this database has version {current}, this bluegreen knows up to {len(versions)}",
+            hint="Upgrade bluegreen-etl.",
+        )
+    for number in range(current + 1, len(versions) + 1):
+        _migrate(connection, number)
+
+
+def _migrate(connection: db.Connection, number: int) -> None:
+    with connection.transaction():
+        # Two first commands at once: the second waits here and then finds the work done.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('bluegreen ledger', 0))")
+        if exists(connection) and int(_value(connection, "ledger_version")) >= number:
+            return
+        db.run_script(connection, queries.blocks("ledger")[f"version_{number}"])
+        connection.execute(queries.get("ledger_set_version"), {"version": number})
+
+
+def releases(connection: db.Connection, live_schema: str) -> list[Release]:
+    """Return the releases of a live schema by number; none when there is no ledger."""
+    if not exists(connection):
+        return []
+    cursor = connection.execute(queries.get("releases"), {"schema": live_schema})
+    fields = [column.name for column in cursor.description or ()]
+    return [msgspec.convert(dict(zip(fields, row, strict=True)), Release) for row in cursor.fetchall()]
+
+
+def live_schemas(connection: db.Connection) -> list[str]:
+    """Return the live schemas that have releases in this database."""
+    if not exists(connection):
+        return []
+    return [row[0] for row in connection.execute(queries.get("live_schemas"))]
+
+
+def live_release(connection: db.Connection, live_schema: str) -> Release | None:
+    """Return the release that the ledger says is live."""
+    return next((r for r in releases(connection, live_schema) if r.status is Status.LIVE), None)
+
+
+def find(connection: db.Connection, live_schema: str, number: int) -> Release:
+    """Return one release.
+
+    Raises:
+        Refused: there is none of this number.
+    """
+    for release in releases(connection, live_schema):
+        if release.number == number:
+            return release
+    raise errors.Refused(
+        f"schema {live_schema} has no release {number}",
+        hint=f"Look with `bluegreen status --schema {live_schema}`.",
+    )
+
+
+def open_release(connection: db.Connection, live_schema: str, *, base_oid: int | None) -> Release:
+    """Insert the next release, status loading."""
+    return _insert(connection, live_schema, status=Status.LOADING, origin=Origin.LOADED, base_oid=base_oid)
+
+
+def adopt(connection: db.Connection, live_schema: str, *, schema_oid: int) -> Release:
+    """Insert the schema that is live now, which the tool has not made, as a release of its own."""
+    release = _insert(connection, live_schema, status=Status.LIVE, origin=Origin.ADOPTED, schema_oid=schema_oid)
+    note(connection, release, "adopted", "the schema that was live before the first release")
+    return release
+
+
+def _insert(
+    connection: db.Connection,
+    live_schema: str,
+    *,
+    status: Status,
+    origin: Origin,
+    schema_oid: int | None = None,
+    base_oid: int | None = None,
+) -> Release:
+    values = {
+        "schema": live_schema,
+        "status": status,
+        "origin": origin,
+        "schema_oid": schema_oid,
+        "base_oid": base_oid,
+        "tool_version": importlib.metadata.version("bluegreen-etl"),
+    }
+    row = connection.execute(queries.get("insert_release"), values).fetchone()
+    return find(connection, live_schema, row[0] if row else 0)
+
+
+def set_structure(
+    connection: db.Connection, release: Release, *, schema_oid: int, structure: model.StructureFrom
+) -> Release:
+    """Record which schema holds the release, and where its structure came from."""
+    values = {"id": release.id, "schema_oid": schema_oid, "structure": structure}
+    connection.execute(queries.get("set_structure"), values)
+    return find(connection, release.live_schema, release.number)
+
+
+def set_loaded(connection: db.Connection, release: Release) -> None:
+    """Mark the end of the load: snapshots taken before it do not see rows that are not frozen."""
+    connection.execute(queries.get("set_loaded_xid"), {"id": release.id})
+
+
+def advance(connection: db.Connection, release: Release, to: Status, failure: str | None = None) -> Release:
+    """Move a release to another status.
+
+    Raises:
+        Conflict: the move is not legal, or somebody else has moved the release meanwhile.
+    """
+    values = {"id": release.id, "from": release.status, "to": to, "failure": failure}
+    legal = to in MOVES[release.status]
+    if not legal or not connection.execute(queries.get("advance_release"), values).fetchone():
+        raise errors.Conflict(
+            f"release {release.number} of {release.live_schema} is {release.status} no more, or cannot become {to}",
+            hint="Look with `bluegreen status`.",
+        )
+    return find(connection, release.live_schema, release.number)
+
+
+def note(connection: db.Connection, release: Release, kind: str, detail: str | None = None) -> None:
+    """Write an event into the history."""
+    values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
+    connection.execute(queries.get("insert_event"), values)
+
+
+def record_sources(connection: db.Connection, release: Release, sources: Iterable[model.SourceFile]) -> None:
+    """Write which files filled the release."""
+    rows = [{**msgspec.structs.asdict(source), "id": release.id} for source in sources]
+    if rows:
+        connection.cursor().executemany(queries.get("insert_source"), rows)
+
+
+def record_tables(connection: db.Connection, release: Release, loads: Iterable[model.TableLoad]) -> None:
+    """Write what the load of each table did."""
+    rows = [{**msgspec.structs.asdict(load), "id": release.id} for load in loads]
+    if rows:
+        connection.cursor().executemany(queries.get("insert_loaded_table"), rows)
+
+
+def record_stage(connection: db.Connection, release: Release, name: str, seconds: float) -> None:
+    """Write how long a stage took."""
+    connection.execute(queries.get("insert_stage"), {"id": release.id, "name": name, "seconds": seconds})
+
+
+def record_checks(connection: db.Connection, release: Release, results: Iterable[model.CheckResult]) -> None:
+    """Write check results with their first offending rows."""
+    rows = [
+        {
+            **msgspec.structs.asdict(result),
+            "id": release.id,
+            "columns": list(result.columns),
+            "sample": Jsonb([list(row) for row in result.sample]),
+        }
+        for result in results
+    ]
+    if rows:
+        connection.cursor().executemany(queries.get("insert_check_result"), rows)
+
+
+def loaded_tables(connection: db.Connection, release: Release) -> list[model.TableLoad]:
+    """Return what the load of each table of a release did."""
+    rows = connection.execute(queries.get("loaded_tables"), {"id": release.id}).fetchall()
+    fields = model.TableLoad.__struct_fields__
+    return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
+
+
+def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:
+    """Return the sessions that would find tables of the release empty, because their snapshot is older."""
+    return sessions(connection.execute(queries.get("old_snapshots"), {"id": release.id}).fetchall())
+
+
+def sessions(rows: Iterable[Sequence[object]]) -> list[model.Session]:
+    """Return rows of pg_stat_activity, as the queries select them, as records."""
+    fields = model.Session.__struct_fields__
+    return [msgspec.convert(dict(zip(fields, row, strict=True)), model.Session) for row in rows]
+
+
+def replaced_by(connection: db.Connection, release: Release) -> Release | None:
+    """Return the release that `release` replaced when it was last promoted."""
+    found = _value(connection, "replaced_by", id=release.id)
+    return next((r for r in releases(connection, release.live_schema) if r.id == found), None)
+
+
+def cutovers(connection: db.Connection, live_schema: str) -> list[Cutover]:
+    """Return the cut-overs of a live schema, oldest first."""
+    rows = connection.execute(queries.get("cutovers"), {"schema": live_schema}).fetchall()
+    fields = Cutover.__struct_fields__
+    return [msgspec.convert(dict(zip(fields, row, strict=True)), Cutover) for row in rows]
+
+
+def events(connection: db.Connection, live_schema: str) -> list[Event]:
+    """Return what happened to a live schema, oldest first."""
+    rows = connection.execute(queries.get("events"), {"schema": live_schema}).fetchall()
+    return [Event(at=row[0], number=row[1], kind=row[2], by=row[3], detail=row[4]) for row in rows]
+
+
+def is_protected(connection: db.Connection) -> bool:
+    """Say whether this database is marked as protected."""
+    return exists(connection) and bool(_value(connection, "ledger_is_protected"))
+
+
+def protect(connection: db.Connection, *, protected: bool) -> None:
+    """Mark this database as protected, or take the mark away."""
+    connection.execute(queries.get("ledger_protect"), {"protected": protected})
+
+
+def _value(connection: db.Connection, name: str, **values: object) -> Any:  # noqa: ANN401 - as the server gives it
+    row = connection.execute(queries.get(name), values).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,77 @@
+"""Child processes: PostgreSQL's own client programs. Secrets travel by environment, never by argument list."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bluegreen_etl import config, embedded, errors
+
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+
+
+def client_program(name: str, *, server_major: int, directory: str | None = None) -> Path:
+    """Return a PostgreSQL client program at least as new as the server; the closest version wins.
+
+    Raises:
+        ServerFailed: none is installed, or all are older than the server.
+    """
+    places = [Path(directory)] if directory else [*_search_path(name), embedded.bin_directory()]
+    found = {}
+    for place in places:
+        program = place / name if place else None
+        if program is not None and program.is_file():
+            found[program] = _major(program)
+    fitting = [(major, program) for program, major in found.items() if major >= server_major]
+    if fitting:
+        return min(fitting, key=lambda pair: pair[0])[1]
+    seen = ", ".join(f"{program} is version {major}" for program, major in found.items()) or "none is installed"
+    raise errors.ServerFailed(
+        f"{name} of PostgreSQL {server_major} or newer is needed: {seen}",
+        hint=f"Install postgresql-client-{server_major}, set pg_bindir, or pip install 'bluegreen-etl[embedded]'.",
+    )
+
+
+def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> str:
+    """Run a program to its end and return its standard output.
+
+    Raises:
+        ServerFailed: it cannot be started, or ends with another code than 0; the message is its own last line.
+    """
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            env=config.child_environment(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint="Check the installation.") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise errors.ServerFailed(
+            f"{Path(command[0]).name} failed: {lines[0]}",
+            hint="Run `bluegreen` with --debug to see all it said.",
+        )
+    return done.stdout.decode()
+
+
+def visible(command: Sequence[str | Path], *, directory: Path, environment: Mapping[str, str]) -> int:
+    """Run a program in `directory` with its output shown as it comes; return its exit code."""
+    sys.stdout.flush()
+    full = config.child_environment(environment)
+    return subprocess.run([str(part) for part in command], cwd=directory, env=full, check=False).returncode
+
+
+def _search_path(name: str) -> list[Path]:
+    found = shutil.which(name)
+    # Debian's pg_dump on PATH is a wrapper that asks for a cluster; the versions themselves lie beside each other.
+    return [*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *([Path(found).parent] if found else [])]
+
+
+def _major(program: Path) -> int:
+    match = _VERSION.search(output([program, "--version"], environment={}))
+    return int(match[1]) if match else 0

@@ -1,0 +1,165 @@
+"""Shows what commands return: as a table for people, or as one JSON object. The only writer of stdout."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from functools import singledispatch
+
+import msgspec
+import tabulate
+
+from bluegreen_etl import model, workflow
+
+Row = Sequence[object]
+
+
+def show(outcome: object, *, as_json: bool) -> None:
+    """Write an outcome to stdout."""
+    text = msgspec.json.format(msgspec.json.encode(outcome)).decode() if as_json else text_of(outcome)
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+@singledispatch
+def text_of(outcome: object) -> str:
+    """Return an outcome as text for people."""
+    raise TypeError(f"no table for {type(outcome).__name__}")
+
+
+@text_of.register
+def _(outcome: workflow.Loaded) -> str:
+    if outcome.release is None:
+        files = [(file.table, file.path, file.format, file.compression, _size(file.size)) for file in outcome.files]
+        return _table(("table", "file", "format", "compression", "size"), files)
+    rows = [
+        (load.table, load.rows, load.files, _size(load.bytes), _seconds(load.seconds))
+        for load in sorted(outcome.tables, key=lambda load: load.table)
+    ]
+    return _table(("table", "rows", "files", "size", "seconds"), rows)
+
+
+@text_of.register
+def _(outcome: workflow.Checked) -> str:
+    rows = [
+        (
+            check.name,
+            check.severity,
+            check.status,
+            check.failures,
+            _seconds(check.seconds),
+            check.message or _sample(check),
+        )
+        for check in outcome.checks
+    ]
+    return _table(("check", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+
+
+@text_of.register
+def _(outcome: workflow.Promoted) -> str:
+    if outcome.cutover is None:
+        return outcome.script or ""
+    cutover = outcome.cutover
+    row = (
+        outcome.schema,
+        cutover.to_number,
+        cutover.from_number,
+        _milliseconds(cutover.held),
+        cutover.tries,
+        _seconds(cutover.waited),
+        ", ".join(map(str, outcome.pruned)),
+    )
+    heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
+    return _table(heads, [row])
+
+
+@text_of.register
+def _(outcome: workflow.State) -> str:
+    head = [
+        ("schema", outcome.schema),
+        ("live release", outcome.live if outcome.live is not None else "none"),
+        ("database", f"{outcome.database} on {outcome.server}{', protected' if outcome.protected else ''}"),
+        ("connection", outcome.connection),
+        ("environment", outcome.environment or "none"),
+    ]
+    if outcome.drifted:
+        head.append(("attention", "the live schema is not the one that the ledger says is live"))
+    rows = [
+        (
+            item.number,
+            "dead" if item.dead else item.status,
+            item.schema,
+            item.rows,
+            _time(item.created_at),
+            item.created_by,
+            _time(item.promoted_at),
+            item.failure,
+        )
+        for item in outcome.releases
+    ]
+    heads = ("release", "status", "schema", "rows", "begun", "by", "promoted", "failure")
+    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + _table(heads, rows)
+
+
+@text_of.register
+def _(outcome: workflow.History) -> str:
+    held = {(cutover.to_number, cutover.committed_at.replace(microsecond=0)): cutover for cutover in outcome.cutovers}
+    rows = []
+    for event in outcome.events:
+        cutover = held.get((event.number or 0, event.at.replace(microsecond=0)))
+        stall = _milliseconds(cutover.held) if cutover and event.kind in {"promoted", "rolled back to"} else None
+        rows.append((_time(event.at), event.number, event.kind, event.by, event.detail, stall))
+    return _table(("when", "release", "what", "by", "detail", "readers held"), rows)
+
+
+@text_of.register
+def _(outcome: workflow.Diff) -> str:
+    rows = [(item.table, item.what, item.live, item.release) for item in outcome.differences]
+    return _table(("table", "what", "live", f"release {outcome.number}"), rows)
+
+
+@text_of.register
+def _(outcome: workflow.Pruned) -> str:
+    rows: list[Row] = [(number, "dropped", None) for number in outcome.dropped]
+    rows += [(number, "not dropped", reason) for number, reason in outcome.refused.items()]
+    rows += [(number, "kept", None) for number in outcome.kept]
+    return _table(("release", "what", "why"), rows)
+
+
+@text_of.register
+def _(outcome: workflow.Protection) -> str:
+    return _table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Row]) -> str:
+    # Numbers are shown as they are: tabulate would turn a text "1e5" or "007" into a number.
+    if not rows:
+        return "(none)"
+    return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
+
+
+def _sample(check: model.CheckResult) -> str:
+    lines = [
+        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
+    ]
+    return "\n".join(lines)
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,1 @@
+"""Makes a shadow schema: structure, bulk copy, and what comes after COPY."""

@@ -1,0 +1,98 @@
+"""A schema's definition as pg_dump writes it, cut into its entries.
+
+pg_dump knows every kind of object of its server; with --verbose its plain output says for each entry which it is.
+"""
+
+import re
+
+from bluegreen_etl import config, db, model, process
+
+_ENTRY = re.compile(
+    r"^--\n-- TOC entry \d+ \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
+    r"-- Name: (?P<name>.*); Type: (?P<type>[A-Z ]+); Schema: (?P<schema>.*); Owner: .*\n--\n\n",
+    re.MULTILINE,
+)
+# Written between two entries, and meant for the one that follows.
+_DEFAULTS = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
+_END = "\n-- Completed on "
+
+# What is built after COPY: a table without indexes, keys and triggers loads several times faster.
+_AFTER_COPY = frozenset(
+    {
+        "CHECK CONSTRAINT",
+        "CONSTRAINT",
+        "FK CONSTRAINT",
+        "INDEX",
+        "INDEX ATTACH",
+        "POLICY",
+        "ROW SECURITY",
+        "RULE",
+        "STATISTICS",
+        "TRIGGER",
+        "ACL",
+        "DEFAULT ACL",
+    }
+)
+_COMMENTED_AFTER_COPY = ("INDEX ", "CONSTRAINT ", "TRIGGER ", "POLICY ", "RULE ", "STATISTICS ")
+
+
+class Entry(model.Record, frozen=True, kw_only=True):
+    """One entry of pg_dump's table of contents: its `type` in pg_dump's words, and the SQL that makes it."""
+
+    type: str
+    name: str
+    sql: str
+
+    @property
+    def after_copy(self) -> bool:
+        """Whether it is made after the data is there."""
+        if self.type == "COMMENT":
+            return self.name.startswith(_COMMENTED_AFTER_COPY)
+        return self.type in _AFTER_COPY
+
+
+def read(connection: db.Connection, schema: str, settings: config.Settings) -> list[Entry]:
+    """Dump the definition of one schema, without its data.
+
+    Raises:
+        ServerFailed: no pg_dump as new as the server, or it fails.
+    """
+    major = connection.info.server_version // 10000
+    program = process.client_program("pg_dump", server_major=major, directory=settings.pg_bindir)
+    pattern = '"' + schema.replace('"', '""') + '"'
+    arguments = ["--schema-only", "--verbose", "--no-password", f"--schema={pattern}"]
+    return parse(process.output([program, *arguments], environment=db.client_environment(connection)))
+
+
+def parse(text: str) -> list[Entry]:
+    """Cut pg_dump's verbose plain output into its entries, in its order."""
+    found = list(_ENTRY.finditer(text))
+    ends = [match.start() for match in found[1:]] + [text.rfind(_END) if _END in text else len(text)]
+    entries = []
+    defaults: dict[str, str] = _defaults_of(text[: found[0].start()] if found else "")
+    for match, end in zip(found, ends, strict=True):
+        body = text[match.end() : end]
+        head = (
+            "".join(defaults.values()) if match["type"] in {"TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW"} else ""
+        )
+        following = _defaults_of(body)
+        if following:
+            body = body[: _trailing_defaults(body)]
+            defaults.update(following)
+        entries.append(Entry(type=match["type"], name=match["name"], sql=head + body.strip() + "\n"))
+    return entries
+
+
+def _trailing_defaults(body: str) -> int:
+    """Return where the SET lines at the very end of an entry begin."""
+    end = len(body)
+    for match in reversed(list(_DEFAULTS.finditer(body))):
+        if body[match.end() : end].strip():
+            break
+        end = match.start()
+    return end
+
+
+def _defaults_of(body: str) -> dict[str, str]:
+    lines = _DEFAULTS.findall(body[_trailing_defaults(body) :] if body else "")
+    return {line.split(" = ")[0]: line for line in lines}

@@ -1,0 +1,147 @@
+"""What comes after COPY: indexes, keys, triggers, sequences, materialized views, statistics."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import psycopg
+from psycopg import sql
+
+from bluegreen_etl import catalog, db, errors, model, queries
+from bluegreen_etl.shadow import parallel
+from bluegreen_etl.shadow.dump import Entry
+
+_BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT"})
+_LAST = frozenset({"TRIGGER", "ACL", "DEFAULT ACL"})
+
+
+def build(
+    server: db.Server, release: model.Release, entries: Sequence[Entry], *, jobs: int, settings: Mapping[str, str]
+) -> None:
+    """Make what was put off: indexes and keys in parallel, the rest in pg_dump's order, foreign keys near the end.
+
+    Raises:
+        BadRow: the data breaks a key, a foreign key or a constraint.
+    """
+    first = [entry for entry in entries if entry.type in _BUILT_IN_PARALLEL]
+    keys = [entry for entry in entries if entry.type == "FK CONSTRAINT"]
+    last = [entry for entry in entries if entry.type in _LAST] + [entry for entry in keys if not _can_be_put_off(entry)]
+    rest = [entry for entry in entries if entry not in first and entry not in keys and entry not in last]
+    purpose = f"load {release.live_schema} r{release.number}"
+
+    def run(tasks: Sequence[parallel.Task[None]], jobs: int = 1) -> None:
+        parallel.run(server, purpose, tasks, jobs=jobs, settings=settings)
+
+    # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
+    run([partial(_run_entries, [entry]) for entry in sorted(first, key=lambda e: e.type != "CONSTRAINT")], jobs)
+    run([partial(_run_entries, rest)])
+    run([partial(_run_entries, [_not_valid(entry) for entry in keys if _can_be_put_off(entry)])])
+    run([partial(_validate, constraint) for constraint in _unvalidated(server, release)], jobs)
+    run([partial(_run_entries, last)])
+
+
+def set_sequences(connection: db.Connection, release: model.Release) -> None:
+    """Set the release's sequences past the largest value that was loaded, and never behind live's."""
+    own = catalog.sequences(connection, release.schema_oid or 0)
+    live_oid = catalog.schema_oid(connection, release.live_schema)
+    live = {s.name for s in catalog.sequences(connection, live_oid)} if live_oid else set()
+    for sequence in own:
+        places = _sequence_places(release, sequence)
+        if sequence.table and sequence.column:
+            connection.execute(
+                queries.get(
+                    "sequence_past_column",
+                    **places,
+                    extreme=sql.SQL("max" if sequence.ascending else "min"),
+                    further_or_equal=sql.SQL(">=" if sequence.ascending else "<="),
+                    column=sql.Identifier(sequence.column),
+                    table=sql.Identifier(release.shadow_schema, sequence.table),
+                )
+            )
+        if sequence.name in live:
+            place = sql.Identifier(release.live_schema, sequence.name)
+            connection.execute(queries.get("sequence_not_behind", **places, live=place))
+
+
+def refresh(connection: db.Connection, release: model.Release) -> None:
+    """Fill the release's materialized views from its own tables."""
+    for name in catalog.materialized_views(connection, release.schema_oid or 0):
+        place = sql.Identifier(release.shadow_schema, name)
+        connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
+
+
+def analyze(
+    server: db.Server,
+    release: model.Release,
+    loads: Sequence[model.TableLoad],
+    *,
+    jobs: int,
+    settings: Mapping[str, str],
+) -> None:
+    """Gather statistics; a table not loaded with FREEZE is vacuumed too, so that index-only scans work at once."""
+    order = sorted(loads, key=lambda load: -load.bytes)
+    tasks = [partial(_analyze, sql.Identifier(release.shadow_schema, load.table), load.frozen) for load in order]
+    parallel.run(server, f"load {release.live_schema} r{release.number}", tasks, jobs=jobs, settings=settings)
+
+
+def _analyze(place: sql.Identifier, frozen: bool, connection: db.Connection, _stop: threading.Event) -> None:
+    connection.execute(sql.SQL("ANALYZE {}" if frozen else "VACUUM (ANALYZE) {}").format(place))
+
+
+def _can_be_put_off(entry: Entry) -> bool:
+    """Say whether the foreign key may be made NOT VALID first: not on partitioned tables, nor if it is to stay so."""
+    return entry.sql.startswith("ALTER TABLE ONLY ") and not entry.sql.rstrip().endswith(
+        (" NOT VALID;", " NOT ENFORCED;")
+    )
+
+
+def _not_valid(entry: Entry) -> Entry:
+    """Return the foreign key without its check of the rows, which is done later for several keys at once."""
+    return Entry(type=entry.type, name=entry.name, sql=entry.sql.rstrip().removesuffix(";") + " NOT VALID;\n")
+
+
+def _unvalidated(server: db.Server, release: model.Release) -> list[sql.Composed]:
+    with server.connect(f"load {release.live_schema} r{release.number}") as connection:
+        rows = connection.execute(queries.get("unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
+    statement = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}")
+    return [
+        statement.format(sql.Identifier(release.shadow_schema, table), sql.Identifier(name)) for table, name in rows
+    ]
+
+
+def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: threading.Event) -> None:
+    connection.execute("SET search_path = ''")
+    connection.execute("SET check_function_bodies = false")
+    for entry in entries:
+        if stop.is_set():
+            return
+        try:
+            db.run_script(connection, entry.sql)
+        except psycopg.errors.IntegrityError as error:
+            raise _bad_key(error) from error
+
+
+def _validate(statement: sql.Composed, connection: db.Connection, _stop: threading.Event) -> None:
+    try:
+        connection.execute(statement)
+    except psycopg.errors.IntegrityError as error:
+        raise _bad_key(error) from error
+
+
+def _bad_key(error: psycopg.Error) -> errors.BadRow:
+    diag = error.diag
+    kind = "orphan" if error.sqlstate == "23503" else "duplicate key" if error.sqlstate == "23505" else "bad row"
+    detail = (diag.message_detail or diag.message_primary or "").rstrip(".")
+    return errors.BadRow(
+        f"{kind} in table {diag.table_name}: {detail} (constraint {diag.constraint_name})",
+        hint="Mend the files and load again.",
+    )
+
+
+def _sequence_places(release: model.Release, sequence: catalog.Sequence) -> dict[str, sql.Composable]:
+    place = sql.Identifier(release.shadow_schema, sequence.name)
+    return {
+        "sequence": place,
+        "sequence_text": sql.Literal(place.as_string()),
+        "further": sql.SQL(">" if sequence.ascending else "<"),
+    }

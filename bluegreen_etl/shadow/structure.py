@@ -1,0 +1,135 @@
+"""Gives a release its schema and empty tables: a clone of live, the project's own DDL, or what the files look like.
+
+The clone and the project's DDL may be full of names qualified with the live schema's. Instead of rewriting SQL, live
+is renamed away for the length of one transaction, the SQL runs unmodified under the live name, and both schemas get
+their names (docs/how-it-works.md). No other session sees anything of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from bluegreen_etl import catalog, config, db, errors, model, names
+from bluegreen_etl.shadow import dump
+
+# An entry of live's dump that gives privileges to what the project's DDL has not made is left out.
+_ABSENT_SQLSTATES = frozenset({"42P01", "42883", "42703", "42704", "3F000", "0LP01"})
+_DUMP_SETTINGS = (
+    "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
+    "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
+)
+# EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot leave live renamed away.
+_RUN_DDL = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.ddl'); END $do$"
+
+
+def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
+    """Make the release's schema a copy of live's definition."""
+    entries = dump.read(connection, release.live_schema, settings)
+    # pg_dump leaves CREATE SCHEMA out for a `public` that is as initdb made it.
+    has_schema = any(entry.type == "SCHEMA" for entry in entries)
+    with _under_live_name(connection, release, create=not has_schema):
+        db.run_script(connection, _DUMP_SETTINGS + "".join(entry.sql for entry in entries))
+
+
+def run_ddl(
+    connection: db.Connection, release: model.Release, files: Sequence[Path], settings: config.Settings
+) -> None:
+    """Make the release's schema by the project's DDL, with the privileges that live's objects have.
+
+    Raises:
+        BadSource: a file cannot be read.
+        Refused: a statement fails; names file and line.
+    """
+    exists = release.base_oid is not None
+    grants = (
+        [e for e in dump.read(connection, release.live_schema, settings) if e.type.endswith("ACL")] if exists else []
+    )
+    with _under_live_name(connection, release, create=True):
+        for file in files:
+            _run_ddl_file(connection, file)
+        for entry in grants:
+            _run_where_present(connection, entry)
+
+
+def create_tables(
+    connection: db.Connection, release: model.Release, tables: Mapping[str, Sequence[model.Column]]
+) -> None:
+    """Make the release's schema with plain tables of these columns."""
+    schema = sql.Identifier(release.shadow_schema)
+    with connection.transaction():
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        for name, columns in tables.items():
+            # A type is SQL text that the user or infer() wrote; it is checked by the server like any DDL.
+            parts = [sql.SQL("{} " + column.type).format(sql.Identifier(column.name)) for column in columns]
+            place = sql.Identifier(release.shadow_schema, name)
+            connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
+
+
+def put_off(connection: db.Connection, release: model.Release, settings: config.Settings) -> list[dump.Entry]:
+    """Leave only what COPY needs in the release's schema, and return the entries to be made after it."""
+    entries = dump.read(connection, release.shadow_schema, settings)
+    if not any(entry.after_copy for entry in entries):
+        return []
+    with connection.transaction():
+        # Nothing can depend on it from outside: it was made a moment ago under a name that nobody else uses.
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
+        before = "".join(entry.sql for entry in entries if not entry.after_copy)
+        db.run_script(connection, _DUMP_SETTINGS + before)
+    return [entry for entry in entries if entry.after_copy]
+
+
+@contextmanager
+def _under_live_name(connection: db.Connection, release: model.Release, *, create: bool) -> Iterator[None]:
+    """Run the body in one transaction in which the new schema bears the live name."""
+    live = sql.Identifier(release.live_schema)
+    shadow = sql.Identifier(release.shadow_schema)
+    parked = sql.Identifier(f"bluegreen__parked_{release.base_oid}")
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    with connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '10s'")
+        if release.base_oid is not None:
+            connection.execute(rename.format(live, parked))
+        if create:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
+            connection.execute(
+                "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
+                (release.live_schema,),
+            )
+        yield
+        if catalog.schema_oid(connection, release.live_schema) is None:
+            raise errors.Refused(
+                f"the DDL leaves no schema {names.quoted(release.live_schema)} behind",
+                hint="Leave DROP SCHEMA and RENAME out of it; the schema is there and empty when it runs.",
+            )
+        connection.execute(rename.format(live, shadow))
+        if release.base_oid is not None:
+            connection.execute(rename.format(parked, live))
+
+
+def _run_ddl_file(connection: db.Connection, file: Path) -> None:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.BadSource(f"{file} cannot be read: {error}", hint="Check structure.ddl.") from error
+    connection.execute("SELECT pg_catalog.set_config('bluegreen.ddl', %s, true)", (text,))
+    try:
+        connection.execute(_RUN_DDL)
+    except psycopg.Error as error:
+        position = int(error.diag.internal_position or 0)
+        line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
+        raise errors.Refused(
+            f"{file}{line}: {error.diag.message_primary}",
+            hint=error.diag.message_hint or "The file must be plain SQL without transaction control or psql commands.",
+        ) from error
+
+
+def _run_where_present(connection: db.Connection, entry: dump.Entry) -> None:
+    try:
+        with connection.transaction():
+            db.run_script(connection, entry.sql)
+    except psycopg.Error as error:
+        if error.sqlstate not in _ABSENT_SQLSTATES:
+            raise

@@ -1,0 +1,12 @@
+"""Files on disk become bytes for PostgreSQL's COPY; nothing here knows a database.
+
+discover finds the files of each table, peek reads their first records, infer proposes column types,
+and open_reader gives the blocks that COPY reads.
+"""
+
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.inference import InferredColumn, infer
+from bluegreen_etl.sources.opening import open_reader
+from bluegreen_etl.sources.peeking import Kind, Peek, peek
+
+__all__ = ["InferredColumn", "Kind", "Peek", "TableFiles", "discover", "infer", "open_reader", "peek"]

@@ -1,0 +1,134 @@
+"""CSV and TSV as they are: the file's own bytes in blocks, cut where records end, for COPY to parse."""
+
+from collections.abc import Iterator, Sequence
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Block, Column, CopyOptions, SourceFile
+from bluegreen_etl.sources import dialect, header, streams
+
+BLOCK_SIZE = 1 << 20
+
+
+class DelimitedReader:
+    """A delimited file opened for COPY; implements model.Reader."""
+
+    def __init__(self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> None:
+        """Read the header.
+
+        Args:
+            source: the file.
+            columns: the table's columns, which the file's must be among.
+            block_size: about how many bytes a block shall have.
+
+        Raises:
+            BadSource: the file cannot be read, or its header does not fit the table.
+            UsageError: its options are not such as COPY can take.
+        """
+        self._source = source
+        self._dialect = dialect.dialect_of(source)
+        self._size = block_size or BLOCK_SIZE
+        self._before = streams.fingerprint(source.path)
+        self._sha256: str | None = None
+        with streams.opened(source, self._before) as stream:
+            opening = self._open(stream)
+        self._eol = opening.eol
+        fillable = tuple(column.name for column in columns if not column.generated)
+        generated = [column.name for column in columns if column.generated]
+        names = header.column_names(source, self._dialect, opening)
+        self._columns = fillable if names is None else names
+        where = f"{source.path}, line 1" if source.options.header else source.path
+        header.refuse_unknown(self._columns, fillable, generated, where)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The file's columns, in the file's order."""
+        return self._columns
+
+    @property
+    def copy_options(self) -> CopyOptions:
+        """How the file is written."""
+        return self._dialect.copy_options
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file on disk; blocks() must be exhausted."""
+        if self._sha256 is None:
+            raise RuntimeError("the digest is known when blocks() is exhausted")
+        return self._sha256
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the file's records, without the header.
+
+        Raises:
+            BadSource: the file is damaged, or changed since the header was read.
+            BadRow: a record is longer than PostgreSQL can take.
+        """
+        with streams.opened(self._source, self._before) as stream:
+            line = 1
+            opening = self._open(stream)
+            if self._source.options.header:
+                line += opening.text.count(self._feed, 0, opening.first)
+            for number, data in enumerate(self._pieces(stream, opening)):
+                yield Block(number, line, dialect.without_end_marker(self._dialect, data), stream.consumed)
+                line += data.count(self._feed)
+            self._sha256 = stream.finish()
+
+    def lines(self, data: bytes) -> int:
+        """Return how many lines the server counts in whole records: where lines end in CR LF it counts the CR."""
+        return data.count(self._eol[:1])
+
+    def locate(self, block_number: int, block_first: int, line: int) -> str:
+        """Say which line of the file the server means by `line` of a block."""
+        if self._eol != b"\r\n":
+            return f"line {block_first + line - 1}"
+        # An editor counts line feeds, also those inside values, which the server does not count in such a file.
+        data = next((block.data for block in self.blocks() if block.number == block_number), b"")
+        position = -1
+        for _ in range(line - 1):
+            position = data.find(b"\r", position + 1)
+        return f"line {block_first + data.count(self._feed, 0, position + 2)}"
+
+    @property
+    def _feed(self) -> bytes:
+        """What ends a line as an editor counts them."""
+        return self._eol[-1:]
+
+    def _open(self, stream: streams.Stream) -> header.Opening:
+        return header.read_opening(stream, self._dialect, self._source, size=self._size)
+
+    def _pieces(self, stream: streams.Stream, opening: header.Opening) -> Iterator[bytes]:
+        """Yield the text after the header in runs of whole records, each ending in a line end."""
+        buffer = opening.text[opening.first :] if self._source.options.header else opening.text
+        final = opening.final
+        line = 1
+        while True:
+            end = len(buffer) if final else dialect.cut(self._dialect, buffer, self._eol)
+            data = self._finished(buffer[:end])
+            if data:
+                yield data
+                line += data.count(self._feed)
+            if final:
+                return
+            # What was held back are empty lines, which only the file's end makes meaningless.
+            buffer = buffer[min(len(data), end) :]
+            if len(buffer) > header.LONGEST_RECORD:
+                raise errors.BadRow(
+                    f"{self._source.path}: the record after {line} lines of data is longer than 1 GB",
+                    hint="Look for a quote that is not closed.",
+                )
+            wanted = max(self._size, len(buffer))
+            more = stream.read(wanted)
+            final = len(more) < wanted
+            buffer += more
+
+    def _finished(self, records: bytes) -> bytes:
+        """Return records with a line end after the last one, and without the empty lines after that.
+
+        In a file of one column an empty line is a record.
+        """
+        tail = records[-2 * len(b"\r\n") :]
+        empty_lines = len(tail) - len(tail.rstrip(b"\r\n")) > len(self._eol)
+        if not empty_lines or len(self._columns) == 1:
+            return records if not records or records.endswith(self._feed) else records + self._eol
+        stripped = records.rstrip(b"\r\n")
+        return stripped + self._eol if stripped else b""

@@ -1,0 +1,25 @@
+"""Which reader a file gets."""
+
+from collections.abc import Sequence
+
+from bluegreen_etl.model import Column, Format, SourceFile
+from bluegreen_etl.sources.delimited import DelimitedReader
+from bluegreen_etl.sources.objects import JsonReader
+
+
+def open_reader(
+    source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None
+) -> DelimitedReader | JsonReader:
+    """Open a data file for COPY into a table with `columns`, all of them, in the table's order.
+
+    Its first records are read here, so that most of what can be refused is refused before anything is written.
+    `block_size` is about how many bytes of the file's text a block is made of; by default the format's best.
+
+    Raises:
+        BadSource: the file cannot be read, is not of its format, or has a column that the table has not.
+        BadRow: one of the first JSON elements does not fit the table.
+        UsageError: an option does not fit the format.
+    """
+    if source.format in {Format.CSV, Format.TSV}:
+        return DelimitedReader(source, columns, block_size=block_size)
+    return JsonReader(source, columns, block_size=block_size)

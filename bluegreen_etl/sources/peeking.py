@@ -1,0 +1,109 @@
+"""A look at a file's first records, for proposing types and for showing; nothing is loaded from it."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+
+import msgspec
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Format, Record, SourceFile
+from bluegreen_etl.sources import dialect, header, objects, streams, values
+
+_SIZE = 1 << 20
+_ROWS = 1000
+
+
+class Kind(StrEnum):
+    """What a file itself says about a value: only JSON says anything."""
+
+    UNKNOWN = "unknown"
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    NESTED = "nested"
+
+
+_KINDS = {
+    "a string": Kind.STRING,
+    "a number": Kind.NUMBER,
+    "a boolean": Kind.BOOLEAN,
+    "an object": Kind.NESTED,
+    "an array": Kind.NESTED,
+}
+
+
+class Peek(Record, frozen=True, kw_only=True):
+    """A file's first records, at most 1,000 and about 1 MB of text: values as text, None for NULL.
+
+    `kinds` has for each column the kinds of its values that are not NULL; in CSV and TSV all are UNKNOWN.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    kinds: tuple[frozenset[Kind], ...]
+
+
+def peek(source: SourceFile) -> Peek:
+    """Read the first records of a file.
+
+    Raises:
+        BadSource: it cannot be read, is not of its format or encoding, or its columns have no or equal names.
+        BadRow: a record is not as long as the header, or an element is not an object.
+        UsageError: an option does not fit the format.
+    """
+    return _peek_delimited(source) if source.format in {Format.CSV, Format.TSV} else _peek_json(source)
+
+
+def _peek_delimited(source: SourceFile) -> Peek:
+    form = dialect.dialect_of(source)
+    with streams.opened(source) as stream:
+        opening = header.read_opening(stream, form, source, size=_SIZE)
+    columns = header.column_names(source, form, opening)
+    if columns is None:
+        raise errors.BadSource(
+            f"{source.path} has no header, so its columns have no names",
+            hint="Set `columns` in the table's options, in the file's order.",
+        )
+    rows = tuple(islice(_rows(source, form, opening, len(columns)), _ROWS))
+    return Peek(columns=columns, rows=rows, kinds=(frozenset({Kind.UNKNOWN}),) * len(columns))
+
+
+def _rows(
+    source: SourceFile, form: dialect.Dialect, opening: header.Opening, width: int
+) -> Iterator[tuple[str | None, ...]]:
+    """Yield the records of data that were read whole."""
+    end = len(opening.text) if opening.final else dialect.cut(form, opening.text, opening.eol)
+    text = header.decode(form, opening.text[:end], source.path)
+    if width > 1:
+        text = text.rstrip("\r\n")
+    try:
+        for row in dialect.parse(form, text):
+            if source.options.header and row.line == 1:
+                continue
+            if len(row.values) != width:
+                raise errors.BadRow(
+                    f"{source.path}, line {row.line}: has {len(row.values)} values for {width} columns",
+                    hint="Check the delimiter and the quotes of this line.",
+                )
+            yield row.values
+    except ValueError as error:
+        raise header.unclosed(source.path, error.args[0]) from error
+
+
+def _peek_json(source: SourceFile) -> Peek:
+    records = [element.record for element in objects.first_elements(source)]
+    columns = tuple(dict.fromkeys(key for record in records for key in record))
+    rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
+    kinds = tuple(
+        frozenset(_KINDS[values.kind(record[name])] for record in records if record.get(name, b"null") != b"null")
+        for name in columns
+    )
+    return Peek(columns=columns, rows=rows, kinds=kinds)
+
+
+def _text(value: bytes) -> str | None:
+    """Return a JSON value as text: a string's content, anything else as it is written."""
+    if value == b"null":
+        return None
+    return msgspec.json.decode(value, type=str) if value.startswith(b'"') else value.decode()

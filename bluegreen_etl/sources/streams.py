@@ -1,0 +1,244 @@
+"""A data file as a stream of decompressed bytes, while its bytes on disk are counted and hashed."""
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import importlib
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Compression, SourceFile
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_DISK_CHUNK = 1 << 20
+
+# What the decompressors raise for a damaged archive; Python 3.14 brings one of its own for zstd.
+_DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError)
+with contextlib.suppress(ImportError):
+    _DAMAGED = (*_DAMAGED, importlib.import_module("compression.zstd").ZstdError)
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+# The longer marks first: UTF-32's begins with UTF-16's.
+_WIDE_BOMS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+class Fingerprint(NamedTuple):
+    """What tells that a path still holds the same bytes."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def fingerprint(path: str) -> Fingerprint:
+    """Return what `path` holds now.
+
+    Raises:
+        BadSource: it is gone or cannot be reached.
+    """
+    try:
+        return _fingerprint_of(Path(path).stat())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+class Stream:
+    """One opened data file: read() its text, then finish() for the digest of what lies on disk."""
+
+    def __init__(self, path: str, disk: "_HashingFile", text: BinaryIO, before: Fingerprint) -> None:
+        self._path = path
+        self._disk = disk
+        self._text = text
+        self._before = before
+
+    @property
+    def consumed(self) -> int:
+        """How many bytes on disk have been read so far."""
+        return self._disk.count
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes of text; fewer mean the end.
+
+        Raises:
+            BadSource: the disk failed, or the archive is damaged or cut off.
+        """
+        try:
+            return self._text.read(size)
+        except _DAMAGED as error:
+            self._refuse_changed()
+            raise errors.BadSource(
+                f"{self._path} cannot be read to its end: {error}",
+                hint="The file is damaged or not complete; write or fetch it again.",
+            ) from error
+
+    def finish(self) -> str:
+        """Return the SHA-256 of the file, in hexadecimal; the text must have been read to its end.
+
+        Raises:
+            BadSource: the file is not the one that was opened any more.
+        """
+        # A decompressor may stop before the file does; the digest is that of the whole file.
+        while self._disk.read(_DISK_CHUNK):
+            pass
+        self._refuse_changed()
+        return self._disk.digest.hexdigest()
+
+    def _refuse_changed(self) -> None:
+        ended_early = self._disk.at_end and self._disk.count != self._before.size
+        if ended_early or fingerprint(self._path) != self._before:
+            raise errors.BadSource(
+                f"{self._path} changed while it was read",
+                hint="Load files that nobody writes to any more; write them elsewhere and move them here.",
+            )
+
+
+@contextlib.contextmanager
+def opened(source: SourceFile, before: Fingerprint | None = None) -> Iterator[Stream]:
+    """Open a data file for reading; `before` is what it was when its columns were read.
+
+    Raises:
+        BadSource: it cannot be opened, or no decoder is installed for its compression.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(source.path).open("rb", buffering=0))
+        except OSError as error:
+            raise _unreadable(source.path, error) from error
+        disk = _HashingFile(file)
+        buffered = io.BufferedReader(disk, _DISK_CHUNK)
+        text = _decompressed(source, cast("BinaryIO", buffered))
+        stack.callback(text.close)
+        yield Stream(source.path, disk, text, before or _fingerprint_of(os.fstat(file.fileno())))
+
+
+def without_bom(start: bytes, path: str) -> bytes:
+    """Return a file's first bytes without UTF-8's byte order mark.
+
+    Raises:
+        BadSource: it is UTF-16 or UTF-32, which COPY cannot read.
+    """
+    for mark, encoding in _WIDE_BOMS.items():
+        if start.startswith(mark):
+            raise errors.BadSource(
+                f"{path} is written in {encoding}, which PostgreSQL cannot read",
+                hint=f"Convert it to UTF-8, for example with: iconv -f {encoding} -t UTF-8.",
+            )
+    return start.removeprefix(_UTF8_BOM)
+
+
+class _HashingFile(io.RawIOBase):
+    """The bytes on disk; each that passes is counted and hashed."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.count = 0
+        self.at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        size = self._file.readinto(view) or 0
+        self.digest.update(view[:size])
+        self.count += size
+        self.at_end = not size
+        return size
+
+
+class _ZstandardFile(io.RawIOBase):
+    """The text of a .zst file by the package zstandard, whose own reader passes over a cut-off file in silence."""
+
+    def __init__(self, module: ModuleType, file: BinaryIO) -> None:
+        super().__init__()
+        self._module = module
+        self._file = file
+        self._frame = module.ZstdDecompressor().decompressobj()
+        self._inside = True
+        self._packed = b""
+        self._text = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        while not self._text and self._fill():
+            pass
+        size = min(len(view), len(self._text))
+        view[:size] = self._text[:size]
+        self._text = self._text[size:]
+        return size
+
+    def _fill(self) -> bool:
+        """Decompress one more piece; False at the end of the file."""
+        packed = self._packed or self._file.read(_DISK_CHUNK // 8)
+        if not packed:
+            if self._inside:
+                raise EOFError("compressed file ended before the end-of-stream marker was reached")
+            return False
+        if not self._inside:
+            self._frame = self._module.ZstdDecompressor().decompressobj()
+        try:
+            self._text = self._frame.decompress(packed)
+        except self._module.ZstdError as error:
+            raise OSError(str(error)) from error
+        self._inside = not self._frame.eof
+        self._packed = self._frame.unused_data if self._frame.eof else b""
+        return True
+
+
+def _decompressed(source: SourceFile, file: BinaryIO) -> BinaryIO:
+    match source.compression:
+        case Compression.NONE:
+            return file
+        case Compression.GZIP:
+            return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+        case Compression.BZIP2:
+            return cast("BinaryIO", bz2.BZ2File(file))
+        case Compression.XZ:
+            return cast("BinaryIO", lzma.LZMAFile(file))
+        case Compression.ZSTD:
+            return _unzstd(source.path, file)
+
+
+def _unzstd(path: str, file: BinaryIO) -> BinaryIO:
+    """Open a .zst file by the standard library (Python 3.14) or the package zstandard, whichever there is."""
+    with contextlib.suppress(ImportError):
+        return cast("BinaryIO", importlib.import_module("compression.zstd").ZstdFile(file))
+    try:
+        module = importlib.import_module("zstandard")
+    except ImportError as error:
+        raise errors.BadSource(
+            f"{path} is compressed with zstd, and no decoder is installed",
+            hint="Install the Python package zstandard, or use Python 3.14.",
+        ) from error
+    return cast("BinaryIO", io.BufferedReader(_ZstandardFile(module, file), _DISK_CHUNK))
+
+
+def _fingerprint_of(stat: os.stat_result) -> Fingerprint:
+    return Fingerprint(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _unreadable(path: str, error: OSError) -> errors.BadSource:
+    return errors.BadSource(
+        f"{path} cannot be read: {error.strerror}", hint="Check that it is still there and its permissions."
+    )

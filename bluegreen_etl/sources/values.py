@@ -1,0 +1,145 @@
+"""JSON values on their way into CSV fields that PostgreSQL reads as json_to_record would have read the values."""
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+# What a converter returns: Raw goes out as it is, text as a quoted field, None as NULL.
+Field = msgspec.Raw | str | None
+Converter = Callable[[bytes], Field]
+
+# What msgspec says of text that ends before its value does, and of half a surrogate pair.
+TRUNCATED = "Input data was truncated"
+
+_KINDS = {
+    **dict.fromkeys(b"-0123456789", "a number"),
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord('"'): "a string",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
+    ord("n"): "null",
+}
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
+_ARRAY_SPECIAL = re.compile(r'(["\\])')
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# A run, because two halves of a surrogate pair only mean something together.
+_UNICODE_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+")
+
+
+class Refused(ValueError):
+    """A value that its column cannot take; the message completes a sentence about it."""
+
+
+def kind(value: bytes) -> str:
+    """Say what a JSON value is, by its first character."""
+    return _KINDS.get(value.lstrip()[:1][0], "no JSON") if value.strip() else "nothing"
+
+
+def is_special(column_type: str) -> bool:
+    """Whether values of a column must be converted one by one."""
+    return column_type.endswith("[]") or column_type in {"json", "jsonb"}
+
+
+def converter(column_type: str) -> Converter:
+    """Return what turns a JSON value, as written, into the field of a column of `column_type`.
+
+    The converters raise Refused.
+    """
+    if column_type.endswith("[]"):
+        element = column_type.removesuffix("[]")
+        return lambda value: _array(value, element)
+    return _json if column_type in {"json", "jsonb"} else _scalar
+
+
+def refuse_nul(text: bytes) -> None:
+    r"""Refuse the one JSON string that PostgreSQL cannot hold.
+
+    Raises:
+        Refused: the text holds `\\u0000`.
+    """
+    if _NUL.search(text):
+        raise Refused("holds \\u0000, which PostgreSQL cannot store")
+
+
+def without_escapes(records: bytes) -> bytes:
+    r"""Return records with JSON's escapes undone, but for `\\"` and `\\\\`, which COPY is told to undo."""
+    if b"\\" not in records:
+        return records
+    # JSON text has no NUL, so it can stand for a doubled backslash while single ones are looked for.
+    text = records.replace(b"\\\\", b"\0")
+    for escape, meant in (b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"):
+        text = text.replace(escape, meant)
+    text = text.replace(b"\\/", b"/")
+    if b"\\u" in text:
+        text = _UNICODE_ESCAPES.sub(_letters, text)
+    return text.replace(b"\0", b"\\\\")
+
+
+def _letters(escapes: re.Match[bytes]) -> bytes:
+    text = _TEXT.decode(b'"' + escapes[0] + b'"')
+    return text.replace("\\", "\\\\").replace('"', '\\"').encode()
+
+
+def _scalar(value: bytes) -> Field:
+    # An object or an array goes into a text as it is written; other types refuse it in the server.
+    return value.decode() if value.startswith((b"{", b"[")) else msgspec.Raw(value)
+
+
+def _json(value: bytes) -> Field:
+    return None if value == b"null" else _json_text(value)
+
+
+def _json_text(value: bytes) -> str:
+    """Return a value as text for json: the server rewrites strings, and nothing else."""
+    if value.startswith(b'"'):
+        return msgspec.json.encode(_TEXT.decode(value)).decode()
+    return value.decode()
+
+
+def _array(value: bytes, element: str) -> Field:
+    """Return PostgreSQL's text for an array; a string is already one, as for json_to_record."""
+    if value == b"null":
+        return None
+    if value.startswith(b'"'):
+        return msgspec.Raw(value)
+    if not value.startswith(b"["):
+        raise Refused(f"is not a JSON array, as {element}[] needs")
+    literal = _level(value, element, _depth(value))
+    # The server takes an array without any elements as empty, however deep, but not every version so written.
+    return "{}" if not literal.strip("{},;") else literal
+
+
+def _depth(value: bytes) -> int:
+    """Return how many dimensions an array has: those of its first element."""
+    depth = 0
+    while value.startswith(b"["):
+        depth += 1
+        inner = _LIST.decode(value)
+        value = bytes(inner[0]) if inner else b""
+    return depth
+
+
+def _level(value: bytes, element: str, depth: int) -> str:
+    if not value.startswith(b"["):
+        raise Refused("has an element that is not a JSON array, beside others that are")
+    inner = [bytes(item) for item in _LIST.decode(value)]
+    if depth > 1:
+        items = [_level(item, element, depth - 1) for item in inner]
+    else:
+        items = [_element(item, element) for item in inner]
+    return "{" + (";" if element == "box" else ",").join(items) + "}"
+
+
+def _element(value: bytes, element: str) -> str:
+    if value == b"null":
+        return "NULL"
+    if element in {"json", "jsonb"}:
+        text = _json_text(value)
+    elif value.startswith(b'"'):
+        text = _TEXT.decode(value)
+    else:
+        text = value.decode()
+    return '"' + _ARRAY_SPECIAL.sub(r"\\\1", text) + '"'

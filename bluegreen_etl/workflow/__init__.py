@@ -1,0 +1,28 @@
+"""The commands, each as a table of contents: load, check, diff, promote, rollback, status, history, prune."""
+
+from bluegreen_etl.workflow.context import Context
+from bluegreen_etl.workflow.loading import Checked, Loaded, load
+from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, history, status
+from bluegreen_etl.workflow.promoting import Promoted, promote, rollback
+from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
+
+__all__ = [
+    "Checked",
+    "Context",
+    "Diff",
+    "History",
+    "Loaded",
+    "Promoted",
+    "Protection",
+    "Pruned",
+    "State",
+    "check",
+    "diff",
+    "history",
+    "load",
+    "promote",
+    "protect",
+    "prune",
+    "rollback",
+    "status",
+]

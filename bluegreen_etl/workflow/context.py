@@ -1,0 +1,71 @@
+"""What every command works with: settings, the server, who is told; and the guards that all share."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bluegreen_etl import catalog, config, db, errors, ledger, model, names
+
+
+class Context:
+    """One command's surroundings.
+
+    Args:
+        resolved: the settings, with the target.
+        watcher: who is told how the work goes.
+        force: the user has said that protection and a conflict are to be overruled.
+    """
+
+    def __init__(self, resolved: config.Resolved, watcher: model.Watcher, *, force: bool = False) -> None:
+        self.resolved = resolved
+        self.settings = resolved.settings
+        self.watcher = watcher
+        self.force = force
+        self.server = db.server(resolved)
+
+    @property
+    def schema(self) -> str:
+        """The live schema's name.
+
+        Raises:
+            UsageError: none was named, or it cannot be one.
+        """
+        if self.settings.schema is None:
+            raise errors.UsageError(
+                "no schema was named", hint='Give --schema NAME, or write schema = "name" into bluegreen.toml.'
+            )
+        names.check_live_schema(self.settings.schema)
+        return self.settings.schema
+
+    @contextmanager
+    def stage(self, name: str, seconds: dict[str, float], *, total: int = 0) -> Iterator[None]:
+        """Tell that a stage begins, and note how long it took."""
+        self.watcher.stage(name, total=total)
+        begun = time.monotonic()
+        yield
+        seconds[name] = time.monotonic() - begun
+
+
+def refuse_if_protected(context: Context, connection: db.Connection, verb: str) -> None:
+    """Let nobody change what is live in a protected database without saying so.
+
+    The mark is in the database's own ledger, so that it holds whichever way the database was reached.
+
+    Raises:
+        NotPermitted: protected, and neither --force nor the schema's name typed.
+    """
+    if context.settings.protected and ledger.exists(connection):
+        ledger.protect(connection, protected=True)
+    if context.force or not (context.settings.protected or ledger.is_protected(connection)):
+        return
+    question = f"{connection.info.dbname} is protected. Type the schema's name to {verb}"
+    if not context.watcher.confirm(question, context.schema):
+        raise errors.NotPermitted(
+            f"database {connection.info.dbname} is protected: {verb} of {context.schema} needs a confirmation",
+            hint="Run it on a terminal and type the schema's name, or give --force.",
+        )
+
+
+def current_live(context: Context, connection: db.Connection) -> tuple[model.Release | None, int | None]:
+    """Return the release that the ledger says is live, and the OID of the schema that is."""
+    return ledger.live_release(connection, context.schema), catalog.schema_oid(connection, context.schema)

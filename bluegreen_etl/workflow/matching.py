@@ -1,0 +1,145 @@
+"""Decides which files fill which tables, and refuses what does not fit before anything is written."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bluegreen_etl import config, errors, model, sources
+from bluegreen_etl.model import Column, SourceFile, Table
+from bluegreen_etl.shadow.copy import Opened, Work
+from bluegreen_etl.sources import Peek, TableFiles
+from bluegreen_etl.workflow.context import Context
+
+
+class Found(model.Record, frozen=True, kw_only=True):
+    """The files of one table, and what their first records look like."""
+
+    table: str
+    files: tuple[SourceFile, ...]
+    peeks: tuple[Peek, ...]
+
+
+def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
+    """Find the data files and look into each.
+
+    Raises:
+        UsageError: no files were named.
+        BadSource: a file is missing, empty, unreadable or of unknown format.
+    """
+    settings = context.settings
+    named = list(paths) or [_from_file(context.resolved, path) for path in settings.sources.paths]
+    tables = {
+        name: TableFiles(
+            files=tuple(_from_file(context.resolved, file) for file in table.files),
+            options=_options(settings.sources, table),
+        )
+        for name, table in settings.tables.items()
+    }
+    if not named and not any(table.files for table in tables.values()):
+        raise errors.UsageError(
+            "no data files were named", hint="Name files or a directory, or write [sources] paths into bluegreen.toml."
+        )
+    by_table: dict[str, list[SourceFile]] = defaultdict(list)
+    defaults = _options(settings.sources)
+    for source in sources.discover(named, tables=tables):
+        options = source.options if source.table in tables else defaults
+        by_table[source.table].append(msgspec.structs.replace(source, options=options))
+    return [
+        Found(table=table, files=tuple(files), peeks=tuple(sources.peek(file) for file in files))
+        for table, files in sorted(by_table.items())
+    ]
+
+
+def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) -> list[Table]:
+    """Return the tables that the files look like; `types` in a table's section overrule what is seen."""
+    return [
+        Table(
+            name=item.table,
+            columns=tuple(
+                Column(name=column.name, type=_declared(tables, item.table).get(column.name, column.type))
+                for column in sources.infer(item.peeks)
+            ),
+        )
+        for item in found
+    ]
+
+
+def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> list[Work]:
+    """Bring files and tables together.
+
+    Raises:
+        BadSource: a file matches no table, or its columns do not fit.
+        Refused: a table has no file.
+    """
+    by_name = {table.name: table for table in tables}
+    strangers = [item for item in found if item.table not in by_name]
+    if strangers:
+        raise errors.BadSource(
+            f"{strangers[0].files[0].path} matches no table of {context.schema}",
+            hint=f"Its tables are {', '.join(by_name) or 'none'}. Rename the file, or name it under "
+            f'[tables.NAME] files = ["…"].',
+        )
+    filled = {item.table for item in found}
+    unfilled = [name for name in by_name if name not in filled]
+    if unfilled:
+        raise errors.Refused(
+            f"no file for table {', '.join(unfilled)} of {context.schema}: it would be empty after the promote",
+            hint="Add a file for it (a header alone loads no rows, with allow_empty = true), or drop the table first.",
+        )
+    return [_fit(context, item, by_name[item.table]) for item in found]
+
+
+def _fit(context: Context, item: Found, table: Table) -> Work:
+    for file, peek in zip(item.files, item.peeks, strict=True):
+        _refuse_misfits(context, file, peek, table)
+    opened = [Opened(source=file, reader=sources.open_reader(file, table.columns)) for file in item.files]
+    return Work(table=table, files=tuple(opened))
+
+
+def _refuse_misfits(context: Context, file: SourceFile, peek: Peek, table: Table) -> None:
+    known = {column.name for column in table.columns}
+    extra = [name for name in peek.columns if name not in known]
+    if extra:
+        raise errors.BadSource(
+            f"{file.path} has column {', '.join(extra)}, which table {table.name} lacks",
+            hint="Add it to the table first, take it out of the file, or load with --structure files.",
+        )
+    generated = [column.name for column in table.columns if column.generated and column.name in peek.columns]
+    if generated:
+        raise errors.BadSource(
+            f"{file.path} has column {', '.join(generated)}, which table {table.name} computes itself",
+            hint="Take it out of the file.",
+        )
+    missing = [column for column in table.columns if column.name not in peek.columns and not column.generated]
+    needed = [column.name for column in missing if column.not_null and not column.has_default]
+    if needed and not (peek.rows == () and file.format in {model.Format.JSON, model.Format.NDJSON}):
+        raise errors.BadSource(
+            f"{file.path} lacks column {', '.join(needed)}, which may not be null in table {table.name}",
+            hint="Add it to the file, or give the column a default.",
+        )
+    if missing:
+        lacking = ", ".join(column.name for column in missing)
+        context.watcher.say(f"{file.path} has no {lacking}: defaults are used")
+
+
+def _declared(tables: Mapping[str, config.TableSettings], name: str) -> Mapping[str, str]:
+    return tables[name].types if name in tables else {}
+
+
+def _from_file(resolved: config.Resolved, path: str) -> str:
+    return path if path == "-" or Path(path).is_absolute() else str(resolved.path(path))
+
+
+def _options(*layers: model.SourceOptions) -> model.SourceOptions:
+    """Return the options of the last layer, those that it leaves at their default from the ones before."""
+    merged = model.SourceOptions()
+    for layer in layers:
+        given = {
+            field.name: value
+            for field in msgspec.structs.fields(model.SourceOptions)
+            if (value := getattr(layer, field.name)) != field.default
+        }
+        merged = msgspec.structs.replace(merged, **given)
+    return merged

@@ -1,0 +1,200 @@
+"""Promote and rollback: choose the release, look at the world, cut over, prune."""
+
+import time
+from typing import NoReturn
+from uuid import uuid4
+
+from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
+from bluegreen_etl.cutover import swap
+from bluegreen_etl.cutover.plan import Plan, Try, script
+from bluegreen_etl.model import Direction, Release, Status
+from bluegreen_etl.workflow import upkeep
+from bluegreen_etl.workflow.context import Context, refuse_if_protected
+
+
+class Promoted(model.Record, frozen=True, kw_only=True):
+    """A cut-over done, and what was dropped after it. `script` is set instead of both by a dry run."""
+
+    schema: str
+    cutover: model.Cutover | None = None
+    pruned: tuple[int, ...] = ()
+    script: str | None = None
+
+
+def promote(context: Context, *, number: int | None = None, dry_run: bool = False) -> Promoted:
+    """Make a release live: the newest ready one, or the one named.
+
+    Raises:
+        Refused: there is none, it is not in a state to be promoted, or something outside would be left behind.
+        Conflict: live is not what the load saw.
+        LockNotObtained, OutcomeUnknown: see swap.run.
+    """
+    with context.server.connect(f"promote {context.schema}") as connection:
+        upkeep.ledger_needed(connection, context.schema)
+        incoming = _to_promote(connection, context.schema, number)
+        return _cut_over(context, connection, Direction.PROMOTE, incoming, dry_run=dry_run)
+
+
+def rollback(context: Context, *, number: int | None = None, dry_run: bool = False) -> Promoted:
+    """Make the release live again that the live one replaced, or another kept one.
+
+    Raises:
+        Refused: there is nothing to go back to.
+        Conflict, LockNotObtained, OutcomeUnknown: as promote.
+    """
+    with context.server.connect(f"rollback {context.schema}") as connection:
+        upkeep.ledger_needed(connection, context.schema)
+        incoming = _to_go_back_to(connection, context.schema, number)
+        return _cut_over(context, connection, Direction.ROLLBACK, incoming, dry_run=dry_run)
+
+
+def _cut_over(
+    context: Context, connection: db.Connection, direction: Direction, incoming: Release, *, dry_run: bool
+) -> Promoted:
+    refuse_if_protected(context, connection, direction)
+    outgoing = _outgoing(context, connection, incoming)
+    plan = _plan(connection, direction, incoming, outgoing)
+    _refuse_what_would_be_lost(connection, plan)
+    if dry_run:
+        attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.relations)
+        return Promoted(schema=context.schema, script=script(plan, attempt))
+    context.watcher.stage(f"{direction} release {incoming.number}")
+    max_wait = context.settings.promote.max_wait
+    _wait_for_old_snapshots(context, connection, incoming, max_wait)
+    cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
+    return Promoted(schema=context.schema, cutover=cutover, pruned=_prune(context, connection))
+
+
+def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
+    """Drop what is not kept. The cut-over is done: what goes wrong here is told and nothing more."""
+    try:
+        upkeep.hold_cutover(connection, context.schema)
+        pruned = upkeep.drop_beyond(context, connection, context.settings.retention.keep)
+    except errors.BluegreenError as error:
+        context.watcher.say(f"not pruned: {error.message}")
+        return ()
+    for number, reason in pruned.refused.items():
+        context.watcher.say(f"release {number} not pruned: {reason}")
+    return pruned.dropped
+
+
+def _to_promote(connection: db.Connection, schema: str, number: int | None) -> Release:
+    if number is None:
+        ready = [r for r in ledger.releases(connection, schema) if r.status is Status.READY]
+        if not ready:
+            raise errors.Refused(
+                f"no release of {schema} is ready to be promoted",
+                hint="Make one with `bluegreen load`, or name a previous one: `bluegreen promote N`.",
+            )
+        return ready[-1]
+    release = ledger.find(connection, schema, number)
+    if release.status not in {Status.READY, Status.PREVIOUS}:
+        _refuse_status(release, "promoted")
+    return release
+
+
+def _to_go_back_to(connection: db.Connection, schema: str, number: int | None) -> Release:
+    live = ledger.live_release(connection, schema)
+    if live is None:
+        raise errors.Refused(f"no release of {schema} is live", hint="Look with `bluegreen status`.")
+    if number is not None:
+        release = ledger.find(connection, schema, number)
+        if release.status is not Status.PREVIOUS:
+            _refuse_status(release, "rolled back to")
+        return release
+    before = ledger.replaced_by(connection, live)
+    if before is None or before.status is not Status.PREVIOUS:
+        kept = [str(r.number) for r in ledger.releases(connection, schema) if r.status is Status.PREVIOUS]
+        other = f" Kept: {', '.join(kept)}; name one with --to." if kept else ""
+        gone = f"release {before.number} is {before.status}" if before else "it replaced none"
+        raise errors.Refused(
+            f"nothing to go back to from release {live.number} of {schema}: {gone}",
+            hint=f"Look with `bluegreen status`.{other}",
+        )
+    return before
+
+
+def _refuse_status(release: Release, done: str) -> NoReturn:
+    reason = f": {release.failure}" if release.failure else ""
+    raise errors.Refused(
+        f"release {release.number} of {release.live_schema} is {release.status} and cannot be {done}{reason}",
+        hint="Look with `bluegreen status`; load again if none is ready.",
+    )
+
+
+def _outgoing(context: Context, connection: db.Connection, incoming: Release) -> Release | None:
+    """Return the release that is live and will step back; adopt a schema that the ledger does not know.
+
+    Raises:
+        Conflict: live is not what the ledger says, or not what the load of `incoming` saw.
+    """
+    live = ledger.live_release(connection, context.schema)
+    oid = catalog.schema_oid(connection, context.schema)
+    if (live.schema_oid if live else None) != oid:
+        if not context.force:
+            raise errors.Conflict(
+                f"schema {context.schema} is not the one that the ledger says is live: it was replaced by hand",
+                hint="Look at it; --force takes what is there now as the live release.",
+            )
+        if live is not None:
+            ledger.advance(connection, live, Status.PREVIOUS)
+        live = ledger.adopt(connection, context.schema, schema_oid=oid) if oid else None
+    if incoming.status is Status.READY and incoming.base_oid != oid and not context.force:
+        what = f"release {live.number}" if live else "no release"
+        raise errors.Conflict(
+            f"{what} is live, which is not what the load of release {incoming.number} saw",
+            hint="Load again, or give --force to replace what is live now all the same.",
+        )
+    return live
+
+
+def _plan(connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None) -> Plan:
+    oid = outgoing.schema_oid if outgoing else None
+    if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
+        raise errors.Refused(
+            f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
+            hint="Rename or drop that schema; bluegreen has not made it.",
+        )
+    row = connection.execute(queries.get("fingerprint"), {"oid": oid}).fetchone()
+    live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
+    own = catalog.sequences(connection, incoming.schema_oid or 0)
+    return Plan(
+        direction=direction,
+        live_schema=incoming.live_schema,
+        incoming=incoming,
+        outgoing=outgoing,
+        relations=tuple(catalog.relations(connection, oid)) if oid else (),
+        fingerprint=row[0] if row else "",
+        sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
+    )
+
+
+def _refuse_what_would_be_lost(connection: db.Connection, plan: Plan) -> None:
+    if plan.outgoing is None or plan.outgoing.schema_oid is None:
+        return
+    dependents = catalog.outside_dependents(connection, plan.outgoing.schema_oid)
+    if dependents:
+        listed = "; ".join(f"{d.type} {d.identity} on {d.on_identity}" for d in dependents)
+        raise errors.Refused(
+            f"{len(dependents)} objects outside of {plan.live_schema} hang on it and would stay with the old release: "
+            f"{listed}",
+            hint="Drop them before and re-create them after the cut-over, or move them into the schema.",
+        )
+
+
+def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, max_wait: float) -> None:
+    """Wait until no session is left whose snapshot is so old that it would find the new tables empty."""
+    deadline = time.monotonic() + max_wait
+    told = False
+    while sessions := ledger.old_snapshots(connection, release):
+        listed = "; ".join(swap.describe(session) for session in sessions)
+        if time.monotonic() > deadline:
+            raise errors.LockNotObtained(
+                f"transactions older than the load would find release {release.number} empty; still there after "
+                f"{max_wait:g} s: {listed}",
+                hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",
+            )
+        if not told:
+            context.watcher.say(f"waiting for transactions older than the load: {listed}")
+            told = True
+        time.sleep(0.2)

@@ -1,0 +1,146 @@
+"""Drops what is not needed any more: dead and failed releases, superseded ones, previous ones beyond those kept."""
+
+import psycopg
+from psycopg import sql
+
+from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl.cutover import plan, swap
+from bluegreen_etl.model import Release, Status
+from bluegreen_etl.workflow.context import Context, refuse_if_protected
+
+LOAD_LOCK = "load"
+
+
+class Pruned(model.Record, frozen=True, kw_only=True):
+    """What prune did: the releases dropped, and those that it could not drop, each with the reason."""
+
+    schema: str
+    dropped: tuple[int, ...]
+    kept: tuple[int, ...]
+    refused: dict[int, str]
+
+
+class Protection(model.Record, frozen=True, kw_only=True):
+    """Whether the database is marked as protected."""
+
+    database: str
+    protected: bool
+
+
+def protect(context: Context, *, protected: bool) -> Protection:
+    """Mark the database as protected, or take the mark away, which wants a confirmation itself."""
+    with context.server.connect("protect") as connection:
+        if not protected:
+            refuse_if_protected(context, connection, "unprotect")
+        ledger.ensure(connection)
+        ledger.protect(connection, protected=protected)
+        return Protection(database=connection.info.dbname, protected=protected)
+
+
+def prune(context: Context, *, keep: int | None) -> Pruned:
+    """Drop releases that are not needed; `keep` previous ones stay (None: as the settings say)."""
+    with context.server.connect(f"prune {context.schema}") as connection:
+        refuse_if_protected(context, connection, "prune")
+        ledger_needed(connection, context.schema)
+        hold_cutover(connection, context.schema)
+        return drop_beyond(context, connection, context.settings.retention.keep if keep is None else keep)
+
+
+def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Pruned:
+    """Drop what prune drops, on a connection that holds the cut-over lock."""
+    loading = db.is_locked(connection, LOAD_LOCK, context.schema)
+    chosen = superfluous(ledger.releases(connection, context.schema), keep=keep, loading=loading)
+    dropped, refused = [], {}
+    for release in chosen:
+        try:
+            drop(connection, release)
+            dropped.append(release.number)
+        except errors.BluegreenError as error:
+            refused[release.number] = error.message
+    kept = [r.number for r in ledger.releases(connection, context.schema) if r.status is Status.PREVIOUS]
+    return Pruned(schema=context.schema, dropped=tuple(dropped), kept=tuple(kept), refused=refused)
+
+
+def superfluous(releases: list[Release], *, keep: int, loading: bool) -> list[Release]:
+    """Return the releases to be dropped: pure.
+
+    Failed ones, dead ones (status loading, and nobody loads), ready ones older than live, and of the previous ones
+    all but the `keep` that were live most recently.
+    """
+    live = next((release.number for release in releases if release.status is Status.LIVE), 0)
+    previous = [release for release in releases if release.status is Status.PREVIOUS]
+    recent = sorted(previous, key=lambda r: r.retired_at or r.created_at, reverse=True)[:keep]
+    return [
+        release
+        for release in releases
+        if release.status is Status.FAILED
+        or (release.status is Status.LOADING and not loading)
+        or (release.status is Status.READY and release.number < live)
+        or (release.status is Status.PREVIOUS and release not in recent)
+    ]
+
+
+def drop(connection: db.Connection, release: Release) -> None:
+    """Drop a release's schema and mark it pruned; never anything that is not inside it.
+
+    Raises:
+        Refused: something outside depends on it; names what.
+        LockNotObtained: somebody reads from it.
+    """
+    with db.translated(), connection.transaction():
+        schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
+        if schema == release.live_schema:
+            raise errors.Refused(f"release {release.number} is what {schema} is called now", hint="It is live.")
+        if schema is not None and release.schema_oid is not None:
+            _lock(connection, schema, release.schema_oid)
+            _refuse_if_needed(connection, release.schema_oid, schema)
+            # All relations are locked and nothing outside depends on them: CASCADE reaches only what is inside.
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        if release.status is Status.LOADING:
+            release = ledger.advance(connection, release, Status.FAILED, "its load died")
+        ledger.advance(connection, release, Status.PRUNED)
+        ledger.note(connection, release, "pruned", schema and f"dropped {names.quoted(schema)}")
+
+
+def ledger_needed(connection: db.Connection, schema: str) -> None:
+    """Refuse where no release was ever made.
+
+    Raises:
+        Refused: this database has no ledger, or no release of this schema.
+    """
+    if not ledger.releases(connection, schema):
+        raise errors.Refused(
+            f"database {connection.info.dbname} has no release of schema {schema}",
+            hint="Make one with `bluegreen load`, or look at --schema and the connection.",
+        )
+    ledger.ensure(connection)
+
+
+def hold_cutover(connection: db.Connection, schema: str) -> None:
+    """Keep cut-overs away until the connection ends.
+
+    Raises:
+        Conflict: one is under way.
+    """
+    if not db.try_lock(connection, swap.LOCK, schema):
+        raise errors.Conflict(f"another cut-over of {schema} is under way", hint="Look with `bluegreen status`.")
+
+
+def _lock(connection: db.Connection, schema: str, oid: int) -> None:
+    connection.execute("SET LOCAL lock_timeout = '2s'")
+    try:
+        for relation in catalog.relations(connection, oid):
+            connection.execute(plan.lock_statement(schema, relation, nowait=False))
+    except psycopg.errors.LockNotAvailable as error:
+        raise errors.LockNotObtained(
+            f"schema {schema} is in use: it cannot be dropped now", hint="Run `bluegreen prune` later."
+        ) from error
+
+
+def _refuse_if_needed(connection: db.Connection, oid: int, schema: str) -> None:
+    dependents = catalog.outside_dependents(connection, oid)
+    if dependents:
+        listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
+        raise errors.Refused(
+            f"schema {schema} cannot be dropped: {listed} depends on it", hint="Drop or re-create those first."
+        )

@@ -1,0 +1,113 @@
+-- The ledger: what every release of every live schema is and was. Each block brings it from one version to the
+-- next; a block that has been released is never edited.
+
+-- name: version_1
+CREATE SCHEMA bluegreen;
+COMMENT ON SCHEMA bluegreen IS 'Ledger of bluegreen: releases, their tables, checks, cut-overs. Not to be edited by hand.';
+
+CREATE TABLE bluegreen.ledger (
+    version int NOT NULL,
+    protected boolean NOT NULL DEFAULT false,
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row)
+);
+INSERT INTO bluegreen.ledger (version) VALUES (0);
+
+CREATE TABLE bluegreen.release (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    live_schema text NOT NULL,
+    number int NOT NULL CHECK (number > 0),
+    status text NOT NULL CHECK (status IN ('loading', 'ready', 'live', 'previous', 'failed', 'pruned')),
+    origin text NOT NULL CHECK (origin IN ('loaded', 'adopted')),
+    schema_oid oid,
+    base_oid oid,
+    structure text CHECK (structure IN ('live', 'ddl', 'files')),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by text NOT NULL DEFAULT session_user,
+    client_address inet DEFAULT inet_client_addr(),
+    tool_version text NOT NULL,
+    -- The first transaction id after the load: a snapshot that is older cannot see rows that are not frozen.
+    loaded_xid xid8,
+    ready_at timestamptz,
+    promoted_at timestamptz,
+    retired_at timestamptz,
+    failed_at timestamptz,
+    pruned_at timestamptz,
+    failure text,
+    UNIQUE (live_schema, number)
+);
+-- Whatever goes wrong, at most one release of a schema is live.
+CREATE UNIQUE INDEX ON bluegreen.release (live_schema) WHERE status = 'live';
+
+CREATE TABLE bluegreen.source (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    path text NOT NULL,
+    format text NOT NULL,
+    compression text NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 text NOT NULL,
+    PRIMARY KEY (release_id, table_name, path)
+);
+
+CREATE TABLE bluegreen.loaded_table (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    files int NOT NULL,
+    rows bigint NOT NULL,
+    bytes bigint NOT NULL,
+    seconds double precision NOT NULL,
+    frozen boolean NOT NULL,
+    PRIMARY KEY (release_id, table_name)
+);
+
+CREATE TABLE bluegreen.stage (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    name text NOT NULL,
+    seconds double precision NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (release_id, name)
+);
+
+CREATE TABLE bluegreen.check_result (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    name text NOT NULL,
+    severity text NOT NULL,
+    status text NOT NULL,
+    failures bigint NOT NULL,
+    seconds double precision NOT NULL,
+    columns text[] NOT NULL,
+    sample jsonb NOT NULL,
+    message text
+);
+CREATE INDEX ON bluegreen.check_result (release_id);
+
+CREATE TABLE bluegreen.cutover (
+    -- Made by the client before it tries, so that it can ask later whether its COMMIT arrived.
+    token uuid PRIMARY KEY,
+    live_schema text NOT NULL,
+    direction text NOT NULL CHECK (direction IN ('promote', 'rollback')),
+    to_release bigint NOT NULL REFERENCES bluegreen.release,
+    from_release bigint REFERENCES bluegreen.release,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    by_role text NOT NULL DEFAULT session_user,
+    client_address inet DEFAULT inet_client_addr(),
+    tries int NOT NULL,
+    waited double precision NOT NULL,
+    -- Unknown until the swap's own commit has been measured.
+    held double precision
+);
+CREATE INDEX ON bluegreen.cutover (live_schema, committed_at);
+
+CREATE TABLE bluegreen.event (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    live_schema text NOT NULL,
+    number int,
+    kind text NOT NULL,
+    by_role text NOT NULL DEFAULT session_user,
+    detail text
+);
+CREATE INDEX ON bluegreen.event (live_schema, id);

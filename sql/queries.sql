@@ -1,0 +1,318 @@
+-- The statements of the tool, by name. {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+
+-- name: try_lock
+SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(key)s, 0))
+
+-- name: unlock
+SELECT pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(%(key)s, 0))
+
+-- name: is_locked
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks AS l, pg_catalog.hashtextextended(%(key)s, 0) AS k(key)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      AND ((l.classid::bigint << 32) | l.objid::bigint) = k.key
+)
+
+-- name: schema_oid
+SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
+
+-- name: schema_name
+SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
+
+-- name: extensions_in_schema
+SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
+
+-- name: may_create_schema
+SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+
+-- name: tables
+SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'name', a.attname,
+                   'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                   'not_null', a.attnotnull,
+                   'has_default', a.atthasdef OR a.attidentity <> '',
+                   'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY c.relname
+
+-- name: relations
+-- Views come first: their readers lock them before the tables below.
+SELECT c.oid, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY c.relkind NOT IN ('v', 'm'), c.relname
+
+-- name: sequences
+SELECT s.relname, owner.relname, a.attname, q.seqincrement > 0
+FROM pg_catalog.pg_class AS s
+JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid
+LEFT JOIN pg_catalog.pg_depend AS d
+    ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+    AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+LEFT JOIN pg_catalog.pg_class AS owner ON owner.oid = d.refobjid AND owner.relnamespace = s.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.refobjsubid
+WHERE s.relnamespace = %(oid)s AND s.relkind = 'S'
+ORDER BY s.relname
+
+-- name: sequence_past_column
+-- Nothing to do for a column that the sequence is past already.
+SELECT pg_catalog.setval({sequence_text}, reached.value, true)
+FROM (SELECT {extreme}({column})::bigint AS value FROM {table}) AS reached, {sequence} AS own
+WHERE reached.value IS NOT NULL AND (NOT own.is_called AND reached.value {further_or_equal} own.last_value
+                                     OR own.is_called AND reached.value {further} own.last_value)
+
+-- name: sequence_not_behind
+SELECT pg_catalog.setval({sequence_text}, live.last_value, live.is_called)
+FROM {live} AS live, {sequence} AS own
+WHERE live.last_value {further} own.last_value
+   OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called
+
+-- name: materialized_views
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'm' ORDER BY c.oid
+
+-- name: outside_dependents
+-- Everything in another schema that depends on an object of this one, with the object it hangs on.
+WITH inside(classid, oid) AS (
+    SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_operator'::regclass, oid FROM pg_catalog.pg_operator WHERE oprnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_collation'::regclass, oid FROM pg_catalog.pg_collation WHERE collnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config WHERE cfgnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_dict'::regclass, oid FROM pg_catalog.pg_ts_dict WHERE dictnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_namespace'::regclass, %(oid)s
+), dependents AS (
+    SELECT d.classid, d.objid, d.refclassid, d.refobjid, coalesce(
+        (SELECT relnamespace FROM pg_catalog.pg_class WHERE d.classid = 'pg_catalog.pg_class'::regclass AND oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+         WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid),
+        (SELECT connamespace FROM pg_catalog.pg_constraint WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_attrdef AS f JOIN pg_catalog.pg_class AS c ON c.oid = f.adrelid
+         WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND f.oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+         WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
+         WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid),
+        (SELECT stxnamespace FROM pg_catalog.pg_statistic_ext WHERE d.classid = 'pg_catalog.pg_statistic_ext'::regclass AND oid = d.objid),
+        (SELECT pronamespace FROM pg_catalog.pg_proc WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND oid = d.objid),
+        (SELECT typnamespace FROM pg_catalog.pg_type WHERE d.classid = 'pg_catalog.pg_type'::regclass AND oid = d.objid),
+        (SELECT oprnamespace FROM pg_catalog.pg_operator WHERE d.classid = 'pg_catalog.pg_operator'::regclass AND oid = d.objid)
+    ) AS namespace
+    FROM pg_catalog.pg_depend AS d
+    JOIN inside AS i ON i.classid = d.refclassid AND i.oid = d.refobjid
+    WHERE d.deptype IN ('n', 'a')
+      -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
+      AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
+)
+SELECT DISTINCT o.type, o.identity, r.type, r.identity
+FROM dependents AS d,
+     pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
+     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
+WHERE d.namespace IS DISTINCT FROM %(oid)s
+  AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
+ORDER BY 1, 2
+
+-- name: ledger_exists
+SELECT pg_catalog.to_regclass('bluegreen.ledger') IS NOT NULL
+
+-- name: ledger_version
+SELECT version FROM bluegreen.ledger
+
+-- name: ledger_set_version
+UPDATE bluegreen.ledger SET version = %(version)s
+
+-- name: ledger_is_protected
+SELECT protected FROM bluegreen.ledger
+
+-- name: ledger_protect
+UPDATE bluegreen.ledger SET protected = %(protected)s
+
+-- name: releases
+SELECT id, live_schema, number, status, origin, schema_oid::bigint, base_oid::bigint, structure, created_at, created_by,
+       ready_at, promoted_at, retired_at, failure
+FROM bluegreen.release
+WHERE live_schema = %(schema)s
+ORDER BY number
+
+-- name: live_schemas
+SELECT DISTINCT live_schema FROM bluegreen.release ORDER BY 1
+
+-- name: insert_release
+INSERT INTO bluegreen.release (live_schema, number, status, origin, schema_oid, base_oid, tool_version, promoted_at)
+SELECT %(schema)s, coalesce(max(number), 0) + 1, %(status)s, %(origin)s, %(schema_oid)s, %(base_oid)s,
+       %(tool_version)s, CASE WHEN %(status)s = 'live' THEN clock_timestamp() END
+FROM bluegreen.release WHERE live_schema = %(schema)s
+RETURNING number
+
+-- name: set_structure
+UPDATE bluegreen.release SET schema_oid = %(schema_oid)s, structure = %(structure)s WHERE id = %(id)s
+
+-- name: advance_release
+UPDATE bluegreen.release
+SET status = %(to)s,
+    failure = coalesce(%(failure)s, failure),
+    ready_at = CASE WHEN %(to)s = 'ready' THEN clock_timestamp() ELSE ready_at END,
+    failed_at = CASE WHEN %(to)s = 'failed' THEN clock_timestamp() ELSE failed_at END,
+    pruned_at = CASE WHEN %(to)s = 'pruned' THEN clock_timestamp() ELSE pruned_at END,
+    retired_at = CASE WHEN %(to)s = 'previous' THEN clock_timestamp() ELSE retired_at END,
+    schema_oid = CASE WHEN %(to)s = 'pruned' THEN NULL ELSE schema_oid END
+WHERE id = %(id)s AND status = %(from)s
+RETURNING id
+
+-- name: set_loaded_xid
+UPDATE bluegreen.release SET loaded_xid = pg_catalog.pg_current_xact_id() WHERE id = %(id)s
+
+-- name: old_snapshots
+-- Sessions of this database whose snapshot is older than the load's end, where a row of the release is not frozen.
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM bluegreen.release AS r
+JOIN pg_catalog.pg_stat_activity AS a
+    ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+WHERE r.id = %(id)s
+  AND a.backend_type = 'client backend'
+  AND a.backend_xmin IS NOT NULL
+  AND pg_catalog.age(a.backend_xmin) > pg_catalog.age(r.loaded_xid::xid)
+  AND EXISTS (SELECT FROM bluegreen.loaded_table AS t WHERE t.release_id = r.id AND NOT t.frozen)
+ORDER BY a.xact_start
+
+-- name: insert_source
+INSERT INTO bluegreen.source (release_id, table_name, path, format, compression, bytes, sha256)
+VALUES (%(id)s, %(table)s, %(path)s, %(format)s, %(compression)s, %(size)s, %(sha256)s)
+
+-- name: insert_loaded_table
+INSERT INTO bluegreen.loaded_table (release_id, table_name, files, rows, bytes, seconds, frozen)
+VALUES (%(id)s, %(table)s, %(files)s, %(rows)s, %(bytes)s, %(seconds)s, %(frozen)s)
+
+-- name: insert_stage
+INSERT INTO bluegreen.stage (release_id, name, seconds) VALUES (%(id)s, %(name)s, %(seconds)s)
+
+-- name: insert_check_result
+INSERT INTO bluegreen.check_result (release_id, name, severity, status, failures, seconds, columns, sample, message)
+VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %(columns)s, %(sample)s, %(message)s)
+
+-- name: insert_event
+INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema)s, %(number)s, %(kind)s, %(detail)s)
+
+-- name: events
+SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
+
+-- name: loaded_tables
+SELECT table_name, files, rows, bytes, seconds, frozen
+FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
+
+-- name: sources
+SELECT path, table_name, format, compression, bytes, sha256
+FROM bluegreen.source WHERE release_id = %(id)s ORDER BY table_name, path
+
+-- name: check_results
+SELECT name, severity, status, failures, seconds, columns, sample, message
+FROM bluegreen.check_result WHERE release_id = %(id)s ORDER BY id
+
+-- name: replaced_by
+-- The release that was live when this one was last promoted: what rollback goes back to.
+SELECT from_release FROM bluegreen.cutover
+WHERE to_release = %(id)s AND direction = 'promote'
+ORDER BY committed_at DESC LIMIT 1
+
+-- name: cutovers
+SELECT c.live_schema, c.direction, t.number, f.number, c.committed_at, c.held, c.tries, c.waited, c.by_role, c.token
+FROM bluegreen.cutover AS c
+JOIN bluegreen.release AS t ON t.id = c.to_release
+LEFT JOIN bluegreen.release AS f ON f.id = c.from_release
+WHERE c.live_schema = %(schema)s
+ORDER BY c.committed_at
+
+-- name: measure_cutover
+UPDATE bluegreen.cutover SET held = %(held)s WHERE token = %(token)s
+
+-- name: blockers
+-- Who holds a lock on one of these relations that an exclusive lock has to wait for.
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND l.relation = ANY (%(relations)s::oid[])
+ORDER BY 6 DESC NULLS LAST
+
+-- name: unvalidated_keys
+SELECT c.relname, k.conname
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+WHERE k.connamespace = %(oid)s AND k.contype = 'f' AND NOT k.convalidated AND k.conparentid = 0
+ORDER BY c.relpages DESC, k.conname
+
+-- name: fingerprint
+SELECT coalesce(md5(string_agg(oid::text, ' ' ORDER BY oid)), '')
+FROM pg_catalog.pg_class
+WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p', 'v', 'm', 'f')
+
+-- name: lock_one_by_one
+DECLARE
+    statements CONSTANT text[] := {statements}::text[];
+    names CONSTANT text[] := {names}::text[];
+    current int := 0;
+BEGIN
+    FOR current_one IN 1 .. cardinality(statements) LOOP
+        current := current_one;
+        EXECUTE statements[current];
+    END LOOP;
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, TABLE = names[current];
+END
+
+-- name: compare
+DECLARE
+    live_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {live});
+    incoming_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {incoming});
+BEGIN
+    IF live_oid IS DISTINCT FROM {live_oid}::oid THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live is not the schema that was inspected';
+    END IF;
+    IF incoming_oid IS DISTINCT FROM {incoming_oid}::oid THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release''s schema is not where the ledger says';
+    END IF;
+    IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = {incoming_id} AND status = {incoming_status}) THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release has been moved by another run';
+    END IF;
+    IF (SELECT id FROM bluegreen.release WHERE live_schema = {live} AND status = 'live')
+        IS DISTINCT FROM {outgoing_id}::bigint THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'another release went live meanwhile';
+    END IF;
+    IF live_oid IS NOT NULL AND {fingerprint} <> (
+        SELECT coalesce(md5(string_agg(oid::text, ' ' ORDER BY oid)), '')
+        FROM pg_catalog.pg_class
+        WHERE relnamespace = live_oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
+    ) THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'tables of live were created or dropped meanwhile';
+    END IF;
+END
+
+-- name: retire
+UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp() WHERE id = {id}
+
+-- name: go_live
+UPDATE bluegreen.release SET status = 'live', promoted_at = clock_timestamp(), retired_at = NULL WHERE id = {id}
+
+-- name: insert_cutover
+INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited)
+VALUES ({token}, {schema}, {direction}, {to}, {outgoing}, {tries}, {waited})
+
+-- name: insert_cutover_event
+INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}, {number}, {kind}, {detail})
+
+-- name: notify
+SELECT pg_catalog.pg_notify('bluegreen', {payload})
+
+-- name: flush
+-- A synchronous commit after the swap's asynchronous one: both are on disk when it returns.
+SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
+WHERE pg_catalog.current_setting('synchronous_commit') = 'off'

@@ -1,0 +1,1 @@
+"""The tests, in rings: unit, integration, concurrency, acceptance; README.md says what each proves."""
