@@ -10,6 +10,7 @@ class Relation(model.Record, frozen=True, kw_only=True):
     """Something a reader can select from, and so something the cut-over has to lock; `kind` is pg_class.relkind."""
 
     oid: int
+    schema: str
     name: str
     kind: str
     owner: str
@@ -25,8 +26,13 @@ class Sequence(model.Record, frozen=True, kw_only=True):
 
 
 class Dependent(model.Record, frozen=True, kw_only=True):
-    """An outside object, and the object inside the schema that it depends on."""
+    """An outside object, and the object inside the schema that it depends on.
 
+    `catalog` and `oid` are the outside object's pg_depend.classid, by name, and objid.
+    """
+
+    catalog: str
+    oid: int
     type: str
     identity: str
     on_type: str
@@ -62,7 +68,7 @@ def tables(connection: db.Connection, oid: int) -> list[Table]:
 def relations(connection: db.Connection, oid: int) -> list[Relation]:
     """Return everything in a schema that can be read, views before tables, in the order of their names."""
     rows = connection.execute(queries.get("relations"), {"oid": oid}).fetchall()
-    return [Relation(oid=row[0], name=row[1], kind=row[2], owner=row[3]) for row in rows]
+    return [Relation(oid=row[0], schema=row[1], name=row[2], kind=row[3], owner=row[4]) for row in rows]
 
 
 def sequences(connection: db.Connection, oid: int) -> list[Sequence]:
@@ -90,4 +96,4 @@ def may_create_schema(connection: db.Connection) -> bool:
 def outside_dependents(connection: db.Connection, oid: int) -> list[Dependent]:
     """Return what hangs on the objects of a schema from outside of it."""
     rows = connection.execute(queries.get("outside_dependents"), {"oid": oid}).fetchall()
-    return [Dependent(type=row[0], identity=row[1], on_type=row[2], on_identity=row[3]) for row in rows]
+    return [Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True))) for row in rows]

@@ -96,7 +96,7 @@ def _read(file: Path) -> Check:
     # The text is the project's own SQL; the server runs it read only.
     return Check(
         name=file.stem,
-        query=sql.SQL(text.rstrip().rstrip(";").replace("{", "{{").replace("}", "}}")).format(),
+        query=sql.SQL(text.rstrip().rstrip(";")),
         severity=severity,
         description=header.get("description"),
         file=str(file),

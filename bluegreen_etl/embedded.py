@@ -61,6 +61,6 @@ def _server(directory: Path) -> "PostgresServer":
         return get_server(directory, cleanup_mode=None)
     except Exception as error:  # the wheel raises whatever initdb, pg_ctl and the file system raised
         raise errors.ServerFailed(
-            f"the embedded PostgreSQL in {directory} does not start: {error}",
+            f"the embedded PostgreSQL in {directory} does not start: {error.__context__ or error}",
             hint=f"Look at {directory / 'log'}, or give another server with --dsn.",
         ) from error

@@ -42,8 +42,8 @@ ORDER BY c.relname
 
 -- name: relations
 -- Views come first: their readers lock them before the tables below.
-SELECT c.oid, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
-FROM pg_catalog.pg_class AS c
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY c.relkind NOT IN ('v', 'm'), c.relname
 
@@ -111,13 +111,50 @@ WITH inside(classid, oid) AS (
       -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
       AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
 )
-SELECT DISTINCT o.type, o.identity, r.type, r.identity
+SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
 FROM dependents AS d,
      pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 WHERE d.namespace IS DISTINCT FROM %(oid)s
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
-ORDER BY 1, 2
+ORDER BY o.type, o.identity
+
+-- name: outside_views
+-- Of these rewrite rules, those that are views, with what CREATE OR REPLACE VIEW has to say again.
+SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
+       pg_catalog.pg_get_viewdef(c.oid), coalesce(c.reloptions, '{{}}')
+FROM pg_catalog.pg_rewrite AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE r.oid = ANY (%(oids)s::oid[]) AND r.rulename = '_RETURN' AND c.relkind = 'v'
+ORDER BY c.oid
+
+-- name: outside_keys
+-- Of these constraints, the foreign keys, with what ADD CONSTRAINT has to say again.
+SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
+       k.conname, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated, pg_catalog.obj_description(k.oid, 'pg_constraint'),
+       (SELECT array_agg(a.attname ORDER BY p.position) FROM unnest(k.conkey) WITH ORDINALITY AS p(number, position)
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.number),
+       t.relname,
+       (SELECT array_agg(a.attname ORDER BY p.position) FROM unnest(k.confkey) WITH ORDINALITY AS p(number, position)
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.number)
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS t ON t.oid = k.confrelid
+WHERE k.oid = ANY (%(oids)s::oid[]) AND k.contype = 'f' AND k.conparentid = 0 AND c.relkind = 'r'
+ORDER BY k.oid
+
+-- name: outside_functions
+-- Of these routines, those whose body the server has parsed, with their whole definition.
+SELECT p.oid::bigint, pg_catalog.pg_get_functiondef(p.oid)
+FROM pg_catalog.pg_proc AS p
+WHERE p.oid = ANY (%(oids)s::oid[]) AND p.prosqlbody IS NOT NULL AND p.prokind IN ('f', 'p')
+ORDER BY p.oid
+
+-- name: count_orphans
+SELECT count(*) FROM {outside} AS o
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {inside} AS i WHERE {equal})
 
 -- name: ledger_exists
 SELECT pg_catalog.to_regclass('bluegreen.ledger') IS NOT NULL

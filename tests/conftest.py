@@ -1,6 +1,7 @@
 """A real PostgreSQL for every test that needs one: a server for the session, a fresh database for each test."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -20,13 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """DSN of the server: BLUEGREEN_TEST_DSN, or one that is started for the session."""
     if given := os.environ.get("BLUEGREEN_TEST_DSN"):
         yield given
         return
     major = request.config.getoption("--postgres")
-    with servers.running(major, tmp_path_factory.mktemp("server") / "data") as dsn:
+    # Not below pytest's own directory: each session closes that to other users, and as root the server is one.
+    with (
+        tempfile.TemporaryDirectory(prefix="bluegreen-") as directory,
+        servers.running(major, Path(directory) / "data") as dsn,
+    ):
         yield dsn
 
 

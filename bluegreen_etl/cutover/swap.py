@@ -59,7 +59,7 @@ class _Swap:
         self._max_wait = max_wait
         self._say = say
         self._token = uuid4()
-        self._order = plan.relations
+        self._order = plan.locks
         self._waited = 0.0
 
     def hold(self, connection: db.Connection) -> None:
@@ -136,12 +136,20 @@ class _Swap:
             self._say(f"still waiting for locks after {number} tries: {self._blockers(connection)}")
 
     def _learn(self, error: psycopg.Error) -> None:
-        """Put the relation that was waited for first; views stay before tables, as their readers take them."""
+        """Put the relation that was waited for first among its like."""
         name = error.diag.table_name
-        self._order = tuple(sorted(self._order, key=lambda relation: (not _is_view(relation), relation.name != name)))
+        self._order = tuple(
+            sorted(
+                self._order, key=lambda relation: (self._rank(relation), f"{relation.schema}.{relation.name}" != name)
+            )
+        )
+
+    def _rank(self, relation: Relation) -> tuple[bool, bool]:
+        """Say where a relation's like comes: outside before live and views before tables, as readers take them."""
+        return relation.schema == self._plan.live_schema, relation.kind not in {"v", "m"}
 
     def _blockers(self, connection: db.Connection) -> str:
-        relations = [relation.oid for relation in self._plan.relations]
+        relations = [relation.oid for relation in self._plan.locks]
         rows = connection.execute(queries.get("blockers"), {"relations": relations}).fetchall()
         return "; ".join(describe(session) for session in ledger.sessions(rows)) or "nobody at this moment"
 
@@ -180,10 +188,6 @@ def _patience(number: int) -> float | None:
         return None
     longest = min(FIRST_WAIT * 1.5 ** (number - BURST), LONGEST_WAIT)
     return random.uniform(longest / 2, longest)
-
-
-def _is_view(relation: Relation) -> bool:
-    return relation.kind in {"v", "m"}
 
 
 def _seconds_between(cursor: psycopg.Cursor[TupleRow]) -> float:

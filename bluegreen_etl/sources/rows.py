@@ -4,6 +4,7 @@ The fast way decodes a whole block into structs and encodes them as arrays, both
 stay as they are written, so nothing is rounded. A block with a surprise goes the exact way, object by object.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import GenericAlias
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ _STRINGS = (
     *("date", "time", "interval"),
 )
 
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
@@ -66,6 +68,10 @@ class RowEncoder:
                 self._special.append((field, self._converters[column.name]))
             self._raw |= not special and not text
             fields.append((field, str | None if text else msgspec.Raw, None))
+        # msgspec has no structs for keys that must be escaped in JSON.
+        self._quick = not any(_ESCAPED.search(name) for name in names.values())
+        if not self._quick:
+            names = {}
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
         self._lines = msgspec.json.Decoder(row)
         self._array = msgspec.json.Decoder[list[msgspec.Struct]](GenericAlias(list, (row,)))
@@ -111,7 +117,7 @@ class RowEncoder:
         return _ENCODER.encode(list(fields.values()))[1:-1]
 
     def _quickly(self, decode: Callable[[bytes], list[msgspec.Struct]], text: bytes) -> Rows | None:
-        if b"\\u0000" in text:
+        if not self._quick or b"\\u0000" in text:
             return None
         try:
             # msgspec does not look into what it hands over raw.

@@ -107,9 +107,9 @@ def _array(value: bytes, element: str) -> Field:
         return msgspec.Raw(value)
     if not value.startswith(b"["):
         raise Refused(f"is not a JSON array, as {element}[] needs")
-    literal = _level(value, element, _depth(value))
+    literal, shape = _level(value, element, _depth(value))
     # The server takes an array without any elements as empty, however deep, but not every version so written.
-    return "{}" if not literal.strip("{},;") else literal
+    return literal if all(shape) else "{}"
 
 
 def _depth(value: bytes) -> int:
@@ -122,15 +122,21 @@ def _depth(value: bytes) -> int:
     return depth
 
 
-def _level(value: bytes, element: str, depth: int) -> str:
+def _level(value: bytes, element: str, depth: int) -> tuple[str, tuple[int, ...]]:
+    """Return an array of `depth` dimensions as text, and how long it is in each."""
     if not value.startswith(b"["):
         raise Refused("has an element that is not a JSON array, beside others that are")
     inner = [bytes(item) for item in _LIST.decode(value)]
-    if depth > 1:
-        items = [_level(item, element, depth - 1) for item in inner]
-    else:
-        items = [_element(item, element) for item in inner]
-    return "{" + (";" if element == "box" else ",").join(items) + "}"
+    shapes: set[tuple[int, ...]] = set()
+    items = []
+    for item in inner:
+        literal, shape = _level(item, element, depth - 1) if depth > 1 else (_element(item, element), ())
+        items.append(literal)
+        shapes.add(shape)
+    if len(shapes) > 1:
+        raise Refused("has arrays of different lengths side by side")
+    joined = "{" + (";" if element == "box" else ",").join(items) + "}"
+    return joined, (len(inner), *(shapes.pop() if shapes else ()))
 
 
 def _element(value: bytes, element: str) -> str:

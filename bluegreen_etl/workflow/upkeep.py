@@ -130,7 +130,7 @@ def _lock(connection: db.Connection, schema: str, oid: int) -> None:
     connection.execute("SET LOCAL lock_timeout = '2s'")
     try:
         for relation in catalog.relations(connection, oid):
-            connection.execute(plan.lock_statement(schema, relation, nowait=False))
+            connection.execute(plan.lock_statement(relation, nowait=False))
     except psycopg.errors.LockNotAvailable as error:
         raise errors.LockNotObtained(
             f"schema {schema} is in use: it cannot be dropped now", hint="Run `bluegreen prune` later."

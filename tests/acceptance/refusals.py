@@ -1,0 +1,33 @@
+"""What tests of refusals share: run a command that must fail, and see that live is what it was to the last byte."""
+
+from typing import NamedTuple
+
+from tests.support import Bluegreen, Live
+
+PREFIX = "bluegreen: error: "
+HINT = "HINT: "
+
+
+class Refusal(NamedTuple):
+    """What a command that failed has said: the sentence about what it found, the hint, and its stdout."""
+
+    sentence: str
+    hint: str
+    stdout: str
+
+
+def refused(
+    bluegreen: Bluegreen, *arguments: str, live: Live | None = None, code: int = 1, **environment: str
+) -> Refusal:
+    """Run a command that must be refused with this exit code, a sentence and a hint, and must leave `live` alone."""
+    before = live.dump() if live else None
+    done = bluegreen(*arguments, code=code, **environment)
+    if live:
+        assert live.dump() == before
+    lines = done.stderr.splitlines()
+    places = [number for number, line in enumerate(lines) if line.startswith(PREFIX)]
+    assert len(places) == 1, done.stderr
+    error, *rest = lines[places[0] :]
+    assert len(rest) == 1, done.stderr
+    assert rest[0].startswith(HINT), done.stderr
+    return Refusal(error.removeprefix(PREFIX), rest[0].removeprefix(HINT), done.stdout)

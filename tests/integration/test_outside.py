@@ -1,0 +1,87 @@
+"""What hangs on live from other schemas follows the swap, in both directions, or promote refuses."""
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from tests.support import PLAYERS, Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+
+
+def one(connection: Connection, query: str) -> object:
+    """Return the only value of a query."""
+    row = connection.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+@pytest.fixture
+def outside(connection: Connection, live: Live) -> Connection:
+    """Views on live, a view on a view, a function with a parsed body and a table with a foreign key, all outside."""
+    connection.execute(
+        """
+        CREATE SCHEMA app;
+        CREATE VIEW app.names WITH (security_invoker = true, security_barrier = true)
+            AS SELECT id, name FROM league.players WHERE name NOT LIKE '%{x}%';
+        CREATE VIEW app.count AS SELECT count(*) AS n FROM app.names;
+        COMMENT ON VIEW app.names IS 'who plays';
+        GRANT SELECT ON app.names TO PUBLIC;
+        CREATE FUNCTION app.how_many() RETURNS bigint LANGUAGE sql
+            BEGIN ATOMIC SELECT count(*) FROM league.players; END;
+        CREATE TABLE app.bookings (id int, player_id int, CONSTRAINT booked FOREIGN KEY (player_id)
+            REFERENCES league.players ON DELETE CASCADE);
+        COMMENT ON CONSTRAINT booked ON app.bookings IS 'of a player';
+        INSERT INTO app.bookings VALUES (1, 1), (2, NULL);
+        """
+    )
+    return connection
+
+
+def test_views_functions_and_keys_follow(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
+    """After promote and after rollback all of them read the release that is live, and are otherwise as they were."""
+    app = live.dump("app")
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    assert one(outside, "SELECT n FROM app.count") == 3
+    assert one(outside, "SELECT app.how_many()") == 3
+    assert live.dump("app") == app
+    outside.execute("INSERT INTO app.bookings VALUES (3, 3)")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        outside.execute("INSERT INTO app.bookings VALUES (4, 4)")
+    outside.execute("DELETE FROM app.bookings WHERE id = 3")
+    bluegreen("rollback")
+    assert one(outside, "SELECT n FROM app.count") == 1
+    assert one(outside, "SELECT app.how_many()") == 1
+    assert live.dump("app") == app
+
+
+def test_orphans_are_refused_before_the_swap(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
+    """A booking of a player that the release does not have stops the promote, and live stays."""
+    before = live.dump()
+    bluegreen.write_league(players=PLAYERS.replace("\n1,1,", "\n7,1,"))
+    done = bluegreen("load", "data", "--promote", code=1)
+    assert "1 rows of app.bookings refer to rows of players that the release does not have" in done.stderr
+    assert live.dump() == before
+    assert one(outside, "SELECT count(*) FROM app.bookings") == 2
+
+
+@pytest.mark.parametrize(
+    ("ddl", "named"),
+    [
+        ("CREATE MATERIALIZED VIEW app.kept AS SELECT * FROM league.players", "app.kept"),
+        ("CREATE PUBLICATION out FOR TABLE league.players", "league.players in publication out"),
+        ("CREATE FUNCTION app.f() RETURNS league.players LANGUAGE sql AS 'SELECT NULL::league.players'", "app.f()"),
+        ("CREATE TABLE app.t (p league.players)", "app.t"),
+    ],
+)
+def test_what_cannot_follow_is_named(
+    bluegreen: Bluegreen, live: Live, outside: Connection, ddl: str, named: str
+) -> None:
+    """Promote refuses beforehand, says what would be left behind, and live stays as it is."""
+    outside.execute(ddl.encode())
+    before = live.dump()
+    bluegreen.write_league()
+    done = bluegreen("load", "data", "--promote", code=1)
+    assert named in done.stderr
+    assert "HINT:" in done.stderr
+    assert live.dump() == before
