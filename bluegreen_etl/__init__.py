@@ -4,8 +4,7 @@ The library is the commands as functions: make a Context from settings, call a c
 
     resolved = config.resolve({"schema": "league", "dsn": "postgresql://…"})
     context = Context(resolved, watcher)
-    loaded = load(context, ["data/"])
-    promoted = promote(context, number=loaded.release.number)
+    released = load_and_promote(context, ["data/"])
 
 Every error is a BluegreenError; any of them but OutcomeUnknown means that live did not change.
 """
@@ -19,6 +18,7 @@ from bluegreen_etl.workflow import (
     diff,
     history,
     load,
+    load_and_promote,
     promote,
     protect,
     prune,
@@ -36,6 +36,7 @@ __all__ = [
     "errors",
     "history",
     "load",
+    "load_and_promote",
     "promote",
     "protect",
     "prune",

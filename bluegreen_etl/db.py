@@ -59,6 +59,7 @@ class Server:
             settings: server settings of this session, over SESSION_SETTINGS.
 
         Raises:
+            UsageError: the connection string is malformed.
             ServerFailed: no connection, or the server failed or vanished meanwhile.
         """
         with translated():
@@ -82,7 +83,14 @@ class Server:
                 connection.cancel_safe(timeout=5)
 
     def _connect(self, purpose: str) -> Connection:
-        given = conninfo.conninfo_to_dict(self.dsn)
+        try:
+            given = conninfo.conninfo_to_dict(self.dsn)
+        except psycopg.ProgrammingError:
+            # What libpq quotes of it may be the password, so nothing of its error is kept.
+            raise errors.UsageError(
+                f"the connection string is neither key=value pairs nor a URL that libpq can read ({self.origin})",
+                hint="Write postgresql://user:password@host/database with special characters as %XX, or quote values.",
+            ) from None
         defaults = {key: value for key, value in CONNECTION_DEFAULTS.items() if key not in given}
         return psycopg.connect(
             self.dsn,
@@ -199,7 +207,9 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
             return make(said)
     if isinstance(error, psycopg.OperationalError) and not state:
         return errors.ServerFailed(f"no connection to the server: {_one_line(error)}", hint=_HINT_CONNECTION)
-    return errors.ServerFailed(f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint)
+    return errors.ServerFailed(
+        f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
+    )
 
 
 _HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* lead to it; `psql` uses the same."
@@ -225,6 +235,7 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = 
 _HINT_PRIVILEGE = (
     "The role needs CREATE on the database and to own the live schema and its tables; docs/privileges.md has the list."
 )
+_HINT_OTHER = "The statement and its place are in the server's log, and with --debug in the traceback."
 _HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."
 _HINT_SLOTS = "Use fewer connections with --jobs, or raise max_connections."
 

@@ -185,6 +185,9 @@ class Reader(Protocol):
     def blocks(self) -> Iterator[Block]:
         """Yield the file's records; raises BadSource or BadRow, also when the file changed while it was read."""
 
+    def lines(self, data: bytes) -> int:
+        """Return how many lines the server counts in whole records of this file."""
+
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""
 

@@ -1,9 +1,13 @@
 """Names of schemas: how a release's own schema is called, and whether a name fits PostgreSQL."""
 
+import json
+import re
+
 from bluegreen_etl import errors
 
 # NAMEDATALEN - 1: PostgreSQL silently cuts longer names, so two releases could meet in one.
 MAX_BYTES = 63
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def shadow_schema(live_schema: str, number: int) -> str:
@@ -46,6 +50,11 @@ def check_live_schema(name: str) -> None:
 def quoted(*parts: str) -> str:
     """Return an identifier as PostgreSQL would print it for a person: quoted only where it must be."""
     return ".".join(part if _is_plain(part) else '"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def toml_key(name: str) -> str:
+    """Return a name as a key of bluegreen.toml: quoted only where it must be."""
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _is_plain(name: str) -> bool:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from functools import singledispatch
+from textwrap import shorten
 
 import msgspec
 import tabulate
@@ -73,6 +74,11 @@ def _(outcome: workflow.Promoted) -> str:
 
 
 @text_of.register
+def _(outcome: workflow.Released) -> str:
+    return text_of(outcome.loaded) + "\n\n" + text_of(outcome.promoted)
+
+
+@text_of.register
 def _(outcome: workflow.State) -> str:
     head = [
         ("schema", outcome.schema),
@@ -92,7 +98,7 @@ def _(outcome: workflow.State) -> str:
             _time(item.created_at),
             item.created_by,
             _time(item.promoted_at),
-            item.failure,
+            shorten(item.failure or "", 60, placeholder=" …"),
         )
         for item in outcome.releases
     ]

@@ -20,6 +20,11 @@ SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
 -- name: schema_name
 SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 
+-- name: like_public_of_initdb
+-- pg_dump says of the schema public only how it differs from this.
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema';
+
 -- name: extensions_in_schema
 SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
 
@@ -27,14 +32,18 @@ SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER B
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
 
 -- name: tables
+-- A type of the same schema is named without it, so that the same column reads the same in every release.
 SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'name', a.attname,
-                   'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                   'type', CASE WHEN t.typnamespace = c.relnamespace
+                                THEN replace(pg_catalog.format_type(a.atttypid, a.atttypmod),
+                                             c.relnamespace::pg_catalog.regnamespace::text || '.', '')
+                                ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END,
                    'not_null', a.attnotnull,
                    'has_default', a.atthasdef OR a.attidentity <> '',
                    'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
-        FROM pg_catalog.pg_attribute AS a
+        FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition

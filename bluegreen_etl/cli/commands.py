@@ -87,14 +87,9 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
     }
 
     def work(context: workflow.Context) -> object:
-        loaded = workflow.load(context, data, dry_run=options["dry_run"], promote=options["promote"])
-        if loaded.release is None:
-            context.watcher.say("dry run: nothing was written")
-            return loaded
-        context.watcher.say(f"release {loaded.release.number} of {loaded.schema} is ready")
-        if not options["promote"]:
-            return loaded
-        return workflow.promote(context, number=loaded.release.number)
+        if options["promote"] and not options["dry_run"]:
+            return workflow.load_and_promote(context, data)
+        return workflow.load(context, data, dry_run=options["dry_run"])
 
     execute(options, flags, work)
 

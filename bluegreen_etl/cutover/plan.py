@@ -69,6 +69,8 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
         # The definitions of what follows from outside were read with every name qualified.
         sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
+        # Once before the locks too: it fails without making anybody wait, and what it reads is then in the caches.
+        _comparison(plan),
         sql.SQL("SELECT clock_timestamp()"),
         *([_lock_block(attempt.order, locks)] if locks else []),
         *_swap(plan, attempt),

@@ -83,6 +83,8 @@ class _Swap:
         with connection.transaction():
             connection.execute(queries.get("flush"))
             connection.execute(queries.get("measure_cutover"), {"held": held, "token": self._token})
+        # A backend lets its locks go a little after its client has left; who asks next should not be told to wait.
+        db.unlock(connection, LOCK, self._plan.live_schema)
 
     def settle(self, server: db.Server) -> Cutover:
         """Return the committed cut-over from the ledger, asking for at most `max_wait` seconds.
@@ -94,7 +96,9 @@ class _Swap:
             try:
                 with server.connect(f"{self._plan.direction} {self._plan.live_schema}") as connection:
                     if db.try_lock(connection, LOCK, self._plan.live_schema):
-                        return self._found(connection)
+                        found = self._found(connection)
+                        db.unlock(connection, LOCK, self._plan.live_schema)
+                        return found
             except errors.ServerFailed:
                 pass
             if time.monotonic() > deadline:

@@ -127,9 +127,13 @@ class _Load:
                         # COPY tells of an error only at its end; a word from the server means that it has one.
                         if select.select([connection.fileno()], [], [], 0)[0]:
                             raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
+                        if not sent:
+                            # A header, because the server counts the lines inside values only once it has seen how
+                            # lines end.
+                            copy.write(_line_end(block.data))
                         sent.append((lines, block._replace(data=b"")))
                         copy.write(block.data)
-                        lines += block.data.count(b"\n")
+                        lines += dealer.opened.reader.lines(block.data)
                 return cursor.rowcount
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
@@ -139,7 +143,7 @@ class _Load:
     def _statement(self, reader: Reader) -> sql.Composed:
         options = reader.copy_options
         parts = [
-            sql.SQL("FORMAT csv"),
+            sql.SQL("FORMAT csv, HEADER"),
             sql.SQL("DELIMITER {}").format(sql.Literal(options.delimiter)),
             sql.SQL("QUOTE {}").format(sql.Literal(options.quote)),
             sql.SQL("ESCAPE {}").format(sql.Literal(options.escape)),
@@ -154,32 +158,44 @@ class _Load:
 
     def _bad_row(self, error: psycopg.Error, opened: Opened, sent: list[tuple[int, Block]]) -> errors.BadRow:
         """Return the server's error with the place in the file that its line in the stream stands for."""
-        said = (error.diag.context or "").removeprefix(f"COPY {self._work.table.name}, ")
-        match = _CONTEXT.search(said.splitlines()[0] if said else "")
+        context = error.diag.context or ""
+        match = _CONTEXT.search(context.partition(f"COPY {self._work.table.name}, ")[2] or context)
         where, column, text = "", error.diag.column_name, None
         if match and sent:
-            line = int(match["line"])
+            line = int(match["line"]) - 1  # the header's
             before, block = sent[bisect_right(sent, line - 1, key=lambda item: item[0]) - 1]
             where = f", {opened.reader.locate(block.number, block.first, line - before)}"
             column, text = column or match["column"], match["text"]
-        reason = error.diag.message_primary or ""
-        if text and text not in reason:
-            reason += f': "{text[:_SHOWN]}{"…" if len(text) > _SHOWN else ""}"'
+        reason = _with_value(error.diag.message_primary or "", text or "")
         column_part = f", column {names.quoted(column)}" if column else ""
         return errors.BadRow(
             f"{opened.source.path}{where}{column_part}: {reason}", hint=self._hint(error.sqlstate or "", column)
         )
 
     def _hint(self, sqlstate: str, column: str | None) -> str:
-        table = self._work.table.name
+        table = names.toml_key(self._work.table.name)
         if sqlstate == "22021":
             return f'Say how the file is encoded: encoding = "LATIN1" in [tables.{table}], or --encoding.'
         if self._inferred and column and sqlstate.startswith("22"):
             return (
                 f"The type was inferred from the file's first rows; declare another one in bluegreen.toml: "
-                f'[tables.{table}] types = {{ {column} = "text" }}, or give your own DDL.'
+                f'[tables.{table}] types = {{ {names.toml_key(column)} = "text" }}, or give your own DDL.'
             )
         return "Mend the file and load again."
+
+
+def _line_end(records: bytes) -> bytes:
+    return b"\r\n" if records.endswith(b"\r\n") else records[-1:]
+
+
+def _with_value(reason: str, value: str) -> str:
+    """Return the server's reason on one line with the value that it is about, both shortened."""
+    shown = f"{value[:_SHOWN]}…" if len(value) > _SHOWN else value
+    if value and value[:_SHOWN] not in reason:
+        reason += f': "{shown}"'
+    elif shown != value:
+        reason = reason.partition(value[:_SHOWN])[0] + f'{shown}"'
+    return reason.replace("\r", "\\r").replace("\n", "\\n")
 
 
 class _Dealer:

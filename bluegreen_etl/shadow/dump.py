@@ -16,7 +16,9 @@ _ENTRY = re.compile(
 _DEFAULTS = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
 _END = "\n-- Completed on "
 
-# What is built after COPY: a table without indexes, keys and triggers loads several times faster.
+# What is built after COPY: a table without indexes, keys and triggers loads several times faster. pg_dump writes
+# privileges last of all and the others after everything else but them; what it puts between these needs one of them,
+# as a view does that groups by a primary key.
 _AFTER_COPY = frozenset(
     {
         "CHECK CONSTRAINT",
@@ -33,22 +35,18 @@ _AFTER_COPY = frozenset(
         "DEFAULT ACL",
     }
 )
-_COMMENTED_AFTER_COPY = ("INDEX ", "CONSTRAINT ", "TRIGGER ", "POLICY ", "RULE ", "STATISTICS ")
 
 
 class Entry(model.Record, frozen=True, kw_only=True):
-    """One entry of pg_dump's table of contents: its `type` in pg_dump's words, and the SQL that makes it."""
+    """One entry of pg_dump's table of contents: its `type` in pg_dump's words, and the SQL that makes it.
+
+    `after_copy`: it is made after the data is there.
+    """
 
     type: str
     name: str
     sql: str
-
-    @property
-    def after_copy(self) -> bool:
-        """Whether it is made after the data is there."""
-        if self.type == "COMMENT":
-            return self.name.startswith(_COMMENTED_AFTER_COPY)
-        return self.type in _AFTER_COPY
+    after_copy: bool
 
 
 def read(connection: db.Connection, schema: str, settings: config.Settings) -> list[Entry]:
@@ -70,6 +68,7 @@ def parse(text: str) -> list[Entry]:
     ends = [match.start() for match in found[1:]] + [text.rfind(_END) if _END in text else len(text)]
     entries = []
     defaults: dict[str, str] = _defaults_of(text[: found[0].start()] if found else "")
+    after_copy = False
     for match, end in zip(found, ends, strict=True):
         body = text[match.end() : end]
         head = (
@@ -79,7 +78,9 @@ def parse(text: str) -> list[Entry]:
         if following:
             body = body[: _trailing_defaults(body)]
             defaults.update(following)
-        entries.append(Entry(type=match["type"], name=match["name"], sql=head + body.strip() + "\n"))
+        after_copy = after_copy or match["type"] in _AFTER_COPY
+        sql = head + body.strip() + "\n"
+        entries.append(Entry(type=match["type"], name=match["name"], sql=sql, after_copy=after_copy))
     return entries
 
 

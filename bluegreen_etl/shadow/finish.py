@@ -1,9 +1,11 @@
 """What comes after COPY: indexes, keys, triggers, sequences, materialized views, statistics."""
 
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import msgspec
 import psycopg
 from psycopg import sql
 
@@ -11,33 +13,41 @@ from bluegreen_etl import catalog, db, errors, model, queries
 from bluegreen_etl.shadow import parallel
 from bluegreen_etl.shadow.dump import Entry
 
-_BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT"})
-_LAST = frozenset({"TRIGGER", "ACL", "DEFAULT ACL"})
+_BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT", "CHECK CONSTRAINT"})
+_FOREIGN_KEYS = frozenset({"FK CONSTRAINT"})
 
 
 def build(
     server: db.Server, release: model.Release, entries: Sequence[Entry], *, jobs: int, settings: Mapping[str, str]
 ) -> None:
-    """Make what was put off: indexes and keys in parallel, the rest in pg_dump's order, foreign keys near the end.
+    """Make what was put off, in pg_dump's order: neighbours that are indexes and keys in parallel.
 
     Raises:
         BadRow: the data breaks a key, a foreign key or a constraint.
     """
-    first = [entry for entry in entries if entry.type in _BUILT_IN_PARALLEL]
-    keys = [entry for entry in entries if entry.type == "FK CONSTRAINT"]
-    last = [entry for entry in entries if entry.type in _LAST] + [entry for entry in keys if not _can_be_put_off(entry)]
-    rest = [entry for entry in entries if entry not in first and entry not in keys and entry not in last]
     purpose = f"load {release.live_schema} r{release.number}"
 
     def run(tasks: Sequence[parallel.Task[None]], jobs: int = 1) -> None:
         parallel.run(server, purpose, tasks, jobs=jobs, settings=settings)
 
-    # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
-    run([partial(_run_entries, [entry]) for entry in sorted(first, key=lambda e: e.type != "CONSTRAINT")], jobs)
-    run([partial(_run_entries, rest)])
-    run([partial(_run_entries, [_not_valid(entry) for entry in keys if _can_be_put_off(entry)])])
-    run([partial(_validate, constraint) for constraint in _unvalidated(server, release)], jobs)
-    run([partial(_run_entries, last)])
+    def run_in_order(entries: Sequence[Entry]) -> None:
+        run([partial(_run_entries, entries)] if entries else [])
+
+    # A comment needs what it is about, which may be anything, and would part neighbours.
+    comments = [entry for entry in entries if entry.type == "COMMENT"]
+    for step, group in itertools.groupby([entry for entry in entries if entry not in comments], key=_step):
+        members = list(group)
+        if step is _BUILT_IN_PARALLEL:
+            # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
+            members.sort(key=lambda entry: entry.type != "CONSTRAINT")
+            run([partial(_run_entries, [entry]) for entry in members], jobs)
+        elif step is _FOREIGN_KEYS:
+            run_in_order([_not_valid(entry) for entry in members if _can_be_put_off(entry)])
+            run([partial(_validate, constraint) for constraint in _unvalidated(server, release)], jobs)
+            run_in_order([entry for entry in members if not _can_be_put_off(entry)])
+        else:
+            run_in_order(members)
+    run_in_order(comments)
 
 
 def set_sequences(connection: db.Connection, release: model.Release) -> None:
@@ -88,6 +98,11 @@ def _analyze(place: sql.Identifier, frozen: bool, connection: db.Connection, _st
     connection.execute(sql.SQL("ANALYZE {}" if frozen else "VACUUM (ANALYZE) {}").format(place))
 
 
+def _step(entry: Entry) -> frozenset[str] | None:
+    """Return the kind of step that makes an entry; None where the order within the step counts."""
+    return next((step for step in (_BUILT_IN_PARALLEL, _FOREIGN_KEYS) if entry.type in step), None)
+
+
 def _can_be_put_off(entry: Entry) -> bool:
     """Say whether the foreign key may be made NOT VALID first: not on partitioned tables, nor if it is to stay so."""
     return entry.sql.startswith("ALTER TABLE ONLY ") and not entry.sql.rstrip().endswith(
@@ -97,7 +112,7 @@ def _can_be_put_off(entry: Entry) -> bool:
 
 def _not_valid(entry: Entry) -> Entry:
     """Return the foreign key without its check of the rows, which is done later for several keys at once."""
-    return Entry(type=entry.type, name=entry.name, sql=entry.sql.rstrip().removesuffix(";") + " NOT VALID;\n")
+    return msgspec.structs.replace(entry, sql=entry.sql.rstrip().removesuffix(";") + " NOT VALID;\n")
 
 
 def _unvalidated(server: db.Server, release: model.Release) -> list[sql.Composed]:

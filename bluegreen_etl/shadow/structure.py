@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, config, db, errors, model, names
+from bluegreen_etl import catalog, config, db, errors, model, names, queries
 from bluegreen_etl.shadow import dump
 
 # An entry of live's dump that gives privileges to what the project's DDL has not made is left out.
@@ -24,13 +24,20 @@ _DUMP_SETTINGS = (
 # EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot leave live renamed away.
 _RUN_DDL = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.ddl'); END $do$"
 
+_DDL_HINT = "The file must be plain SQL without transaction control or psql commands."
+_DDL_HINTS = {
+    "42P06": "The schema is there and empty when the file runs: leave CREATE SCHEMA out, or add IF NOT EXISTS.",
+}
+
 
 def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
     """Make the release's schema a copy of live's definition."""
     entries = dump.read(connection, release.live_schema, settings)
-    # pg_dump leaves CREATE SCHEMA out for a `public` that is as initdb made it.
-    has_schema = any(entry.type == "SCHEMA" for entry in entries)
-    with _under_live_name(connection, release, create=not has_schema):
+    schema = "".join(entry.sql for entry in entries if entry.type == "SCHEMA")
+    # pg_dump takes `public` for made already, and leaves its owner out too where that is initdb's.
+    with _under_live_name(connection, release, create="CREATE SCHEMA " not in schema):
+        if not schema:
+            connection.execute("ALTER SCHEMA public OWNER TO pg_database_owner")
         db.run_script(connection, _DUMP_SETTINGS + "".join(entry.sql for entry in entries))
 
 
@@ -43,28 +50,23 @@ def run_ddl(
         BadSource: a file cannot be read.
         Refused: a statement fails; names file and line.
     """
-    exists = release.base_oid is not None
-    grants = (
-        [e for e in dump.read(connection, release.live_schema, settings) if e.type.endswith("ACL")] if exists else []
-    )
-    with _under_live_name(connection, release, create=True):
+    with _with_privileges_of_live(connection, release, settings):
         for file in files:
             _run_ddl_file(connection, file)
-        for entry in grants:
-            _run_where_present(connection, entry)
 
 
 def create_tables(
-    connection: db.Connection, release: model.Release, tables: Mapping[str, Sequence[model.Column]]
+    connection: db.Connection,
+    release: model.Release,
+    tables: Mapping[str, Sequence[model.Column]],
+    settings: config.Settings,
 ) -> None:
-    """Make the release's schema with plain tables of these columns."""
-    schema = sql.Identifier(release.shadow_schema)
-    with connection.transaction():
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    """Make the release's schema with plain tables of these columns, with the privileges that live's objects have."""
+    with _with_privileges_of_live(connection, release, settings):
         for name, columns in tables.items():
             # A type is SQL text that the user or infer() wrote; it is checked by the server like any DDL.
             parts = [sql.SQL("{} " + column.type).format(sql.Identifier(column.name)) for column in columns]
-            place = sql.Identifier(release.shadow_schema, name)
+            place = sql.Identifier(release.live_schema, name)
             connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
 
 
@@ -82,6 +84,19 @@ def put_off(connection: db.Connection, release: model.Release, settings: config.
 
 
 @contextmanager
+def _with_privileges_of_live(
+    connection: db.Connection, release: model.Release, settings: config.Settings
+) -> Iterator[None]:
+    """Run the body in a new schema of the live name, and give what it makes the privileges of what is live."""
+    found = dump.read(connection, release.live_schema, settings) if release.base_oid is not None else []
+    with _under_live_name(connection, release, create=True):
+        yield
+        for entry in found:
+            if entry.type.endswith("ACL"):
+                _run_where_present(connection, entry)
+
+
+@contextmanager
 def _under_live_name(connection: db.Connection, release: model.Release, *, create: bool) -> Iterator[None]:
     """Run the body in one transaction in which the new schema bears the live name."""
     live = sql.Identifier(release.live_schema)
@@ -94,6 +109,8 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
             connection.execute(rename.format(live, parked))
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
+            if release.live_schema == "public":
+                db.run_script(connection, queries.get("like_public_of_initdb"))
             connection.execute(
                 "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
                 (release.live_schema,),
@@ -122,7 +139,7 @@ def _run_ddl_file(connection: db.Connection, file: Path) -> None:
         line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
         raise errors.Refused(
             f"{file}{line}: {error.diag.message_primary}",
-            hint=error.diag.message_hint or "The file must be plain SQL without transaction control or psql commands.",
+            hint=_DDL_HINTS.get(error.sqlstate or "") or error.diag.message_hint or _DDL_HINT,
         ) from error
 
 

@@ -12,9 +12,24 @@ from bluegreen_etl.sources import values
 
 _BLANK = b" \t\r\n"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-# Whole strings, so that brackets inside them are passed over; a lone quote opens one that the buffer cuts off.
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},"]', re.DOTALL)
-_SEPARATOR = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_SEPARATOR = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*" + _STRING, re.DOTALL)
+# Levels of nesting that the pattern passes over at once; deeper elements are found too, bracket by bracket.
+_LEVELS = 8
+
+
+def _tokens() -> re.Pattern[bytes]:
+    """Return a pattern for what can end an element, nested values and strings being one token each.
+
+    A lone bracket is deeper than the pattern goes, a lone quote opens a string that the buffer cuts off.
+    """
+    nested = rb"(?!)"
+    for _ in range(_LEVELS):
+        nested = rb'[\[{](?:[^"\[\]{}]++|' + _STRING + rb"|" + nested + rb")*+[\]}]"
+    return re.compile(nested + rb"|" + _STRING + rb'|[\[\]{},"]', re.DOTALL)
+
+
+_TOKENS = _tokens()
 
 
 class Piece(NamedTuple):
@@ -140,6 +155,8 @@ class ArrayCutter:
         begin = depth = 0
         for token in _TOKENS.finditer(buffer) if not self._closed else ():
             mark = token[0]
+            if len(mark) > 1:
+                continue
             if mark == b'"':
                 break
             if mark in b"{[":

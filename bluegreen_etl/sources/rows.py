@@ -6,6 +6,7 @@ stay as they are written, so nothing is rounded. A block with a surprise goes th
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from types import GenericAlias
 from typing import Any, NamedTuple
 
@@ -54,10 +55,9 @@ class RowEncoder:
         self._keys = keys
         self._converters = {column.name: values.converter(column.type) for column in keys.taken}
         self._special: list[tuple[str, values.Converter]] = []
-        # Raw values may be objects or arrays, which must not go out unquoted.
-        self._raw = False
         fields: list[tuple[str, Any, None]] = []
         names: dict[str, str] = {}
+        raw: list[str] = []
         for position, column in enumerate(keys.taken):
             # A struct's own names must be identifiers; a column's need not.
             field = f"field_{position}"
@@ -66,13 +66,16 @@ class RowEncoder:
             text = not special and column.type.startswith(_STRINGS)
             if special:
                 self._special.append((field, self._converters[column.name]))
-            self._raw |= not special and not text
+            if not special and not text:
+                raw.append(field)
             fields.append((field, str | None if text else msgspec.Raw, None))
         # msgspec has no structs for keys that must be escaped in JSON.
         self._quick = not any(_ESCAPED.search(name) for name in names.values())
         if not self._quick:
             names = {}
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        # The first one twice: of a single name, attrgetter would not make tuples.
+        self._raw = attrgetter(*raw, raw[0]) if raw else None
         self._lines = msgspec.json.Decoder(row)
         self._array = msgspec.json.Decoder[list[msgspec.Struct]](GenericAlias(list, (row,)))
 
@@ -131,8 +134,11 @@ class RowEncoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Refused):
             return None
         encoded = _ENCODER.encode_lines(list(map(msgspec.structs.astuple, rows)))
-        if self._raw and _may_hold_nested(encoded):
-            return None
+        if self._raw and _may_hold_nested(encoded, len(rows)):
+            # It may only be a text; but a raw value that is nested must not go out unquoted.
+            raw = _ENCODER.encode_lines(list(map(self._raw, rows)))
+            if _may_hold_nested(raw, len(rows)):
+                return None
         # A line end inside a value is still an escape, so this pair of brackets only stands between records.
         return Rows(len(rows), encoded[1:-2].replace(b"]\n[", b"\n") + b"\n" if rows else b"")
 
@@ -193,6 +199,6 @@ def _complaint(error: msgspec.DecodeError) -> str:
     return str(error)
 
 
-def _may_hold_nested(encoded: bytes) -> bool:
-    """Whether a value may be an object or an array as it is written; a text that looks so only costs time."""
-    return any(start in encoded for start in (b",{", b",[", b"[[", b"[{"))
+def _may_hold_nested(encoded: bytes, count: int) -> bool:
+    """Whether there is a bracket besides those around each of the `count` records."""
+    return b"{" in encoded or encoded.count(b"[") != count

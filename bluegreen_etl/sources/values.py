@@ -25,8 +25,10 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _ARRAY_SPECIAL = re.compile(r'(["\\])')
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-# A run, because two halves of a surrogate pair only mean something together.
-_UNICODE_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+")
+# Runs of \u, because two halves of a surrogate pair only mean something together.
+# The pattern begins with a plain character, so that the search for it is fast.
+_ESCAPES = re.compile(rb'\\(?:[^"u]|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*+)')
+_MEANINGS = {rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t", rb"\b": b"\b", rb"\f": b"\f", rb"\/": b"/"}
 
 
 class Refused(ValueError):
@@ -60,7 +62,7 @@ def refuse_nul(text: bytes) -> None:
     Raises:
         Refused: the text holds `\\u0000`.
     """
-    if _NUL.search(text):
+    if b"\\u0000" in text and _NUL.search(text):
         raise Refused("holds \\u0000, which PostgreSQL cannot store")
 
 
@@ -69,16 +71,13 @@ def without_escapes(records: bytes) -> bytes:
     if b"\\" not in records:
         return records
     # JSON text has no NUL, so it can stand for a doubled backslash while single ones are looked for.
-    text = records.replace(b"\\\\", b"\0")
-    for escape, meant in (b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"):
-        text = text.replace(escape, meant)
-    text = text.replace(b"\\/", b"/")
-    if b"\\u" in text:
-        text = _UNICODE_ESCAPES.sub(_letters, text)
+    text = _ESCAPES.sub(_meaning, records.replace(b"\\\\", b"\0"))
     return text.replace(b"\0", b"\\\\")
 
 
-def _letters(escapes: re.Match[bytes]) -> bytes:
+def _meaning(escapes: re.Match[bytes]) -> bytes:
+    if simple := _MEANINGS.get(escapes[0]):
+        return simple
     text = _TEXT.decode(b'"' + escapes[0] + b'"')
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
 

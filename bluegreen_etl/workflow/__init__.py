@@ -3,7 +3,7 @@
 from bluegreen_etl.workflow.context import Context
 from bluegreen_etl.workflow.loading import Checked, Loaded, load
 from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, history, status
-from bluegreen_etl.workflow.promoting import Promoted, promote, rollback
+from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
 from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
 
 __all__ = [
@@ -15,11 +15,13 @@ __all__ = [
     "Promoted",
     "Protection",
     "Pruned",
+    "Released",
     "State",
     "check",
     "diff",
     "history",
     "load",
+    "load_and_promote",
     "promote",
     "protect",
     "prune",

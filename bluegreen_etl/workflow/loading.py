@@ -28,6 +28,7 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     found: tuple[matching.Found, ...]
     tables: tuple[Table, ...]
     work: tuple[copy.Work, ...] | None
+    checks: tuple[checks.Check, ...]
     jobs: int
 
 
@@ -66,12 +67,15 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
     with context.server.connect(f"load {context.schema}") as connection:
         plan = _plan(context, connection, found)
         if dry_run:
+            context.watcher.say("dry run: nothing was written")
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
         if promote:
             refuse_if_protected(context, connection, "promote")
         release = _open(context, connection, plan)
         with _failing_cleanly(context, connection, release):
-            return _carry_out(context, connection, plan, release)
+            loaded = _carry_out(context, connection, plan, release)
+    context.watcher.say(f"release {release.number} of {plan.schema} is ready")
+    return loaded
 
 
 def _plan(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
@@ -103,6 +107,7 @@ def _plan(context: Context, connection: db.Connection, found: Sequence[matching.
         found=tuple(found),
         tables=tuple(tables),
         work=tuple(matching.match(context, found, tables)) if known else None,
+        checks=tuple(find_checks(context)),
         jobs=context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS),
     )
 
@@ -178,7 +183,7 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
     with context.stage("analyze", seconds):
         finish.analyze(context.server, release, loads, jobs=plan.jobs, settings=settings)
     with context.stage("check", seconds):
-        results = run_checks(context, connection, release, release.shadow_schema)
+        results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
     files = tuple(
         msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
     )
@@ -205,7 +210,8 @@ def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan,
             ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
             structure.run_ddl(own, release, ddl, context.settings)
         else:
-            structure.create_tables(own, release, {table.name: table.columns for table in plan.tables})
+            columns = {table.name: table.columns for table in plan.tables}
+            structure.create_tables(own, release, columns, context.settings)
     return _note_structure(connection, plan, release)
 
 
@@ -216,19 +222,29 @@ def _note_structure(connection: db.Connection, plan: LoadPlan, release: Release)
     return ledger.set_structure(connection, release, schema_oid=oid, structure=plan.structure)
 
 
-def run_checks(context: Context, connection: db.Connection, release: Release, schema: str) -> list[CheckResult]:
-    """Run all checks on a release where it lies now, and write the results into the ledger.
+def find_checks(context: Context) -> list[checks.Check]:
+    """Return the project's own checks.
+
+    Raises:
+        UsageError: no such directory, or a file of it is not a check.
+    """
+    path = context.settings.checks.path
+    found = [] if path is None else checks.find(context.resolved.path(path))
+    if not found:
+        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
+    return found
+
+
+def run_checks(
+    context: Context, connection: db.Connection, release: Release, schema: str, found: Sequence[checks.Check]
+) -> list[CheckResult]:
+    """Run the checks found and the tool's own on a release where it lies now; write the results into the ledger.
 
     Raises:
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
     settings = context.settings
-    found = []
-    if settings.checks.path is not None:
-        found = checks.find(context.resolved.path(settings.checks.path))
-    if not found:
-        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
-    own = checks.not_empty(schema, checks.empty_tables(connection, release.schema_oid or 0, settings.tables))
+    own = checks.no_empty_table(schema, checks.empty_tables(connection, release.schema_oid or 0, settings.tables))
     results = checks.run(connection, schema, [*own, *found], settings.checks)
     ledger.record_checks(connection, release, results)
     bad = checks.failed(results)

@@ -131,7 +131,8 @@ def check(context: Context, *, which: str | None) -> loading.Checked:
     with context.server.connect(f"check {context.schema}") as connection:
         upkeep.ledger_needed(connection, context.schema)
         release = _to_check(connection, context.schema, which)
-        results = loading.run_checks(context, connection, release, _schema_of(connection, release))
+        found = loading.find_checks(context)
+        results = loading.run_checks(context, connection, release, _schema_of(connection, release), found)
         return loading.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 
 

@@ -1,6 +1,7 @@
 """Promote and rollback: choose the release, look at the world, cut over, prune."""
 
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status
 from bluegreen_etl.workflow import upkeep
 from bluegreen_etl.workflow.context import Context, refuse_if_protected
+from bluegreen_etl.workflow.loading import Loaded, load
 
 
 class Promoted(model.Record, frozen=True, kw_only=True):
@@ -22,6 +24,24 @@ class Promoted(model.Record, frozen=True, kw_only=True):
     cutover: model.Cutover | None = None
     pruned: tuple[int, ...] = ()
     script: str | None = None
+
+
+class Released(model.Record, frozen=True, kw_only=True):
+    """A load that went on to its promote."""
+
+    loaded: Loaded
+    promoted: Promoted
+
+
+def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
+    """Load a release and make it live at once.
+
+    Raises:
+        BluegreenError: of load or promote; where promote failed, the release stays ready.
+    """
+    loaded = load(context, paths, promote=True)
+    number = loaded.release.number if loaded.release else None
+    return Released(loaded=loaded, promoted=promote(context, number=number))
 
 
 def promote(context: Context, *, number: int | None = None, dry_run: bool = False) -> Promoted:
@@ -65,6 +85,9 @@ def _cut_over(
     max_wait = context.settings.promote.max_wait
     _wait_for_old_snapshots(context, connection, incoming, max_wait)
     cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
+    tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
+    held = (cutover.held or 0) * 1000
+    context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
     _validate(context, connection, plan)
     return Promoted(schema=context.schema, cutover=cutover, pruned=_prune(context, connection))
 

@@ -129,34 +129,28 @@ def test_generated_column_in_the_file_is_refused(
 
 # ---- which rows
 
-BROKEN = HEADER + '1,1,"two\nlines\nand more",1999-02-28,"a\nb"\n2,1,Zoë,31-13-1999,\n'
+BROKEN = HEADER + '1,1,"two\nlines\nand more",1999-02-28,"a\nb"\n2,1,Zoë,soon,\n'
 
 
 def test_broken_row_is_named_by_its_line_in_the_file(bluegreen: Bluegreen, live: Live) -> None:
     """Line ends inside quotes count as an editor counts them."""
     bluegreen.write_league(players=BROKEN)
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == (
-        'data/players.csv, line 6, column born: invalid input syntax for type date: "31-13-1999"'
-    ) or said.sentence == ('data/players.csv, line 6, column born: date/time field value out of range: "31-13-1999"')
+    assert said.sentence == 'data/players.csv, line 6, column born: invalid input syntax for type date: "soon"'
 
 
 def test_lines_are_counted_in_files_from_windows_too(bluegreen: Bluegreen, live: Live) -> None:
     """The server counts the lines of such a file differently."""
     bluegreen.write_league(players=HEADER.replace("\n", "\r\n") + '1,1,"two\nlines",,\r\n2,1,Zoë,,\r\n3,one,Ann,,\r\n')
     said = refused(bluegreen, "load", "data", live=live)
-    assert (
-        said.sentence == 'data/players.csv, line 5, column team_id: invalid input syntax for type integer: "one"'
-    )
+    assert said.sentence == 'data/players.csv, line 5, column team_id: invalid input syntax for type integer: "one"'
 
 
 def test_lines_are_counted_in_files_of_the_old_macintosh_too(bluegreen: Bluegreen, live: Live) -> None:
     """Where lines end in a carriage return alone, that is what is counted."""
     bluegreen.write_league(players=(HEADER + "1,1,Zoë,,\n2,1,Eve,,\n3,one,Ann,,\n").replace("\n", "\r"))
     said = refused(bluegreen, "load", "data", live=live)
-    assert (
-        said.sentence == 'data/players.csv, line 4, column team_id: invalid input syntax for type integer: "one"'
-    )
+    assert said.sentence == 'data/players.csv, line 4, column team_id: invalid input syntax for type integer: "one"'
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("xz", lzma.compress)])
@@ -181,16 +175,18 @@ def test_damaged_archive_is_refused(bluegreen: Bluegreen, live: Live) -> None:
     assert said.sentence.startswith("data/players.csv.gz cannot be read to its end: ")
 
 
-def test_long_value_is_shortened(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
-) -> None:
+def test_long_value_is_shortened(bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]) -> None:
     """A megabyte in the wrong place must not fill the log."""
-    connection.execute("ALTER TABLE league.teams ALTER name TYPE varchar(20)")
-    connection.execute("DROP VIEW IF EXISTS league.squads")
-    bluegreen.write_league(teams=f"id,name\n1,{'x' * 5000}\n")
+    connection.execute("ALTER TABLE league.players ALTER note TYPE varchar(20)")
+    bluegreen.write_league(players=f"{HEADER}1,1,Ann,,{'x' * 5000}\n")
     said = refused(bluegreen, "load", "data", live=live)
     assert said.sentence == (
-        f'data/teams.csv, line 2, column name: value too long for type character varying(20): "{"x" * 60}…"'
+        f'data/players.csv, line 2, column note: value too long for type character varying(20): "{"x" * 60}…"'
+    )
+    bluegreen.write_league(players=f"{HEADER}1,1,Ann,{'x' * 5000},\n")
+    said = refused(bluegreen, "load", "data", live=live)
+    assert said.sentence == (
+        f'data/players.csv, line 2, column born: invalid input syntax for type date: "{"x" * 60}…"'
     )
 
 
@@ -198,8 +194,7 @@ def test_value_over_several_lines_is_told_in_one(bluegreen: Bluegreen, live: Liv
     """The column is named although the value has line ends, and the error stays one line."""
     bluegreen.write_league(players=HEADER + '1,1,Ann,"long\nago",\n')
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence.startswith("data/players.csv, line 2, column born: invalid input syntax for type date: ")
-    assert "ago" in said.sentence
+    assert said.sentence == (r'data/players.csv, line 3, column born: invalid input syntax for type date: "long\nago"')
 
 
 def test_null_in_a_column_that_forbids_it_is_named(bluegreen: Bluegreen, live: Live) -> None:
@@ -231,8 +226,8 @@ def test_line_that_is_not_as_long_as_the_header_is_named(
     ("line", "sentence"),
     [
         ("2001,Łódź,surplus", "data/teams.csv, line 2002: extra data after last expected column"),
-        ("2001", 'data/teams.csv, line 2002, column name: missing data for column "name"'),
-        ('2001,"Łódź', "data/teams.csv, line 2002: unterminated CSV quoted field"),
+        ("2001", 'data/teams.csv, line 2002: missing data for column "name"'),
+        ('2001,"Łódź', 'data/teams.csv, line 2004: unterminated CSV quoted field: "2001,"Łódź'),
         ("two thousand,Łódź", 'data/teams.csv, line 2002, column id: invalid input syntax for type integer: "two tho'),
     ],
 )
@@ -258,10 +253,8 @@ def test_file_in_another_encoding_is_refused_and_loads_once_it_is_named(
     assert said.sentence.startswith(f"data/teams.csv, line {rows_before + 2}")
     assert "0xfc" in said.sentence
     assert "encoding" in said.hint
-    bluegreen("load", "data", "--encoding", "LATIN1")
-    assert values(connection, "SELECT name FROM league__r3.teams WHERE id = 900000 LIMIT 1") == ["München"] or values(
-        connection, "SELECT name FROM league__r2.teams WHERE id = 900000"
-    ) == ["München"]
+    bluegreen("load", "data", "--encoding", "LATIN1", "--promote")
+    assert values(connection, "SELECT name FROM league.teams WHERE id = 900000") == ["München"]
 
 
 def test_utf_16_is_refused_with_the_way_to_convert_it(bluegreen: Bluegreen, live: Live) -> None:

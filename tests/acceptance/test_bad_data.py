@@ -1,0 +1,185 @@
+"""Files that can be read but whose data are wrong: keys, orphans, checks, empty tables, types seen too late."""
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from tests.acceptance.refusals import refused
+from tests.support import PLAYERS, Bluegreen, Live
+
+COUNT_TEAMS = "SELECT count(*) FROM league__r2.teams"
+
+
+def schemas(connection: psycopg.Connection[TupleRow]) -> list[str]:
+    """Return the schemas of live, its releases and the ledger."""
+    rows = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(league|bluegreen)' ORDER BY 1")
+    return [row[0] for row in rows]
+
+
+# ---- keys
+
+
+def test_duplicate_key_is_named_with_its_value(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """The index that is built after COPY finds it; nothing of the release is left."""
+    bluegreen.write_league(teams="id,name\n1,Ajax\n2,Łódź\n1,PSV\n")
+    said = refused(bluegreen, "load", "data", live=live)
+    assert said.sentence == ("duplicate key in table teams: Key (id)=(1) is duplicated (constraint teams_pkey)")
+    assert schemas(connection) == ["bluegreen", "league"]
+
+
+def test_orphan_is_named_with_its_value(bluegreen: Bluegreen, live: Live) -> None:
+    """A player of a team that is not there."""
+    bluegreen.write_league(players=PLAYERS + "4,99,Eve,,\n")
+    said = refused(bluegreen, "load", "data", live=live)
+    assert said.sentence == (
+        'orphan in table players: Key (team_id)=(99) is not present in table "teams" (constraint players_team_id_fkey)'
+    )
+
+
+def test_row_against_a_constraint_is_named(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """A CHECK of the table stays with the table while it is loaded, or is made after it."""
+    connection.execute("ALTER TABLE league.teams ADD CONSTRAINT short CHECK (length(name) < 10)")
+    bluegreen.write_league()
+    said = refused(bluegreen, "load", "data", live=live)
+    assert "teams" in said.sentence
+    assert "short" in said.sentence
+
+
+# ---- checks of the project
+
+
+def test_failed_check_stops_the_release_and_shows_the_rows(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """Exit code 3, the table of results on stdout, the shadow kept for inspection until the next load."""
+    bluegreen.write_league()
+    bluegreen.write("checks/born.sql", "-- description: all are born\nSELECT id, name FROM players WHERE born IS NULL;")
+    said = refused(bluegreen, "load", "data", "--checks", "checks", "--promote", code=3, live=live)
+    assert said.sentence == "1 of 3 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
+    assert "bluegreen check 2" in said.hint
+    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["players", "teams", "born"]
+    assert "id=2, name=Zoë" in said.stdout
+    assert schemas(connection) == ["bluegreen", "league", "league__r2"]
+    assert connection.execute(COUNT_TEAMS).fetchone() == (2,)
+    again = refused(bluegreen, "check", "2", "--checks", "checks", code=3, live=live)
+    assert again.sentence == said.sentence
+    done = bluegreen("load", "data")
+    assert "cleaning up release 2, which is failed" in done.stderr
+    assert schemas(connection) == ["bluegreen", "league", "league__r3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("SELECT *\nFROM players\nWHERE borne IS NULL", 'bad.sql, line 3: column "borne" does not exist'),
+        ("SELEKT 1", 'bad.sql, line 1: syntax error at or near "SELEKT"'),
+        ("DELETE FROM teams RETURNING *", "bad.sql, line 1: "),
+        ("WITH d AS (DELETE FROM teams RETURNING *) SELECT * FROM d", "bad.sql, line 1: "),
+        ("SELECT wipe()", "bad.sql: cannot execute DELETE in a read-only transaction"),
+        ("SELECT 1) AS x; DELETE FROM teams; SELECT count(*) FROM (SELECT 1", "bad.sql: cannot insert multiple"),
+        ("SELECT set_config('transaction_read_only', 'off', true), wipe()", "bad.sql: "),
+    ],
+)
+def test_check_that_cannot_be_run_is_named_with_its_line(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], text: str, sentence: str
+) -> None:
+    """A check with an error, or one that tries to write, stops the release and writes nothing."""
+    connection.execute(
+        "CREATE FUNCTION public.wipe() RETURNS bool LANGUAGE plpgsql AS "
+        "$$ BEGIN DELETE FROM league.players; DELETE FROM players; RETURN true; END $$"
+    )
+    bluegreen.write_league()
+    bluegreen.write("checks/bad.sql", f"-- severity: warn\n{text}\n".replace("-- severity: warn\n", "", 1))
+    said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
+    assert said.sentence.startswith("1 of 3 checks failed on release 2: bad: ")
+    assert sentence in said.sentence
+    assert connection.execute(COUNT_TEAMS).fetchone() == (2,)
+
+
+def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> None:
+    """Severity warn is shown and told, and the release is ready."""
+    before = live.dump()
+    bluegreen.write_league()
+    bluegreen.write("checks/born.sql", "-- severity: warn\nSELECT id, name FROM players WHERE born IS NULL")
+    loaded = bluegreen.json("load", "data", "--checks", "checks")
+    assert loaded["release"]["status"] == "ready"
+    assert [(check["name"], check["status"]) for check in loaded["checks"]][-1] == ("born", "warned")
+    assert live.dump() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("elsewhere/x.sql", "SELECT 1", "no such directory of checks: "),
+        ("checks/x.sql", "-- severity: fatal\nSELECT 1", 'x.sql: severity "fatal" is neither warn nor error'),
+    ],
+)
+def test_wrong_checks_are_refused_before_anything_is_loaded(
+    bluegreen: Bluegreen,
+    live: Live,
+    connection: psycopg.Connection[TupleRow],
+    file: str,
+    text: str,
+    sentence: str,
+) -> None:
+    """A configuration that cannot work must not cost an hour of loading first."""
+    bluegreen.write_league()
+    bluegreen.write(file, text)
+    said = refused(bluegreen, "load", "data", "--checks", "checks", code=2, live=live)
+    assert sentence in said.sentence
+    assert schemas(connection) == ["league"]
+
+
+# ---- empty tables
+
+
+def test_file_of_a_header_alone_is_refused(bluegreen: Bluegreen, live: Live) -> None:
+    """The export that wrote a header and died is the classic one."""
+    bluegreen.write_league(players="id,team_id,name\n")
+    said = refused(bluegreen, "load", "data", code=3, live=live)
+    assert said.sentence == (
+        "1 of 2 checks failed on release 2: players is not empty: 1 offending rows, first empty_table=players"
+    )
+
+
+def test_table_that_may_be_empty_loads(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """`allow_empty` is the project's word that no rows are right."""
+    bluegreen.write("bluegreen.toml", "[tables.players]\nallow_empty = true\n")
+    bluegreen.write_league(players="id,team_id,name\n")
+    bluegreen("load", "data", "--promote")
+    assert connection.execute("SELECT count(*) FROM league.players").fetchone() == (0,)
+
+
+# ---- types inferred
+
+
+def test_value_far_down_that_does_not_fit_the_inferred_type_is_named_and_mended(
+    bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """The hint is a line for bluegreen.toml, and that line mends it."""
+    rows = "".join(f"{number},{number}\n" for number in range(1, 2001))
+    bluegreen.write("data/cards.csv", f"id,number\n{rows}2001,12B\n")
+    said = refused(bluegreen, "load", "data")
+    assert said.sentence == 'data/cards.csv, line 2002, column number: invalid input syntax for type integer: "12B"'
+    assert '[tables.cards] types = { number = "text" }' in said.hint
+    assert schemas(connection) == ["bluegreen"]
+    bluegreen.write("bluegreen.toml", '[tables.cards]\ntypes = { number = "text" }\n')
+    bluegreen("load", "data", "--promote")
+    assert connection.execute("SELECT number FROM league.cards WHERE id = 2001").fetchone() == ("12B",)
+
+
+def test_type_that_the_server_does_not_know_is_refused(
+    bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """A declared type is the server's to judge; nothing of the release is left."""
+    bluegreen.write("data/cards.csv", "id,number\n1,2\n")
+    bluegreen.write("bluegreen.toml", '[tables.cards]\ntypes = { number = "nummer" }\n')
+    said = refused(bluegreen, "load", "data")
+    assert 'type "nummer" does not exist' in said.sentence
+    assert schemas(connection) == ["bluegreen"]

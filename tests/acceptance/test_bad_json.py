@@ -1,0 +1,112 @@
+"""JSON that cannot be loaded: each refusal says which file, element and value, and live stays as it was."""
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from tests.acceptance.refusals import refused
+from tests.support import Bluegreen, Live
+
+GOOD = '{"id": 1, "name": "Ajax"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"teams": [{"id": 1, "name": "Ajax"}]}', "teams.json is an object, not an array of objects"),
+        ('"Ajax"', "teams.json is a string, not an array of objects"),
+        ("42", "teams.json is a number, not an array of objects"),
+        (f"[{GOOD}, 7]", "teams.json, element 2: is a number, not an object"),
+        (f"[{GOOD}, [1]]", "teams.json, element 2: is an array, not an object"),
+        (f'[{GOOD}, {{"id": 2, "na', "teams.json, element 2: the file ends before its array does"),
+        (f"[{GOOD},", "teams.json, element 2: the file ends before its array does"),
+        (f"[{GOOD}, {{'id': 2}}]", "teams.json, element 2: JSON is malformed"),
+        (f"[{GOOD}] {GOOD}", "teams.json goes on after the end of its array"),
+        (f'[{GOOD}, {{"id": 2, "name": "A", "city": "B"}}]', "teams.json has column city, which table teams lacks"),
+        ("[]", "1 of 2 checks failed on release 2: teams is not empty: 1 offending rows, first empty_table=teams"),
+        ("", "teams.json is empty"),
+        (" \n", "teams.json holds no JSON"),
+    ],
+)
+def test_json_that_is_no_array_of_objects_is_refused(
+    bluegreen: Bluegreen, live: Live, text: str, sentence: str
+) -> None:
+    """What was found is said in a word, with the element's number."""
+    bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
+    bluegreen.write("teams.json", text)
+    code = 3 if text == "[]" else 1
+    said = refused(bluegreen, "load", "teams.json", "players.csv", code=code, live=live)
+    assert said.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (f'{GOOD}\n{{"id": 2, "name"\n{GOOD}\n', "teams.ndjson, line 2: "),
+        (f"{GOOD}\n7\n", "teams.ndjson, line 2: is a number, not an object"),
+        (f"{GOOD}\n\n\n[{GOOD}]\n", "teams.ndjson, line 4: is an array, not an object"),
+    ],
+)
+def test_broken_line_of_ndjson_is_named(bluegreen: Bluegreen, live: Live, text: str, sentence: str) -> None:
+    """Empty lines are passed over and counted."""
+    bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
+    bluegreen.write("teams.ndjson", text)
+    said = refused(bluegreen, "load", "teams.ndjson", "players.csv", live=live)
+    assert said.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize("before", [1, 3000])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ('"two"', 'invalid input syntax for type integer: "two"'),
+        ("2.5", 'invalid input syntax for type integer: "2.5"'),
+        ("[2]", 'invalid input syntax for type integer: "[2]"'),
+        ("true", 'invalid input syntax for type integer: "true"'),
+        ("99999999999", 'value "99999999999" is out of range for type integer'),
+    ],
+)
+def test_value_of_the_wrong_type_names_the_element(
+    bluegreen: Bluegreen, live: Live, before: int, value: str, reason: str
+) -> None:
+    """The element is counted from 1, also far down, where names hold line ends."""
+    bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
+    elements = [f'{{"id": {number}, "name": "two\\nlines {number}"}}' for number in range(1, before + 1)]
+    bluegreen.write("teams.json", f'[{",".join(elements)}, {{"id": {value}, "name": "A"}}]')
+    said = refused(bluegreen, "load", "teams.json", "players.csv", live=live)
+    assert said.sentence == f"teams.json, element {before + 1}, column id: {reason}"
+
+
+def test_key_that_only_comes_later_is_refused_not_lost(bluegreen: Bluegreen, live: Live) -> None:
+    """Beyond the first records a stranger's key still stops the load."""
+    bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
+    lines = "".join(f'{{"id": {number}, "name": "team {number}"}}\n' for number in range(1, 3001))
+    bluegreen.write("teams.ndjson", lines + '{"id": 5000, "name": "A", "city": "B"}\n')
+    said = refused(bluegreen, "load", "teams.ndjson", "players.csv", live=live)
+    assert said.sentence == 'teams.ndjson, line 3001: key "city" is not a column of the table'
+
+
+def test_key_that_the_table_needs_may_not_be_missing(bluegreen: Bluegreen, live: Live) -> None:
+    """An element without it would be NULL where the table forbids that."""
+    bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
+    bluegreen.write("teams.json", f'[{GOOD}, {{"id": 2}}]')
+    said = refused(bluegreen, "load", "teams.json", "players.csv", live=live)
+    assert said.sentence.startswith('teams.json, element 2, column name: null value in column "name"')
+
+
+def test_json_and_csv_load_the_same(bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]) -> None:
+    """The formats differ, the release does not."""
+    before = live.dump()
+    bluegreen.write("players.csv", 'id,team_id,name,note\n1,1,"Ann ""A""","two\nlines"\n')
+    bluegreen.write("teams.json", f"[{GOOD}]")
+    bluegreen("load", "teams.json", "players.csv")
+    bluegreen.write("teams.csv", "id,name\n1,Ajax\n")
+    bluegreen.write(
+        "players.ndjson", '{"note": "two\\nlines", "id": 1, "team_id": 1, "name": "Ann \\"A\\"", "born": null}\n'
+    )
+    bluegreen("load", "teams.csv", "players.ndjson")
+    assert live.dump() == before
+    assert live.dump("league__r2").replace("__r2", "") == live.dump("league__r3").replace("__r3", "")
+    assert connection.execute("SELECT name, note, born FROM league__r3.players").fetchall() == [
+        ('Ann "A"', "two\nlines", None)
+    ]

@@ -1,0 +1,157 @@
+"""What these tests share: bluegreen as a library, two releases that a reader can tell apart, and what must always hold."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psycopg
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import config, db, ledger, model, workflow
+from bluegreen_etl.cutover import swap
+from bluegreen_etl.model import Direction, Status
+from bluegreen_etl.workflow import promoting
+
+Connection = psycopg.Connection[TupleRow]
+
+
+class Listener:
+    """A watcher that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Remember a line."""
+        self.said.append(text)
+
+    def stage(self, name: str, *, total: int = 0) -> None:
+        """Remember a stage."""
+        self.said.append(f"{name} {total}")
+
+    def copied(self, table: str, size: int) -> None:
+        """Forget it."""
+
+    def confirm(self, question: str, answer: str) -> bool:
+        """Say no: nobody is there."""
+        return bool(question and not answer)
+
+
+def context(dsn: str, *, max_wait: float = 30, keep: int = 5, listener: Listener | None = None) -> workflow.Context:
+    """Return what a command on the schema `league` works with."""
+    flags = {"schema": "league", "dsn": dsn, "promote": {"max_wait": max_wait}, "retention": {"keep": keep}}
+    return workflow.Context(config.resolve(flags, environ={}), listener or Listener())
+
+
+def joined(tables: int) -> str:
+    """Return a SELECT of one row that holds the generation of each of so many tables."""
+    names = [f"t{number:02}" for number in range(1, tables + 1)]
+    first, *rest = names
+    joins = " ".join(f"JOIN league.{name} USING (id)" for name in rest)
+    return f"SELECT ARRAY[{', '.join(f'{name}.gen' for name in names)}] FROM league.{first} {joins}"
+
+
+def generations(dsn: str, directory: Path, *, tables: int) -> None:
+    """Make live of generation 1, in tables t01, t02 …, and a ready release 2 that holds generation 2.
+
+    The view `everything` lies inside; the function public.read_league reads by name from outside.
+    """
+    numbers = range(1, tables + 1)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA league")
+        for number in numbers:
+            connection.execute(f"CREATE TABLE league.t{number:02} (id int PRIMARY KEY, gen int NOT NULL)")
+            connection.execute(f"INSERT INTO league.t{number:02} VALUES (1, 1)")
+        connection.execute(f"CREATE VIEW league.everything(gens) AS {joined(tables)}")
+        connection.execute(
+            "CREATE FUNCTION public.read_league() RETURNS int[] LANGUAGE plpgsql AS "
+            f"$$ BEGIN RETURN ({joined(tables)}); END $$"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (directory / f"t{number:02}.csv").write_text("id,gen\n1,2\n")
+    workflow.load(context(dsn), [str(directory)])
+
+
+def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cutover:
+    """Cut over to release 2 if 1 is live, and to 1 if 2 is.
+
+    Args:
+        locks: False takes the locks out of the plan, which nothing in the product can do.
+    """
+    with surroundings.server.connect("exchange") as connection:
+        outgoing = ledger.live_release(connection, "league")
+        live = outgoing.number if outgoing else 1
+        incoming = ledger.find(connection, "league", 3 - live)
+        direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
+        plan = promoting._plan(connection, direction, incoming, outgoing)
+    if not locks:
+        plan = msgspec.structs.replace(plan, relations=())
+    return swap.run(
+        surroundings.server, plan, max_wait=surroundings.settings.promote.max_wait, say=surroundings.watcher.say
+    )
+
+
+def live_generation(connection: Connection) -> int:
+    """Return the generation that a reader sees now."""
+    row = connection.execute("SELECT gen FROM league.t01").fetchone()
+    assert row
+    return int(row[0])
+
+
+def statuses(connection: Connection) -> dict[int, str]:
+    """Return what the ledger says of each release of league."""
+    return {release.number: str(release.status) for release in ledger.releases(connection, "league")}
+
+
+def assert_whole(connection: Connection) -> None:
+    """Insist that ledger and schemas agree: one live release, each kept one where it belongs, nothing unknown."""
+    rows = connection.execute(
+        "SELECT nspname, oid::bigint FROM pg_namespace WHERE nspname ~ '^(league|bluegreen__parked)'"
+    ).fetchall()
+    found: dict[str, int] = dict(rows)  # type: ignore[arg-type]
+    releases = ledger.releases(connection, "league")
+    assert [r.schema_oid for r in releases if r.status is Status.LIVE] == [found.pop("league")]
+    for release in releases:
+        if release.status in {Status.READY, Status.PREVIOUS}:
+            assert found.pop(release.shadow_schema) == release.schema_oid
+    assert found == {}
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
+    """Wait until something is so; fail when it is not so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def sessions(connection: Connection, where: str) -> list[int]:
+    """Return the pids of this database's other sessions that meet a condition on pg_stat_activity."""
+    rows = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "  # noqa: S608 - the tests' own text
+        f"AND ({where})"
+    )
+    return [row[0] for row in rows]
+
+
+def terminate(connection: Connection, pid: int) -> None:
+    """End a session of the server and wait until it is gone."""
+    connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+
+@contextlib.contextmanager
+def holding(dsn: str, statement: str, *, application: str = "holder") -> Iterator[Connection]:
+    """Keep a transaction open that has run a statement."""
+    with psycopg.connect(dsn, application_name=application) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+        yield connection
+        if not connection.closed:
+            connection.rollback()
+
+
+def purpose_taken(connection: Connection, kind: str) -> bool:
+    """Say whether somebody holds bluegreen's advisory lock of a kind on league."""
+    return db.is_locked(connection, kind, "league")

@@ -1,0 +1,143 @@
+"""Readers that read in a closed loop, each in a process of its own, while somebody swaps the schemas under them."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event, Semaphore
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import model
+from tests.concurrency.scene import joined
+
+Connection = psycopg.Connection[TupleRow]
+Answers = list[list[int]]
+_START = 60  # seconds until all readers must be reading
+
+
+class Tally(model.Record, frozen=True, kw_only=True):
+    """What one reader saw: `worst` is its longest wait for one answer, in seconds."""
+
+    style: str
+    reads: int
+    mixed: int
+    empty: int
+    errors: tuple[str, ...]
+    worst: float
+
+
+class Storm:
+    """Readers under way; `tallies` is filled when they have ended."""
+
+    def __init__(self) -> None:
+        self.tallies: list[Tally] = []
+
+    def total(self, field: str) -> int:
+        """Add up what all readers saw."""
+        counts = [getattr(tally, field) for tally in self.tallies]
+        return sum(len(count) if isinstance(count, tuple) else count for count in counts)
+
+    @property
+    def damage(self) -> tuple[int, int, int]:
+        """Reads that mixed two releases, reads that found nothing, errors."""
+        return self.total("mixed"), self.total("empty"), self.total("errors")
+
+
+@contextmanager
+def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Storm]:
+    """Let readers read as long as the body runs: `styles` says how many of each style."""
+    spawning = multiprocessing.get_context("spawn")
+    stop, ready, results = spawning.Event(), spawning.Semaphore(0), spawning.Queue()
+    names = [name for name, count in styles.items() for _ in range(count)]
+    processes = [
+        spawning.Process(target=_read_on, args=(dsn, name, tables, ready, stop, results), daemon=True)
+        for name in names
+    ]
+    for process in processes:
+        process.start()
+    storm = Storm()
+    try:
+        for _ in processes:
+            assert ready.acquire(timeout=_START), "the readers did not start"
+        yield storm
+    finally:
+        stop.set()
+        storm.tallies += [results.get(timeout=30) for _ in processes]
+        for process in processes:
+            process.join(timeout=30)
+
+
+def _read_on(
+    dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, results: "Queue[Tally]"
+) -> None:
+    reads = mixed = empty = 0
+    worst = 0.0
+    errors: list[str] = []
+    with psycopg.connect(dsn, autocommit=True, application_name=f"reader {style}") as connection:
+        # Planning 20 tables in every order would take longer than the reading.
+        connection.execute("SET join_collapse_limit = 1")
+        read = STYLES[style]
+        read(connection, tables)
+        ready.release()
+        while not stop.is_set():
+            begun = time.perf_counter()
+            try:
+                answers = read(connection, tables)
+            except psycopg.Error as error:
+                errors.append(f"{error.sqlstate}: {error}")
+                continue
+            worst = max(worst, time.perf_counter() - begun)
+            reads += len(answers)
+            mixed += sum(len(set(answer)) > 1 for answer in answers)
+            empty += sum(not answer for answer in answers)
+    results.put(
+        Tally(style=style, reads=reads, mixed=mixed, empty=empty, errors=tuple(errors), worst=worst)
+    )
+
+
+def _flat(rows: list[TupleRow]) -> list[int]:
+    """Return all generations of an answer; of a row's arrays as well as of plain numbers."""
+    return [gen for row in rows for value in row for gen in (value if isinstance(value, list) else [value])]
+
+
+def _plain(connection: Connection, tables: int) -> Answers:
+    return [_flat(connection.execute(joined(tables), prepare=False).fetchall())]  # type: ignore[arg-type]
+
+
+def _prepared(connection: Connection, tables: int) -> Answers:
+    return [_flat(connection.execute(joined(tables), prepare=True).fetchall())]  # type: ignore[arg-type]
+
+
+def _pipelined(connection: Connection, tables: int) -> Answers:
+    with connection.pipeline():
+        cursors = [connection.execute(joined(tables)) for _ in range(3)]  # type: ignore[arg-type]
+    return [_flat(cursor.fetchall()) for cursor in cursors]
+
+
+def _view(connection: Connection, tables: int) -> Answers:
+    query = f"SELECT v.gens, x.gen FROM league.everything AS v, league.t{tables:02} AS x"
+    return [_flat(connection.execute(query).fetchall())]  # type: ignore[arg-type]
+
+
+def _function(connection: Connection, _tables: int) -> Answers:
+    return [_flat(connection.execute("SELECT public.read_league()").fetchall())]
+
+
+def _transaction(connection: Connection, tables: int) -> Answers:
+    """Two statements at READ COMMITTED: what the transaction has read once stays live until it ends."""
+    with connection.transaction():
+        both = [_flat(connection.execute(joined(tables)).fetchall()) for _ in range(2)]  # type: ignore[arg-type]
+    return [both[0] + both[1] if all(both) else []]
+
+
+STYLES: dict[str, Callable[[Connection, int], Answers]] = {
+    "plain": _plain,
+    "prepared": _prepared,
+    "pipelined": _pipelined,
+    "view": _view,
+    "function": _function,
+    "transaction": _transaction,
+}
