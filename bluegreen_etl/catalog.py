@@ -93,6 +93,12 @@ def may_create_schema(connection: db.Connection) -> bool:
     return bool(row and row[0])
 
 
+def owns_schema(connection: db.Connection, oid: int) -> bool:
+    """Say whether the role has the rights of the schema's owner, without which it cannot be renamed."""
+    row = connection.execute(queries.get("owns_schema"), {"oid": oid}).fetchone()
+    return bool(row and row[0])
+
+
 def outside_dependents(connection: db.Connection, oid: int) -> list[Dependent]:
     """Return what hangs on the objects of a schema from outside of it."""
     rows = connection.execute(queries.get("outside_dependents"), {"oid": oid}).fetchall()

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog, config, db, errors, model
 from bluegreen_etl.model import CheckResult, CheckStatus, Severity
@@ -105,7 +106,7 @@ def _run_one(connection: db.Connection, check: Check, sample: int) -> CheckResul
     counted = sql.SQL("SELECT count(*) FROM (\n{}\n) AS offending").format(check.query)
     shown = sql.SQL("SELECT * FROM (\n{}\n) AS offending LIMIT {}").format(check.query, sql.Literal(sample))
     columns: tuple[str, ...] = ()
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[str | None, ...]] = []
     try:
         with connection.transaction():
             # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ ONLY.
@@ -113,7 +114,7 @@ def _run_one(connection: db.Connection, check: Check, sample: int) -> CheckResul
             if count:
                 cursor = connection.execute(shown)
                 columns = tuple(column.name for column in cursor.description or ())
-                rows = cursor.fetchall()
+                rows = _as_text(cursor)
     except psycopg.OperationalError as error:
         if error.sqlstate != "57014":  # a time-out is the check's failure, a lost connection is not
             raise
@@ -128,8 +129,17 @@ def _run_one(connection: db.Connection, check: Check, sample: int) -> CheckResul
         failures=count,
         seconds=time.monotonic() - begun,
         columns=columns,
-        sample=tuple(tuple(None if value is None else str(value) for value in row) for row in rows),
+        sample=tuple(rows),
     )
+
+
+def _as_text(cursor: psycopg.Cursor[TupleRow]) -> list[tuple[str | None, ...]]:
+    """Return a result as the server wrote it: Python has no date that is infinite."""
+    result = cursor.pgresult
+    if result is None:
+        return []
+    fields = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
+    return [tuple(None if field is None else field.decode() for field in row) for row in fields]
 
 
 def _only_value(cursor: psycopg.Cursor[tuple[int]]) -> int:

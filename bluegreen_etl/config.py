@@ -135,8 +135,10 @@ def resolve(
     environ = os.environ if environ is None else environ
     path, document = _read(file)
     environments = document.pop("environments", {})
-    if not isinstance(environments, dict):
-        raise errors.UsageError(f"{path}: environments is not a table", hint="Write [environments.NAME] sections.")
+    if not isinstance(environments, dict) or not all(isinstance(own, dict) for own in environments.values()):
+        raise errors.UsageError(
+            f"{path}: environments does not hold tables only", hint="Write [environments.NAME] sections."
+        )
     name, name_origin = _environment_name(environment, environments, environ)
     section = environments.get(name, {}) if name else {}
     merged = _merge(_merge(document, section), _without_none(flags))

@@ -24,6 +24,8 @@ SESSION_SETTINGS: dict[str, str] = {
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "client_min_messages": "warning",
+    # Without it the statement of a client that was killed runs to its end, and holds what it has locked.
+    "client_connection_check_interval": "2s",
 }
 # Firewalls drop silent connections, often after five minutes.
 CONNECTION_DEFAULTS: dict[str, str | int] = {
@@ -112,7 +114,9 @@ def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set server settings for the session, in one round trip."""
     names, values = list(settings), list(settings.values())
     connection.execute(
-        "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
+        # A server on Windows cannot look at its clients and refuses the setting.
+        "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value) "
+        "WHERE name <> 'client_connection_check_interval' OR pg_catalog.version() !~* 'windows|visual c|mingw'",
         (names, values),
     )
 
@@ -151,14 +155,14 @@ def retrying(
     attempt: Callable[[int], T],
     *,
     max_wait: float,
-    pause: tuple[float, float],
+    pause: Callable[[int], float],
     on_retry: Callable[[int, psycopg.Error], None],
 ) -> T:
     """Run `attempt(number)` until it succeeds, again only after a lock SQLSTATE, for at most `max_wait` seconds.
 
     Args:
         attempt: the whole transaction; it leaves nothing held when it raises.
-        pause: shortest and longest pause between two tries, in seconds; it grows with jitter.
+        pause: seconds to wait after the failed try of this number.
         on_retry: told the number of the failed try and its error.
 
     Raises:
@@ -167,7 +171,7 @@ def retrying(
     retry = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_lock_error),
         stop=tenacity.stop_after_delay(max_wait),
-        wait=tenacity.wait_random_exponential(multiplier=pause[0], max=pause[1]),
+        wait=lambda state: pause(state.attempt_number),
         before_sleep=lambda state: on_retry(state.attempt_number, _failure(state)),
         sleep=time.sleep,
         reraise=True,

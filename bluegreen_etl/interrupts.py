@@ -7,10 +7,13 @@ from types import FrameType
 
 _depth = 0
 _pending = False
+_finished = False
 
 
 def install() -> None:
     """Let SIGTERM and SIGHUP end a command in the same orderly way as Ctrl-C."""
+    global _finished
+    _finished = False
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _arrived)
 
@@ -31,6 +34,29 @@ def deferred() -> Iterator[None]:
         _pending = _pending and _depth > 0
 
 
+@contextmanager
+def allowed() -> Iterator[None]:
+    """Let interrupts through again inside of `deferred`; one that was held back is raised at once."""
+    global _depth
+    check()
+    depth, _depth = _depth, 0
+    try:
+        yield
+    finally:
+        _depth = depth
+
+
+def finish() -> None:
+    """Ignore interrupts from here on: the work is done, and an exit that says otherwise would be a lie."""
+    global _finished
+    _finished = True
+
+
+def arrived() -> bool:
+    """Say whether an interrupt is held back."""
+    return _pending
+
+
 def check() -> None:
     """Raise the interrupt that was held back, if one was."""
     if _pending:
@@ -41,5 +67,5 @@ def _arrived(_number: int, _frame: FrameType | None) -> None:
     global _pending
     if _depth:
         _pending = True
-    else:
+    elif not _finished:
         raise KeyboardInterrupt

@@ -35,11 +35,7 @@ def check_live_schema(name: str) -> None:
     """
     if not name or "\0" in name:
         raise errors.UsageError("the schema name is empty or holds a NUL byte", hint="Name one with --schema.")
-    if len(name.encode()) > MAX_BYTES:
-        raise errors.UsageError(
-            f'schema name "{name}" is longer than PostgreSQL\'s {MAX_BYTES} bytes',
-            hint="Choose a shorter name.",
-        )
+    shadow_schema(name, 1)
     if name.startswith("pg_") or name in {"information_schema", "bluegreen"}:
         raise errors.UsageError(
             f'schema "{name}" cannot be replaced: the name is reserved',

@@ -108,11 +108,12 @@ def _(outcome: workflow.State) -> str:
 
 @text_of.register
 def _(outcome: workflow.History) -> str:
-    held = {(cutover.to_number, cutover.committed_at.replace(microsecond=0)): cutover for cutover in outcome.cutovers}
+    cutovers = iter(outcome.cutovers)
     rows = []
     for event in outcome.events:
-        cutover = held.get((event.number or 0, event.at.replace(microsecond=0)))
-        stall = _milliseconds(cutover.held) if cutover and event.kind in {"promoted", "rolled back to"} else None
+        # Each cut-over writes its event in its own transaction, so that both come in the same order.
+        cutover = next(cutovers, None) if event.kind in {"promoted", "rolled back to"} else None
+        stall = _milliseconds(cutover.held) if cutover else None
         rows.append((_time(event.at), event.number, event.kind, event.by, event.detail, stall))
     return _table(("when", "release", "what", "by", "detail", "readers held"), rows)
 

@@ -20,16 +20,14 @@ SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
 -- name: schema_name
 SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 
--- name: like_public_of_initdb
--- pg_dump says of the schema public only how it differs from this.
-GRANT USAGE ON SCHEMA public TO PUBLIC;
-COMMENT ON SCHEMA public IS 'standard public schema';
-
 -- name: extensions_in_schema
 SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
 
 -- name: may_create_schema
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+
+-- name: owns_schema
+SELECT pg_catalog.pg_has_role(nspowner, 'USAGE') FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 
 -- name: tables
 -- A type of the same schema is named without it, so that the same column reads the same in every release.
@@ -166,7 +164,11 @@ SELECT count(*) FROM {outside} AS o
 WHERE {all_given} AND NOT EXISTS (SELECT FROM {inside} AS i WHERE {equal})
 
 -- name: ledger_exists
-SELECT pg_catalog.to_regclass('bluegreen.ledger') IS NOT NULL
+-- Not to_regclass: it may answer from before a lock was waited for, out of the session's cache.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'bluegreen' AND c.relname = 'ledger'
+)
 
 -- name: ledger_version
 SELECT version FROM bluegreen.ledger
@@ -254,14 +256,6 @@ SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema 
 SELECT table_name, files, rows, bytes, seconds, frozen
 FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
 
--- name: sources
-SELECT path, table_name, format, compression, bytes, sha256
-FROM bluegreen.source WHERE release_id = %(id)s ORDER BY table_name, path
-
--- name: check_results
-SELECT name, severity, status, failures, seconds, columns, sample, message
-FROM bluegreen.check_result WHERE release_id = %(id)s ORDER BY id
-
 -- name: replaced_by
 -- The release that was live when this one was last promoted: what rollback goes back to.
 SELECT from_release FROM bluegreen.cutover
@@ -277,7 +271,7 @@ WHERE c.live_schema = %(schema)s
 ORDER BY c.committed_at
 
 -- name: measure_cutover
-UPDATE bluegreen.cutover SET held = %(held)s WHERE token = %(token)s
+UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held) WHERE token = %(token)s
 
 -- name: blockers
 -- Who holds a lock on one of these relations that an exclusive lock has to wait for.
@@ -301,14 +295,38 @@ SELECT coalesce(md5(string_agg(oid::text, ' ' ORDER BY oid)), '')
 FROM pg_catalog.pg_class
 WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p', 'v', 'm', 'f')
 
--- name: lock_one_by_one
+-- name: renaming
+-- Held by every transaction that renames the live schema: two would fail with an internal error of the server.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen renaming ' || {schema}, 0))
+
+-- name: follow_one_by_one
+-- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
 DECLARE
+    statements CONSTANT text[] := {statements}::text[];
+    current int := 0;
+BEGIN
+    FOR current_one IN 1 .. cardinality(statements) LOOP
+        current := current_one;
+        EXECUTE statements[current];
+    END LOOP;
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected THEN RAISE;
+    WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = {misfit}, MESSAGE = SQLERRM, DETAIL = statements[current];
+END
+
+-- name: lock_one_by_one
+-- lock_timeout is the patience for all of the locks together, so that no reader waits for longer.
+DECLARE
+    deadline CONSTANT timestamptz := clock_timestamp() + pg_catalog.current_setting('lock_timeout')::interval;
     statements CONSTANT text[] := {statements}::text[];
     names CONSTANT text[] := {names}::text[];
     current int := 0;
 BEGIN
     FOR current_one IN 1 .. cardinality(statements) LOOP
         current := current_one;
+        PERFORM pg_catalog.set_config('lock_timeout', greatest(
+            1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp())))::int::text, true);
         EXECUTE statements[current];
     END LOOP;
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

@@ -106,11 +106,18 @@ class Live:
 
         A rollback leaves sequences where live's were, never behind: `sequences` False leaves their values out.
         """
+        lines = self._pg_dump(schema)
+        return "\n".join(line for line in lines if sequences or not line.startswith("SELECT pg_catalog.setval"))
+
+    def definition(self, schema: str = "league") -> str:
+        """Return a dump of a schema without its data, as if it were called `league`."""
+        return "\n".join(self._pg_dump(schema, "--schema-only")).replace(schema, "league")
+
+    def _pg_dump(self, schema: str, *options: str) -> list[str]:
         with psycopg.connect(self.dsn) as connection:
             major = connection.info.server_version // 10000
         program = process.client_program("pg_dump", server_major=major)
-        arguments: list[str | Path] = [program, "--no-password", f"--schema={schema}", "--dbname", self.dsn]
-        text = process.output(arguments, environment={})
+        arguments: list[str | Path] = [program, "--no-password", f"--schema={schema}", "--dbname", self.dsn, *options]
         # Each dump carries a random key of its own in these two lines.
-        left_out = ("\\restrict", "\\unrestrict", *(() if sequences else ("SELECT pg_catalog.setval",)))
-        return "\n".join(line for line in text.splitlines() if not line.startswith(left_out))
+        lines = process.output(arguments, environment={}).splitlines()
+        return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]

@@ -7,6 +7,7 @@ those views need nothing. A foreign key comes back NOT VALID, and is validated a
 
 from collections.abc import Sequence
 
+import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, model, names, queries
@@ -79,9 +80,16 @@ def refuse_orphans(connection: db.Connection, outside: Outside, shadow_schema: s
     for key in outside.keys:
         if not key.validated:
             continue
-        count = connection.execute(_orphans(key, shadow_schema)).fetchone()
+        place = names.quoted(key.relation.schema, key.relation.name)
+        try:
+            count = connection.execute(_orphans(key, shadow_schema)).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+            raise errors.Refused(
+                f"the release does not have {key.table} ({', '.join(key.keys)}), "
+                f"which foreign key {key.name} of {place} refers to",
+                hint="Load a release that has it, or drop the foreign key first.",
+            ) from error
         if count and count[0]:
-            place = names.quoted(key.relation.schema, key.relation.name)
             raise errors.Refused(
                 f"{count[0]} rows of {place} refer to rows of {key.table} that the release does not have "
                 f"(foreign key {key.name})",

@@ -12,6 +12,8 @@ from bluegreen_etl.model import Direction, Release
 
 # What the swap itself raises when live is not what was inspected; class BG is not PostgreSQL's.
 CONFLICT_SQLSTATE = "BG001"
+# What it raises when something outside cannot follow; the statement that failed is in the detail.
+MISFIT_SQLSTATE = "BG002"
 # LOCK TABLE refuses materialized views and foreign tables, and would lock what a view reads, in other schemas too.
 # Naming the owner that the relation has already changes nothing and takes the same lock on it alone.
 _ALTER = {"v": sql.SQL("VIEW"), "m": sql.SQL("MATERIALIZED VIEW"), "f": sql.SQL("FOREIGN TABLE")}
@@ -60,15 +62,18 @@ def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
 
 def transaction(plan: Plan, attempt: Try) -> sql.Composed:
     """Return the whole try as one message: locks, comparison, swap, ledger, commit, and the time before and after."""
-    timeout = f"{max(round((attempt.timeout or 0.001) * 1000), 1)}ms"
+    timeout = f"{max(round((attempt.timeout or 0) * 1000), 1)}ms"
     locks = [lock_statement(relation, nowait=attempt.timeout is None) for relation in attempt.order]
     return _joined(
-        sql.SQL("BEGIN"),
+        # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
+        sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
         sql.SQL("SET LOCAL synchronous_commit = off"),
         # The definitions of what follows from outside were read with every name qualified.
         sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
+        # A load that clones live renames it for a moment: wait for its end here, where nobody waits for this.
+        queries.get("renaming", schema=sql.Literal(plan.live_schema)),
         # Once before the locks too: it fails without making anybody wait, and what it reads is then in the caches.
         _comparison(plan),
         sql.SQL("SELECT clock_timestamp()"),
@@ -111,8 +116,16 @@ def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
         yield from (_sequence(plan, name, ascending) for name, ascending in plan.sequences)
         yield rename.format(live, sql.Identifier(plan.outgoing.shadow_schema))
     yield rename.format(sql.Identifier(plan.incoming.shadow_schema), live)
-    yield from (sql.SQL(statement) for statement in plan.outside.statements)
+    if plan.outside.statements:
+        yield _following(plan.outside.statements)
     yield from _ledger(plan, attempt)
+
+
+def _following(statements: Sequence[str]) -> sql.Composed:
+    body = queries.get(
+        "follow_one_by_one", statements=sql.Literal(list(statements)), misfit=sql.Literal(MISFIT_SQLSTATE)
+    )
+    return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
 def _comparison(plan: Plan) -> sql.Composed:

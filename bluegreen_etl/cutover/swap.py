@@ -22,9 +22,11 @@ from bluegreen_etl.model import Cutover
 # Tries that do not wait: each holds anything for well under a millisecond, so an idle instant is enough.
 BURST = 10
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds; the longest stays below deadlock_timeout (1 s by default)
-PAUSE = (0.002, 1.0)  # seconds between tries, when nothing is held
+BURST_PAUSE = (0.001, 0.02)  # seconds between tries of the burst, when nothing is held
 TELL_EVERY = 10  # tries
+_SHOWN = 100
 LOCK = "cutover"
+_HINT_UNKNOWN = "Run `bluegreen status` when the server is back: it tells which release is live."
 
 Say = Callable[[str], None]
 
@@ -39,22 +41,26 @@ def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
     """
     swap = _Swap(plan, max_wait, say)
     purpose = f"{plan.direction} {plan.live_schema} r{plan.incoming.number}"
-    try:
-        with server.connect(purpose) as connection, interrupts.deferred():
-            swap.hold(connection)
-            swap.carry_out(connection)
-    except errors.ServerFailed as error:
-        if not swap.sent or not isinstance(error.__cause__, psycopg.OperationalError):
-            raise
-        say("the connection was lost during the swap; asking the server what became of it")
-    return swap.settle(server)
+    with interrupts.deferred():
+        try:
+            with server.connect(purpose) as connection:
+                swap.hold(connection)
+                return swap.carry_out(connection)
+        except errors.BluegreenError:
+            if not swap.in_doubt:
+                raise
+            say("the connection was lost during the swap; asking the server what became of it")
+        return swap.settle(server)
 
 
 class _Swap:
-    """One cut-over under way: the token of its tries, the order it has learnt, what it has waited so far."""
+    """One cut-over under way: the token of its tries, the order it has learnt, what it has waited so far.
+
+    `in_doubt`: the swap may have been committed, or has been and is not known to be on disk.
+    """
 
     def __init__(self, plan: Plan, max_wait: float, say: Say) -> None:
-        self.sent = False
+        self.in_doubt = False
         self._plan = plan
         self._max_wait = max_wait
         self._say = say
@@ -69,22 +75,33 @@ class _Swap:
                 f"another cut-over of {self._plan.live_schema} is under way", hint="Look with `bluegreen status`."
             )
 
-    def carry_out(self, connection: db.Connection) -> None:
+    def carry_out(self, connection: db.Connection) -> Cutover:
         """Try until the swap is committed, then flush it to disk."""
+        sent = False
+
+        def attempt(number: int) -> float:
+            nonlocal sent
+            interrupts.check()  # nothing is held between two tries
+            sent = True
+            return self._try(connection, number)
+
         try:
             held = db.retrying(
-                lambda number: self._try(connection, number),
+                attempt,
                 max_wait=self._max_wait,
-                pause=PAUSE,
+                pause=_pause,
                 on_retry=lambda number, error: self._failed(connection, number, error),
             )
         except psycopg.Error as error:
+            self.in_doubt = sent and connection.closed
             raise self._explained(connection, error) from error
-        with connection.transaction():
-            connection.execute(queries.get("flush"))
-            connection.execute(queries.get("measure_cutover"), {"held": held, "token": self._token})
+        self.in_doubt = True
+        found = self._kept(connection, held)
         # A backend lets its locks go a little after its client has left; who asks next should not be told to wait.
         db.unlock(connection, LOCK, self._plan.live_schema)
+        if found is None:
+            raise errors.OutcomeUnknown("the ledger does not hold the swap that was committed", hint=_HINT_UNKNOWN)
+        return found
 
     def settle(self, server: db.Server) -> Cutover:
         """Return the committed cut-over from the ledger, asking for at most `max_wait` seconds.
@@ -92,39 +109,49 @@ class _Swap:
         The lock is free only when the backend that ran the swap is gone, so that the answer is final.
         """
         deadline = time.monotonic() + self._max_wait
-        while True:
+        final, found = False, None
+        while found is None and not final:
             try:
-                with server.connect(f"{self._plan.direction} {self._plan.live_schema}") as connection:
-                    if db.try_lock(connection, LOCK, self._plan.live_schema):
-                        found = self._found(connection)
-                        db.unlock(connection, LOCK, self._plan.live_schema)
-                        return found
-            except errors.ServerFailed:
-                pass
-            if time.monotonic() > deadline:
-                raise errors.OutcomeUnknown(
-                    "the connection was lost during the swap and the server cannot be asked what became of it",
-                    hint="Run `bluegreen status` when the server is back: it tells which release is live.",
-                )
-            time.sleep(0.1)
+                final, found = self._asked(server)
+            except errors.BluegreenError as error:
+                if interrupts.arrived() or time.monotonic() > deadline:
+                    raise errors.OutcomeUnknown(
+                        "the connection was lost during the swap and the server cannot be asked what became of it",
+                        hint=_HINT_UNKNOWN,
+                    ) from error
+                time.sleep(0.1)
+        if found is None:
+            raise errors.ServerFailed(
+                "the connection was lost during the swap, and the swap was not committed: live is unchanged",
+                hint="Run the same command again.",
+            )
+        return found
 
-    def _found(self, connection: db.Connection) -> Cutover:
-        for cutover in ledger.cutovers(connection, self._plan.live_schema):
-            if cutover.token == self._token:
-                return cutover
-        raise errors.ServerFailed(
-            "the connection was lost during the swap, and the swap was not committed: live is unchanged",
-            hint="Run the same command again.",
-        )
+    def _asked(self, server: db.Server) -> tuple[bool, Cutover | None]:
+        """Ask once: whether the answer is final, and the cut-over if it was committed."""
+        with server.connect(f"{self._plan.direction} {self._plan.live_schema}") as connection:
+            final = db.try_lock(connection, LOCK, self._plan.live_schema)
+            found = self._kept(connection, None)
+            if final:
+                db.unlock(connection, LOCK, self._plan.live_schema)
+            elif found is None:
+                raise errors.Conflict("the swap may still be under way")
+            return final, found
+
+    def _kept(self, connection: db.Connection, held: float | None) -> Cutover | None:
+        """Flush the swap to disk together with what was measured, and return it; None when it was not committed."""
+        with connection.transaction():
+            connection.execute(queries.get("flush"))
+            connection.execute(queries.get("measure_cutover"), {"held": held, "token": self._token})
+        cutovers = ledger.cutovers(connection, self._plan.live_schema)
+        return next((cutover for cutover in cutovers if cutover.token == self._token), None)
 
     def _try(self, connection: db.Connection, number: int) -> float:
         """Send one whole try; returns for how many seconds readers could be kept waiting."""
-        interrupts.check()  # nothing is held between two tries
         begun = time.monotonic()
         attempt = Try(
             token=self._token, number=number, waited=self._waited, timeout=_patience(number), order=self._order
         )
-        self.sent = True
         try:
             cursor = connection.execute(planning.transaction(self._plan, attempt).as_bytes(connection))
         except psycopg.Error:
@@ -168,6 +195,13 @@ class _Swap:
             return errors.Conflict(
                 f"{error.diag.message_primary}: live is unchanged", hint="Look with `bluegreen status`, run it again."
             )
+        if error.sqlstate == planning.MISFIT_SQLSTATE:
+            statement = " ".join((error.diag.message_detail or "").split())
+            return errors.Refused(
+                f"something outside of {self._plan.live_schema} cannot follow: {error.diag.message_primary}, "
+                f"in {statement[:_SHOWN]}{'…' if len(statement) > _SHOWN else ''}",
+                hint="Live is unchanged. Drop or change that object, or load a release that it fits.",
+            )
         if error.sqlstate == "53200":
             return errors.ServerFailed(
                 f"the server's lock table has no room for the {len(self._order)} relations of live",
@@ -192,6 +226,12 @@ def _patience(number: int) -> float | None:
         return None
     longest = min(FIRST_WAIT * 1.5 ** (number - BURST), LONGEST_WAIT)
     return random.uniform(longest / 2, longest)
+
+
+def _pause(number: int) -> float:
+    """Return for how long nothing is held after a try: readers get at least as long as they had to wait."""
+    patience = _patience(number)
+    return random.uniform(*BURST_PAUSE) if patience is None else patience
 
 
 def _seconds_between(cursor: psycopg.Cursor[TupleRow]) -> float:

@@ -65,7 +65,7 @@ def read(connection: db.Connection, schema: str, settings: config.Settings) -> l
 def parse(text: str) -> list[Entry]:
     """Cut pg_dump's verbose plain output into its entries, in its order."""
     found = list(_ENTRY.finditer(text))
-    ends = [match.start() for match in found[1:]] + [text.rfind(_END) if _END in text else len(text)]
+    ends = [*(match.start() for match in found), text.rfind(_END) if _END in text else len(text)][1:]
     entries = []
     defaults: dict[str, str] = _defaults_of(text[: found[0].start()] if found else "")
     after_copy = False

@@ -74,10 +74,11 @@ def set_sequences(connection: db.Connection, release: model.Release) -> None:
 
 
 def refresh(connection: db.Connection, release: model.Release) -> None:
-    """Fill the release's materialized views from its own tables."""
+    """Fill the release's materialized views from its own tables, and gather their statistics."""
     for name in catalog.materialized_views(connection, release.schema_oid or 0):
         place = sql.Identifier(release.shadow_schema, name)
         connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
+        connection.execute(sql.SQL("ANALYZE {}").format(place))
 
 
 def analyze(

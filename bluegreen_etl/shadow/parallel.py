@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from bluegreen_etl import db
 
 T = TypeVar("T")
+_CANCEL_EVERY = 0.2  # seconds
 Task = Callable[[db.Connection, threading.Event], T]
 
 
@@ -29,12 +30,13 @@ def run(
         running = [pool.submit(crew.work, server, purpose, settings) for _ in range(workers)]
         try:
             futures.wait(running, return_when=futures.FIRST_EXCEPTION)
-            if crew.stop.is_set():
-                server.cancel_all()
         except BaseException:  # an interrupt: the threads must not outlive it
             crew.stop.set()
-            server.cancel_all()
             raise
+        finally:
+            # Again and again: a statement that begins a moment after its connection was cancelled is not cancelled.
+            while crew.stop.is_set() and futures.wait(running, timeout=_CANCEL_EVERY).not_done:
+                server.cancel_all()
     if crew.failure is not None:
         raise crew.failure
     return [crew.results[index] for index in range(len(tasks))]

@@ -33,12 +33,12 @@ _DDL_HINTS = {
 def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
     """Make the release's schema a copy of live's definition."""
     entries = dump.read(connection, release.live_schema, settings)
-    schema = "".join(entry.sql for entry in entries if entry.type == "SCHEMA")
-    # pg_dump takes `public` for made already, and leaves its owner out too where that is initdb's.
-    with _under_live_name(connection, release, create="CREATE SCHEMA " not in schema):
-        if not schema:
-            connection.execute("ALTER SCHEMA public OWNER TO pg_database_owner")
-        db.run_script(connection, _DUMP_SETTINGS + "".join(entry.sql for entry in entries))
+    with _under_live_name(connection, release, create=False):
+        db.run_script(connection, _DUMP_SETTINGS)
+        for entry in entries:
+            db.run_script(connection, entry.sql)
+            if entry.type == "SCHEMA":
+                _grant_as_initdb(connection, release.live_schema)
 
 
 def run_ddl(
@@ -105,12 +105,14 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '10s'")
+        connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
+        if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
+            raise errors.Conflict(f"{release.live_schema} was replaced while the load began", hint="Load again.")
         if release.base_oid is not None:
             connection.execute(rename.format(live, parked))
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
-            if release.live_schema == "public":
-                db.run_script(connection, queries.get("like_public_of_initdb"))
+            _grant_as_initdb(connection, release.live_schema)
             connection.execute(
                 "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
                 (release.live_schema,),
@@ -124,6 +126,12 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
         connection.execute(rename.format(live, shadow))
         if release.base_oid is not None:
             connection.execute(rename.format(parked, live))
+
+
+def _grant_as_initdb(connection: db.Connection, schema: str) -> None:
+    """Give a new schema `public` what initdb gives it: pg_dump says only how its privileges differ from that."""
+    if schema == "public":
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
 def _run_ddl_file(connection: db.Connection, file: Path) -> None:

@@ -127,7 +127,8 @@ class DelimitedReader:
         In a file of one column an empty line is a record.
         """
         tail = records[-2 * len(b"\r\n") :]
-        empty_lines = len(tail) - len(tail.rstrip(b"\r\n")) > len(self._eol)
+        text = tail.rstrip(b"\r\n")
+        empty_lines = not text or len(tail) - len(text) > len(self._eol)
         if not empty_lines or len(self._columns) == 1:
             return records if not records or records.endswith(self._feed) else records + self._eol
         stripped = records.rstrip(b"\r\n")

@@ -183,7 +183,7 @@ class ArrayCutter:
             BadSource: something follows the array, or the file ends before it does.
         """
         text = rest.strip(_BLANK)
-        if text == b"]":
+        if text == b"]" and not self._closed:
             return  # what guess leaves of an array that it took to its end; scan never leaves a bracket
         if self._closed:
             if text:

@@ -46,23 +46,40 @@ class Context:
         seconds[name] = time.monotonic() - begun
 
 
-def refuse_if_protected(context: Context, connection: db.Connection, verb: str) -> None:
+def refuse_if_protected(context: Context, connection: db.Connection, verb: str, *, what: str | None = None) -> None:
     """Let nobody change what is live in a protected database without saying so.
+
+    `what` is the name to be typed: the schema's where none is given.
 
     The mark is in the database's own ledger, so that it holds whichever way the database was reached.
 
     Raises:
-        NotPermitted: protected, and neither --force nor the schema's name typed.
+        NotPermitted: protected, and neither --force given nor the name typed.
     """
     if context.settings.protected and ledger.exists(connection):
         ledger.protect(connection, protected=True)
     if context.force or not (context.settings.protected or ledger.is_protected(connection)):
         return
-    question = f"{connection.info.dbname} is protected. Type the schema's name to {verb}"
-    if not context.watcher.confirm(question, context.schema):
+    what = what or context.schema
+    question = f"Database {connection.info.dbname} is protected. Type {what} to {verb}"
+    if not context.watcher.confirm(question, what):
         raise errors.NotPermitted(
-            f"database {connection.info.dbname} is protected: {verb} of {context.schema} needs a confirmation",
-            hint="Run it on a terminal and type the schema's name, or give --force.",
+            f"database {connection.info.dbname} is protected: {verb} of {what} needs a confirmation",
+            hint=f"Run it on a terminal and type {what}, or give --force.",
+        )
+
+
+def refuse_extensions(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    """Refuse where an extension is installed in live: it can be in one schema only.
+
+    Raises:
+        Refused: there is one.
+    """
+    extensions = catalog.extensions(connection, live_oid) if live_oid else []
+    if extensions:
+        raise errors.Refused(
+            f"extension {', '.join(extensions)} is installed in schema {context.schema} and would leave with it",
+            hint=f"Move it: ALTER EXTENSION {names.quoted(extensions[0])} SET SCHEMA public;",
         )
 
 

@@ -11,7 +11,7 @@ from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy, finish, structure
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.context import Context, current_live, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, current_live, refuse_extensions, refuse_if_protected
 
 MOST_JOBS = 8
 
@@ -82,18 +82,9 @@ def _plan(context: Context, connection: db.Connection, found: Sequence[matching.
     """Look at the world; everything that can be refused is refused here."""
     live_oid = catalog.schema_oid(connection, context.schema)
     source = _structure_source(context, live_oid)
-    if not catalog.may_create_schema(connection):
-        raise errors.NotPermitted(
-            f"role {connection.info.user} may not create schemas in database {connection.info.dbname}",
-            hint=f"GRANT CREATE ON DATABASE {names.quoted(connection.info.dbname)} "
-            f"TO {names.quoted(connection.info.user)};",
-        )
-    extensions = catalog.extensions(connection, live_oid) if live_oid else []
-    if extensions:
-        raise errors.Refused(
-            f"extension {', '.join(extensions)} is installed in schema {context.schema} and would leave with it",
-            hint=f"Move it: ALTER EXTENSION {names.quoted(extensions[0])} SET SCHEMA public;",
-        )
+    _refuse_without_privileges(context, connection, live_oid)
+    _refuse_taken_names(context, connection, live_oid)
+    refuse_extensions(context, connection, live_oid)
     tables: list[Table] = []
     if source is StructureFrom.LIVE:
         tables = catalog.tables(connection, live_oid or 0)
@@ -110,6 +101,36 @@ def _plan(context: Context, connection: db.Connection, found: Sequence[matching.
         checks=tuple(find_checks(context)),
         jobs=context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS),
     )
+
+
+def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    role, database = connection.info.user, connection.info.dbname
+    if not catalog.may_create_schema(connection):
+        raise errors.NotPermitted(
+            f"role {role} may not create schemas in database {database}",
+            hint=f"GRANT CREATE ON DATABASE {names.quoted(database)} TO {names.quoted(role)};",
+        )
+    if live_oid is not None and not catalog.owns_schema(connection, live_oid):
+        raise errors.NotPermitted(
+            f"role {role} does not own schema {context.schema}",
+            hint=f"ALTER SCHEMA {names.quoted(context.schema)} OWNER TO {names.quoted(role)}; or load as its owner.",
+        )
+
+
+def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    """Refuse a schema where the new release will lie, or where live will go when it steps back."""
+    releases = ledger.releases(connection, context.schema)
+    last = max((release.number for release in releases), default=0)
+    numbers = [release.number for release in releases if release.status is Status.LIVE]
+    if live_oid is not None and not numbers:
+        numbers.append(last + 1)
+    for number in [*numbers, max([last, *numbers]) + 1]:
+        shadow = names.shadow_schema(context.schema, number)
+        if catalog.schema_oid(connection, shadow) is not None:
+            raise errors.Refused(
+                f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
+                hint="Rename or drop that schema.",
+            )
 
 
 def _structure_source(context: Context, live_oid: int | None) -> StructureFrom:
@@ -142,13 +163,6 @@ def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Releas
     live, oid = current_live(context, connection)
     if live is None and oid is not None:
         ledger.adopt(connection, plan.schema, schema_oid=oid)
-    number = max((r.number for r in ledger.releases(connection, plan.schema)), default=0) + 1
-    shadow = names.shadow_schema(plan.schema, number)
-    if catalog.schema_oid(connection, shadow) is not None:
-        raise errors.Refused(
-            f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
-            hint="Rename or drop that schema.",
-        )
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
     ledger.note(connection, release, "load began")
@@ -159,7 +173,10 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
     for release in upkeep.superfluous(ledger.releases(connection, schema), keep=10**6, loading=False):
         if release.status in {Status.LOADING, Status.FAILED}:
             context.watcher.say(f"cleaning up release {release.number}, which is {release.status}")
-            upkeep.drop(connection, release)
+            try:
+                upkeep.drop(connection, release)
+            except (errors.LockNotObtained, errors.Refused) as error:
+                context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
 
 def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Loaded:
@@ -179,9 +196,9 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
     with context.stage("finish", seconds):
         finish.build(context.server, release, put_off, jobs=plan.jobs, settings=settings)
         finish.set_sequences(connection, release)
-        finish.refresh(connection, release)
     with context.stage("analyze", seconds):
         finish.analyze(context.server, release, loads, jobs=plan.jobs, settings=settings)
+        finish.refresh(connection, release)  # its queries need the statistics
     with context.stage("check", seconds):
         results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
     files = tuple(
@@ -229,10 +246,7 @@ def find_checks(context: Context) -> list[checks.Check]:
         UsageError: no such directory, or a file of it is not a check.
     """
     path = context.settings.checks.path
-    found = [] if path is None else checks.find(context.resolved.path(path))
-    if not found:
-        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
-    return found
+    return [] if path is None else checks.find(context.resolved.path(path))
 
 
 def run_checks(
@@ -244,6 +258,8 @@ def run_checks(
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
     settings = context.settings
+    if not found:
+        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
     own = checks.no_empty_table(schema, checks.empty_tables(connection, release.schema_oid or 0, settings.tables))
     results = checks.run(connection, schema, [*own, *found], settings.checks)
     ledger.record_checks(connection, release, results)

@@ -8,12 +8,12 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
+from bluegreen_etl import catalog, db, errors, interrupts, ledger, model, names, queries
 from bluegreen_etl.cutover import outside, swap
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status
 from bluegreen_etl.workflow import upkeep
-from bluegreen_etl.workflow.context import Context, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load
 
 
@@ -74,8 +74,10 @@ def rollback(context: Context, *, number: int | None = None, dry_run: bool = Fal
 def _cut_over(
     context: Context, connection: db.Connection, direction: Direction, incoming: Release, *, dry_run: bool
 ) -> Promoted:
-    refuse_if_protected(context, connection, direction)
-    outgoing = _outgoing(context, connection, incoming)
+    if not dry_run:
+        refuse_if_protected(context, connection, direction)
+    outgoing = _outgoing(context, connection, incoming, dry_run=dry_run)
+    refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = _plan(connection, direction, incoming, outgoing)
     outside.refuse_orphans(connection, plan.outside, incoming.shadow_schema)
     if dry_run:
@@ -84,12 +86,25 @@ def _cut_over(
     context.watcher.stage(f"{direction} release {incoming.number}")
     max_wait = context.settings.promote.max_wait
     _wait_for_old_snapshots(context, connection, incoming, max_wait)
-    cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
-    tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
-    held = (cutover.held or 0) * 1000
-    context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
-    _validate(context, connection, plan)
-    return Promoted(schema=context.schema, cutover=cutover, pruned=_prune(context, connection))
+    with interrupts.deferred():
+        cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
+        tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
+        held = (cutover.held or 0) * 1000
+        context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
+        pruned = _afterwards(context, connection, plan)
+        interrupts.finish()
+    return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
+
+
+def _afterwards(context: Context, connection: db.Connection, plan: Plan) -> tuple[int, ...]:
+    """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
+    try:
+        with interrupts.allowed():
+            _validate(context, connection, plan)
+            return _prune(context, connection)
+    except KeyboardInterrupt:
+        context.watcher.say(f"interrupted after the cut-over: release {plan.incoming.number} is live")
+        return ()
 
 
 def _validate(context: Context, connection: db.Connection, plan: Plan) -> None:
@@ -104,8 +119,9 @@ def _validate(context: Context, connection: db.Connection, plan: Plan) -> None:
 def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
     """Drop what is not kept. The cut-over is done: what goes wrong here is told and nothing more."""
     try:
-        upkeep.hold_cutover(connection, context.schema)
-        pruned = upkeep.drop_beyond(context, connection, context.settings.retention.keep)
+        with db.translated():
+            upkeep.hold_cutover(connection, context.schema)
+            pruned = upkeep.drop_beyond(context, connection, context.settings.retention.keep)
     except errors.BluegreenError as error:
         context.watcher.say(f"not pruned: {error.message}")
         return ()
@@ -158,8 +174,10 @@ def _refuse_status(release: Release, done: str) -> NoReturn:
     )
 
 
-def _outgoing(context: Context, connection: db.Connection, incoming: Release) -> Release | None:
+def _outgoing(context: Context, connection: db.Connection, incoming: Release, *, dry_run: bool) -> Release | None:
     """Return the release that is live and will step back; adopt a schema that the ledger does not know.
+
+    A dry run writes nothing, so it adopts nothing either.
 
     Raises:
         Conflict: live is not what the ledger says, or not what the load of `incoming` saw.
@@ -167,7 +185,7 @@ def _outgoing(context: Context, connection: db.Connection, incoming: Release) ->
     live = ledger.live_release(connection, context.schema)
     oid = catalog.schema_oid(connection, context.schema)
     if (live.schema_oid if live else None) != oid:
-        if not context.force:
+        if not context.force or dry_run:
             raise errors.Conflict(
                 f"schema {context.schema} is not the one that the ledger says is live: it was replaced by hand",
                 hint="Look at it; --force takes what is there now as the live release.",

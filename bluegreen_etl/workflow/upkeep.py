@@ -31,7 +31,7 @@ def protect(context: Context, *, protected: bool) -> Protection:
     """Mark the database as protected, or take the mark away, which wants a confirmation itself."""
     with context.server.connect("protect") as connection:
         if not protected:
-            refuse_if_protected(context, connection, "unprotect")
+            refuse_if_protected(context, connection, "unprotect", what=connection.info.dbname)
         ledger.ensure(connection)
         ledger.protect(connection, protected=protected)
         return Protection(database=connection.info.dbname, protected=protected)
@@ -48,8 +48,10 @@ def prune(context: Context, *, keep: int | None) -> Pruned:
 
 def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Pruned:
     """Drop what prune drops, on a connection that holds the cut-over lock."""
+    releases = ledger.releases(connection, context.schema)
+    # Asked after the ledger was read: a load that begins now is not among the releases.
     loading = db.is_locked(connection, LOAD_LOCK, context.schema)
-    chosen = superfluous(ledger.releases(connection, context.schema), keep=keep, loading=loading)
+    chosen = superfluous(releases, keep=keep, loading=loading)
     dropped, refused = [], {}
     for release in chosen:
         try:

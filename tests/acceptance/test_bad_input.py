@@ -88,19 +88,18 @@ def test_table_of_live_without_a_file_is_refused(bluegreen: Bluegreen, live: Liv
 # ---- which columns
 
 
-@pytest.mark.parametrize(
-    ("teams", "sentence"),
-    [
+def test_columns_that_do_not_fit_are_named(bluegreen: Bluegreen, live: Live) -> None:
+    """Too many, too few, twice, nameless: refused by the header alone."""
+    before = live.dump()
+    for teams, sentence in (
         ("id,name,city\n1,Ajax,Amsterdam\n", "data/teams.csv has column city, which table teams lacks"),
         ("id\n1\n", "data/teams.csv lacks column name, which may not be null in table teams"),
         ("id,name,id\n1,Ajax,1\n", 'data/teams.csv, line 1: column "id" appears twice'),
         ("id,\n1,Ajax\n", "data/teams.csv, line 1: column 2 has no name"),
-    ],
-)
-def test_columns_that_do_not_fit_are_named(bluegreen: Bluegreen, live: Live, teams: str, sentence: str) -> None:
-    """Too many, too few, twice, nameless: refused by the header alone."""
-    bluegreen.write_league(teams=teams)
-    assert refused(bluegreen, "load", "data", live=live).sentence == sentence
+    ):
+        bluegreen.write_league(teams=teams)
+        assert refused(bluegreen, "load", "data").sentence == sentence
+    assert live.dump() == before
 
 
 def test_missing_nullable_column_takes_its_default(
@@ -206,36 +205,32 @@ def test_null_in_a_column_that_forbids_it_is_named(bluegreen: Bluegreen, live: L
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
+def test_line_that_is_not_as_long_as_the_header_is_named(bluegreen: Bluegreen, live: Live) -> None:
+    """Among the first lines this is seen before anything is written."""
+    before = live.dump()
+    for line, sentence in (
         ("2,Łódź,surplus", "data/teams.csv, line 3: has 3 values for 2 columns"),
         ("2", "data/teams.csv, line 3: has 1 values for 2 columns"),
         ('2,"Łódź', "data/teams.csv, line 3: a quoted value is not closed"),
-    ],
-)
-def test_line_that_is_not_as_long_as_the_header_is_named(
-    bluegreen: Bluegreen, live: Live, line: str, sentence: str
-) -> None:
-    """Among the first lines this is seen before anything is written."""
-    bluegreen.write_league(teams=f"id,name\n1,Ajax\n{line}\n3,Ajax II\n")
-    assert refused(bluegreen, "load", "data", live=live).sentence == sentence
+    ):
+        bluegreen.write_league(teams=f"id,name\n1,Ajax\n{line}\n3,Ajax II\n")
+        assert refused(bluegreen, "load", "data").sentence == sentence
+    assert live.dump() == before
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
+def test_broken_line_far_down_is_named(bluegreen: Bluegreen, live: Live) -> None:
+    """Further down it is the server that finds it."""
+    before = live.dump()
+    rows = "".join(f"{number},team {number}\n" for number in range(1, 2001))
+    for line, sentence in (
         ("2001,Łódź,surplus", "data/teams.csv, line 2002: extra data after last expected column"),
         ("2001", 'data/teams.csv, line 2002: missing data for column "name"'),
         ('2001,"Łódź', 'data/teams.csv, line 2004: unterminated CSV quoted field: "2001,"Łódź'),
         ("two thousand,Łódź", 'data/teams.csv, line 2002, column id: invalid input syntax for type integer: "two tho'),
-    ],
-)
-def test_broken_line_far_down_is_named(bluegreen: Bluegreen, live: Live, line: str, sentence: str) -> None:
-    """Further down it is the server that finds it."""
-    rows = "".join(f"{number},team {number}\n" for number in range(1, 2001))
-    bluegreen.write_league(teams=f"id,name\n{rows}{line}\n3000,last\n")
-    assert refused(bluegreen, "load", "data", live=live).sentence.startswith(sentence)
+    ):
+        bluegreen.write_league(teams=f"id,name\n{rows}{line}\n3000,last\n")
+        assert refused(bluegreen, "load", "data").sentence.startswith(sentence)
+    assert live.dump() == before
 
 
 # ---- which letters

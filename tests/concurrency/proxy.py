@@ -1,0 +1,142 @@
+"""A proxy between client and server that cuts the client off at a chosen message, as a firewall or a crash would."""
+
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+from psycopg import conninfo
+
+SWAP = b"INSERT INTO bluegreen.cutover"
+FLUSH = b"UPDATE bluegreen.cutover"
+
+
+class Cut(Enum):
+    """Where the client is cut off."""
+
+    BEFORE_THE_SWAP = "the server never gets the swap"
+    BEFORE_THE_ANSWER = "the server gets the swap, the client no answer"
+    BEFORE_THE_FLUSH = "the client knows that the swap was committed, not that it is on disk"
+
+
+class Proxy:
+    """Passes everything on until `cut` happens, once; `deaf`: nobody is let in any more after it."""
+
+    def __init__(self, dsn: str, directory: Path, cut: Cut, *, deaf: bool = False) -> None:
+        self.dsn = conninfo.make_conninfo(dsn, host=str(directory), hostaddr="", port=5432)
+        self.happened = threading.Event()
+        self._cut = cut
+        self._deaf = deaf
+        self._server = conninfo.conninfo_to_dict(dsn)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / ".s.PGSQL.5432"))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._deaf and self.happened.is_set():
+                client.close()
+                continue
+            server = self._connected()
+            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+
+    def _connected(self) -> socket.socket:
+        host, port = str(self._server.get("host") or "localhost"), int(self._server.get("port") or 5432)
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
+
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass whole messages from client to server, and look at each."""
+        for message in _messages(client):
+            if not self.happened.is_set() and self._is_it(message):
+                self.happened.set()
+                if self._cut is Cut.BEFORE_THE_ANSWER:
+                    server.sendall(message)
+                _hang_up(client)
+                break
+            server.sendall(message)
+        # The server reads to the end of what it got, answers nobody, and then finds the client gone.
+        _shut(server, socket.SHUT_WR)
+
+    def _is_it(self, message: bytes) -> bool:
+        return (FLUSH if self._cut is Cut.BEFORE_THE_FLUSH else SWAP) in message
+
+
+@contextmanager
+def between(dsn: str, cut: Cut, *, deaf: bool = False) -> Iterator[Proxy]:
+    """Run a proxy; its socket lies in a directory of its own, because the paths of sockets must be short."""
+    directory = Path(tempfile.mkdtemp(prefix="proxy"))
+    proxy = Proxy(dsn, directory, cut, deaf=deaf)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        shutil.rmtree(directory)
+
+
+def _messages(client: socket.socket) -> Iterator[bytes]:
+    """Yield the client's messages; the first one has no type byte before its length."""
+    buffer, typed = b"", 0
+    while True:
+        while len(buffer) >= typed + 4:
+            end = typed + int.from_bytes(buffer[typed : typed + 4], "big")
+            if len(buffer) < end:
+                break
+            yield buffer[:end]
+            buffer, typed = buffer[end:], 1
+        try:
+            data = client.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            return
+        buffer += data
+
+
+def _pump(server: socket.socket, client: socket.socket) -> None:
+    """Pass the server's answers on for as long as somebody is there to take them."""
+    gone = False
+    while data := _received(server):
+        try:
+            if not gone:
+                client.sendall(data)
+        except OSError:
+            gone = True
+    _hang_up(client)
+    server.close()
+
+
+def _received(server: socket.socket) -> bytes:
+    try:
+        return server.recv(65536)
+    except OSError:
+        return b""
+
+
+def _hang_up(client: socket.socket) -> None:
+    _shut(client, socket.SHUT_RDWR)
+    client.close()
+
+
+def _shut(end: socket.socket, how: int) -> None:
+    try:
+        end.shutdown(how)
+    except OSError:
+        return

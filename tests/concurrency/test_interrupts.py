@@ -1,0 +1,134 @@
+"""Ctrl-C, termination, kill -9 and lost backends in every stage: live is untouched and nothing stays behind."""
+
+import signal
+import subprocess
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from tests.concurrency import scene
+from tests.concurrency.slow import STAGES, STOPPED, SlowLoad
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+SIGNALS = [(stage, signal.SIGINT) for stage in STAGES] + [("copy", signal.SIGTERM), ("check", signal.SIGTERM)]
+
+
+@pytest.fixture
+def slow(bluegreen: Bluegreen, live: Live, connection: Connection) -> SlowLoad:
+    """A load that can be stopped in any stage."""
+    return SlowLoad(bluegreen, live, connection)
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    """Wait for the end of a command; return its stderr, which has exactly one error and no traceback."""
+    stderr = process.communicate(timeout=20)[1]
+    assert process.returncode == 1, stderr
+    assert stderr.count("bluegreen: error: ") == 1
+    assert "Traceback" not in stderr
+    return stderr
+
+
+@pytest.mark.parametrize(("stage", "number"), SIGNALS)
+def test_interrupted_load_takes_back_what_it_began(slow: SlowLoad, stage: str, number: signal.Signals) -> None:
+    """Exit code 1, live untouched, the release marked failed, no shadow left, and the next load works."""
+    with slow.stopped(stage) as load:
+        load.send_signal(number)
+        assert "error: interrupted: live is unchanged" in ended(load)
+        assert scene.statuses(slow.connection) == {1: "live", 2: "failed"}
+        assert not scene.is_busy(slow.connection, "load")
+    slow.assert_untouched()
+    slow.assert_next_load_works()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_load_is_recognised_as_dead_and_swept(slow: SlowLoad, stage: str) -> None:
+    """After kill -9 status says dead, prune leaves nothing behind, and the next load works."""
+    with slow.stopped(stage) as load:
+        load.kill()
+        load.communicate(timeout=20)
+        scene.wait_until(lambda: not scene.is_busy(slow.connection, "load"))
+        found = {release["number"]: release["dead"] for release in slow.bluegreen.json("status")["releases"]}
+        assert found == {1: False, 2: True}
+    scene.wait_until(lambda: not scene.sessions(slow.connection, "application_name LIKE 'bluegreen load%'"))
+    assert slow.bluegreen.json("prune")["dropped"] == [2]
+    slow.assert_untouched()
+    slow.assert_next_load_works()
+
+
+def test_next_load_sweeps_a_killed_one(slow: SlowLoad) -> None:
+    """Without prune as well."""
+    with slow.stopped("copy") as load:
+        load.kill()
+        load.communicate(timeout=20)
+    scene.wait_until(lambda: not scene.sessions(slow.connection, "application_name LIKE 'bluegreen load%'"))
+    slow.assert_next_load_works()
+    assert scene.statuses(slow.connection) == {1: "previous", 2: "pruned", 3: "live"}
+
+
+def test_dead_shadow_in_use_does_not_stop_the_next_load(slow: SlowLoad) -> None:
+    """Somebody looks at what a killed load left: it is swept later."""
+    with slow.stopped("analyze") as load:
+        load.kill()
+        load.communicate(timeout=20)
+    scene.wait_until(lambda: not scene.sessions(slow.connection, "application_name LIKE 'bluegreen load%'"))
+    with scene.holding(slow.bluegreen.dsn, "SELECT FROM league__r2.players"):
+        loaded = slow.bluegreen("load", "data")
+    assert "release 2 stays for now" in loaded.stderr
+    slow.bluegreen("promote")
+    scene.assert_whole(slow.connection)
+    assert scene.statuses(slow.connection) == {1: "previous", 2: "pruned", 3: "live"}
+
+
+@pytest.mark.parametrize("stage", ["copy", "finish", "check"])
+def test_lost_backend_fails_the_load_in_one_sentence(slow: SlowLoad, stage: str) -> None:
+    """pg_terminate_backend of a connection of the load: exit code 1, nothing is left."""
+    with slow.stopped(stage) as load:
+        for pid in scene.sessions(slow.connection, STOPPED):
+            scene.terminate(slow.connection, pid)
+        assert "the server ended the connection" in ended(load)
+    assert scene.statuses(slow.connection) == {1: "live", 2: "failed"}
+    slow.assert_untouched()
+    slow.assert_next_load_works()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_promote_leaves_live_alone(
+    bluegreen: Bluegreen, live: Live, connection: Connection, number: signal.Signals
+) -> None:
+    """While it waits for locks nothing is held back for long, and the release stays ready."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    before = live.dump()
+    with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
+        promote = bluegreen.start("promote", "--max-wait", "60")
+        scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+        promote.send_signal(number)
+        if number == signal.SIGKILL:
+            promote.communicate(timeout=5)
+        else:
+            assert "error: interrupted: live is unchanged" in ended(promote)
+        scene.wait_until(lambda: not scene.is_busy(connection, "cutover"), seconds=5)
+    assert live.dump() == before
+    assert scene.statuses(connection) == {1: "live", 2: "ready"}
+    bluegreen("promote")
+    scene.assert_whole(connection)
+
+
+def test_interrupt_after_the_swap_does_not_claim_that_live_is_unchanged(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """Ctrl-C while old releases are pruned: the cut-over is done and exit code 0 says so."""
+    assert live
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    bluegreen("load", "data")
+    with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
+        promote = bluegreen.start("promote")
+        scene.wait_until(lambda: scene.statuses(connection)[3] == "live")
+        promote.send_signal(signal.SIGINT)
+        stderr = promote.communicate(timeout=20)[1]
+    assert promote.returncode == 0, stderr
+    assert "interrupted after the cut-over: release 3 is live" in stderr
+    scene.assert_whole(connection)

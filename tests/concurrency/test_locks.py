@@ -1,0 +1,117 @@
+"""Sessions that hold what the cut-over needs: it gives way, names them, and learns in which order to ask."""
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import errors
+from tests.concurrency import scene
+from tests.concurrency.storm import readers
+from tests.support import Bluegreen, Live
+
+
+class Reader(threading.Thread):
+    """Reads one table in a closed loop until it is told to stop, and remembers its longest wait."""
+
+    def __init__(self, dsn: str, query: str) -> None:
+        super().__init__(daemon=True)
+        self._dsn = dsn
+        self._query = query
+        self._stop_reading = threading.Event()
+        self.worst = 0.0
+        self.reads = 0
+
+    def run(self) -> None:
+        """Read."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            while not self._stop_reading.wait(0.002):
+                begun = time.monotonic()
+                connection.execute(self._query)
+                self.worst = max(self.worst, time.monotonic() - begun)
+                self.reads += 1
+
+    def end(self) -> None:
+        """Stop reading."""
+        self._stop_reading.set()
+        self.join(timeout=30)
+
+
+def test_promote_names_who_is_in_the_way_and_leaves_live_alone(
+    dsn: str, bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """Exit code 4, with pid, user, application and query of the session that reads."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    before = live.dump()
+    with scene.holding(dsn, "SELECT count(*) FROM league.players", application="nightly report") as holder:
+        failed = bluegreen("promote", "--max-wait", "1", code=4)
+        pid, user = holder.info.backend_pid, holder.info.user
+    assert f"pid {pid} ({user}, nightly report, idle in transaction" in failed.stderr
+    assert "SELECT count(*) FROM league.players" in failed.stderr
+    assert "HINT: Live is unchanged." in failed.stderr
+    assert live.dump() == before
+    scene.assert_whole(connection)
+    bluegreen("promote")
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}
+
+
+def test_promote_succeeds_when_the_holder_ends_in_time(
+    dsn: str, bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """It goes on trying until --max-wait."""
+    assert live
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    with scene.holding(dsn, "SELECT FROM league.squads"):
+        promote = bluegreen.start("promote", "--max-wait", "30")
+        scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+    assert promote.communicate(timeout=30)[0]
+    assert promote.returncode == 0
+    scene.assert_whole(connection)
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}
+
+
+def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path: Path) -> None:
+    """Somebody holds a table for as long as promote tries; nobody else waits for a second."""
+    scene.generations(dsn, tmp_path, tables=3)
+    reader = Reader(dsn, "SELECT FROM league.t02")
+    with scene.holding(dsn, "SELECT FROM league.t02"):
+        reader.start()
+        with pytest.raises(errors.LockNotObtained):
+            scene.exchange(scene.context(dsn, max_wait=6))
+        reader.end()
+    assert reader.reads > 100
+    assert reader.worst < 1
+
+
+def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
+    """Holders that end one after the other do not add up to a long wait for those who read the first table."""
+    scene.generations(dsn, tmp_path, tables=8)
+    reader = Reader(dsn, "SELECT FROM league.t01")
+    holders = [psycopg.connect(dsn) for _ in range(8)]
+    for number, holder in enumerate(holders, 1):
+        holder.execute(f"SELECT FROM league.t{number:02}")
+    swap = threading.Thread(target=scene.exchange, args=(scene.context(dsn),))
+    swap.start()
+    reader.start()
+    time.sleep(4)  # by now each try waits for about half a second
+    for holder in holders:
+        holder.close()
+        time.sleep(0.4)
+    swap.join(timeout=30)
+    reader.end()
+    assert reader.worst < 1
+
+
+def test_readers_in_another_order_do_not_starve_the_swap(dsn: str, tmp_path: Path) -> None:
+    """Four closed-loop readers take ten tables from the last to the first: the swap learns to do the same."""
+    scene.generations(dsn, tmp_path, tables=10)
+    surroundings = scene.context(dsn, max_wait=20)
+    with readers(dsn, {"reverse": 4}, tables=10) as storm:
+        cutovers = [scene.exchange(surroundings) for _ in range(10)]
+    assert storm.damage == (0, 0, 0)
+    assert len(cutovers) == 10

@@ -1,0 +1,121 @@
+"""Two commands at the same moment: one wins or both succeed in order, and the ledger agrees with the schemas."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import errors, workflow
+from tests.concurrency import scene
+from tests.concurrency.slow import SlowLoad
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+Command = Callable[[str, Path], object]
+ROUNDS = 12
+
+COMMANDS: dict[str, Command] = {
+    "load": lambda dsn, data: workflow.load(scene.context(dsn, keep=1), [str(data)]),
+    "promote": lambda dsn, _: workflow.promote(scene.context(dsn, keep=1)),
+    "rollback": lambda dsn, _: workflow.rollback(scene.context(dsn, keep=1)),
+    "prune": lambda dsn, _: workflow.prune(scene.context(dsn), keep=0),
+}
+
+
+def at_once(dsn: str, data: Path, *names: str) -> list[int]:
+    """Run commands at the same moment; return their exit codes."""
+    barrier = threading.Barrier(len(names))
+    codes = dict.fromkeys(range(len(names)), 0)
+
+    def run(index: int, name: str) -> None:
+        barrier.wait()
+        try:
+            COMMANDS[name](dsn, data)
+        except errors.BluegreenError as error:
+            codes[index] = error.exit_code
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(names)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return [codes[index] for index in range(len(names))]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("promote", "promote"),
+        ("load", "load"),
+        ("load", "promote"),
+        ("load", "rollback"),
+        ("promote", "rollback"),
+        ("promote", "prune"),
+        ("rollback", "rollback"),
+        ("rollback", "prune"),
+        ("load", "prune"),
+    ],
+)
+def test_two_commands_at_once_leave_everything_whole(
+    dsn: str, tmp_path: Path, connection: Connection, names: tuple[str, str]
+) -> None:
+    """Each ends with success, a refusal (1) or a conflict (5); never with half of something."""
+    scene.generations(dsn, tmp_path, tables=3)
+    seen = []
+    for _ in range(ROUNDS):
+        seen.append(at_once(dsn, tmp_path, *names))
+        scene.assert_whole(connection)
+        if "load" not in names:
+            at_once(dsn, tmp_path, "load")
+    assert {code for codes in seen for code in codes} <= {0, 1, 5}
+    assert any(0 in codes for codes in seen)
+
+
+def test_second_promote_is_turned_away_at_once(
+    dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """While one waits for locks the other does not queue up behind it: exit code 5."""
+    assert live
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    with scene.holding(dsn, "SELECT FROM league.players"):
+        first = bluegreen.start("promote")
+        scene.wait_until(lambda: scene.is_busy(connection, "cutover"))
+        second = bluegreen("promote", code=5)
+        assert "another cut-over of league is under way" in second.stderr
+        assert "another cut-over of league is under way" in bluegreen("prune", code=5).stderr
+    assert first.communicate(timeout=30)[0]
+    assert first.returncode == 0
+    scene.assert_whole(connection)
+
+
+def test_second_load_is_turned_away_at_once(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """Exit code 5, and the first one goes on."""
+    slow = SlowLoad(bluegreen, live, connection)
+    with slow.stopped("copy") as first:
+        assert "another load of league is running" in bluegreen("load", "data", code=5).stderr
+        assert scene.statuses(connection) == {1: "live", 2: "loading"}
+        assert bluegreen.json("prune")["dropped"] == []
+    assert first.returncode == 0
+    assert scene.statuses(connection) == {1: "live", 2: "ready"}
+    scene.assert_whole(connection)
+
+
+def test_rollback_during_a_load_succeeds_and_the_load_is_not_promoted_over_it(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """What is live is not what the load saw: promote refuses with exit code 5 until it is told to go on."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    assert live
+    slow = SlowLoad(bluegreen, live, connection)
+    with slow.stopped("copy"):
+        bluegreen("rollback")
+    assert scene.statuses(connection) == {1: "live", 2: "previous", 3: "ready"}
+    assert "not what the load of release 3 saw" in bluegreen("promote", code=5).stderr
+    scene.assert_whole(connection)
+    bluegreen("promote", "--force")
+    scene.assert_whole(connection)

@@ -1,0 +1,277 @@
+"""Outcomes as tables and as JSON."""
+
+import json
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from bluegreen_etl import model, report, workflow
+from bluegreen_etl.ledger import Event
+from bluegreen_etl.model import CheckResult, CheckStatus, Direction, Severity, Status, StructureFrom
+from bluegreen_etl.workflow.looking import Condition, Difference
+from tests.records import NOON, release
+
+AT = NOON.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+FILE = model.SourceFile(
+    path="data/teams.csv.gz",
+    table="teams",
+    format=model.Format.CSV,
+    compression=model.Compression.GZIP,
+    size=1234,
+)
+CUTOVER = model.Cutover(
+    live_schema="league",
+    direction=Direction.PROMOTE,
+    to_number=2,
+    from_number=1,
+    committed_at=NOON,
+    held=0.0042,
+    tries=3,
+    waited=0.5,
+    by="ann",
+    token=UUID(int=7),
+)
+
+
+def cells(outcome: object) -> list[list[str]]:
+    """Return a table's cells, line by line, the rule below its heads left out."""
+    lines = report.text_of(outcome).splitlines()
+    return [re.split(r" {2,}", line.strip()) for line in lines if line.strip("- ")]
+
+
+def loaded() -> workflow.Loaded:
+    """A load of two tables."""
+    tables = [
+        model.TableLoad(table=name, files=1, rows=rows, bytes=size, seconds=0.126, frozen=True)
+        for name, rows, size in (("teams", 2, 999), ("players", 1000, 12_345_678))
+    ]
+    return workflow.Loaded(
+        schema="league", release=release(2), structure=StructureFrom.LIVE, files=(FILE,), tables=tuple(tables)
+    )
+
+
+def test_a_load_is_shown_by_table() -> None:
+    """Sorted by name, sizes in decimal units."""
+    assert cells(loaded()) == [
+        ["table", "rows", "files", "size", "seconds"],
+        ["players", "1000", "1", "12.3 MB", "0.13 s"],
+        ["teams", "2", "1", "999 B", "0.13 s"],
+    ]
+
+
+def test_a_dry_run_shows_the_files() -> None:
+    """What would be loaded, and how it is read."""
+    dry = workflow.Loaded(schema="league", release=None, structure=StructureFrom.FILES, files=(FILE,))
+    assert cells(dry) == [
+        ["table", "file", "format", "compression", "size"],
+        ["teams", "data/teams.csv.gz", "csv", "gz", "1.2 kB"],
+    ]
+
+
+def test_a_cutover_says_how_long_readers_were_held() -> None:
+    """And what was pruned after it."""
+    assert cells(workflow.Promoted(schema="league", cutover=CUTOVER, pruned=(1, 3))) == [
+        ["schema", "live", "before", "readers held", "tries", "waited for locks", "pruned"],
+        ["league", "2", "1", "4.2 ms", "3", "0.50 s", "1, 3"],
+    ]
+
+
+def test_a_dry_run_of_promote_is_its_script() -> None:
+    """stdout can be piped into psql."""
+    assert report.text_of(workflow.Promoted(schema="league", script="BEGIN;\nCOMMIT;\n")) == "BEGIN;\nCOMMIT;\n"
+
+
+def test_load_with_promote_shows_both() -> None:
+    """One below the other."""
+    promoted = workflow.Promoted(schema="league", cutover=CUTOVER)
+    both = report.text_of(workflow.Released(loaded=loaded(), promoted=promoted))
+    assert both == report.text_of(loaded()) + "\n\n" + report.text_of(promoted)
+
+
+def result(**values: object) -> CheckResult:
+    """A failed check with two rows, but for what is given."""
+    standard = {
+        "name": "shirts",
+        "severity": Severity.ERROR,
+        "status": CheckStatus.FAILED,
+        "failures": 2,
+        "seconds": 0.004,
+        "columns": ("id", "shirt"),
+        "sample": (("007", "1e5"), (None, "12,5")),
+    }
+    return CheckResult(**{**standard, **values})  # type: ignore[arg-type] # the test gives what the record wants
+
+
+def test_checks_show_offending_rows_as_they_are() -> None:
+    """A text that looks like a number is not turned into one."""
+    assert cells(workflow.Checked(schema="league", number=2, checks=(result(),))) == [
+        ["check", "severity", "status", "failures", "seconds", "first offending rows"],
+        ["shirts", "error", "failed", "2", "0.00 s", "id=007, shirt=1e5"],
+        ["id=None, shirt=12,5"],
+    ]
+
+
+def test_a_broken_check_shows_its_message() -> None:
+    """It has no rows to show."""
+    broken = result(status=CheckStatus.BROKEN, failures=0, sample=(), message="a.sql, line 1: no such table")
+    assert cells(workflow.Checked(schema="league", number=2, checks=(broken,)))[1][-1] == "a.sql, line 1: no such table"
+
+
+def test_no_rows_are_no_table() -> None:
+    """A head above nothing says nothing."""
+    assert report.text_of(workflow.Checked(schema="league", number=2, checks=())) == "(none)"
+
+
+def condition(number: int, status: Status, **values: object) -> Condition:
+    """A release as `status` knows it."""
+    standard = {
+        "number": number,
+        "status": status,
+        "schema": f"league__r{number}",
+        "rows": None,
+        "created_at": NOON,
+        "created_by": "ann",
+        "ready_at": None,
+        "promoted_at": None,
+        "dead": False,
+        "failure": None,
+    }
+    return Condition(**{**standard, **values})  # type: ignore[arg-type] # as above
+
+
+def state(**values: object) -> workflow.State:
+    """A schema with a live, a dead and a failed release."""
+    standard = {
+        "schema": "1e5",
+        "database": "007",
+        "server": "PostgreSQL 18.6",
+        "connection": "--dsn",
+        "environment": None,
+        "protected": True,
+        "live": 1,
+        "drifted": False,
+        "releases": (
+            condition(1, Status.LIVE, schema="1e5", rows=3, promoted_at=NOON),
+            condition(2, Status.LOADING, dead=True),
+            condition(3, Status.FAILED, schema=None, failure="1e5"),
+        ),
+    }
+    return workflow.State(**{**standard, **values})  # type: ignore[arg-type] # as above
+
+
+def test_status_shows_target_and_releases() -> None:
+    """Names that look like numbers included."""
+    assert cells(state()) == [
+        ["schema", "1e5"],
+        ["live release", "1"],
+        ["database", "007 on PostgreSQL 18.6, protected"],
+        ["connection", "--dsn"],
+        ["environment", "none"],
+        ["release", "status", "schema", "rows", "begun", "by", "promoted", "failure"],
+        ["1", "live", "1e5", "3", AT, "ann", AT],
+        ["2", "dead", "league__r2", AT, "ann"],
+        ["3", "failed", AT, "ann", "1e5"],
+    ]
+
+
+def test_status_calls_attention_to_a_schema_replaced_by_hand() -> None:
+    """And says so when nothing is live."""
+    shown = report.text_of(state(drifted=True, live=None, protected=False, releases=()))
+    assert "attention" in shown
+    assert re.search(r"live release +none\n", shown)
+    assert "protected" not in shown
+    assert shown.endswith("\n\n(none)")
+
+
+def test_history_gives_each_cutover_its_time() -> None:
+    """Also when both fall into one second, and in spite of the events between them."""
+    kinds = ["load began", "ready", "promoted", "pruned", "rolled back to"]
+    events = tuple(Event(at=NOON, number=2, kind=kind, by="ann", detail="1e5") for kind in kinds)
+    back = model.Cutover(
+        live_schema="league",
+        direction=Direction.ROLLBACK,
+        to_number=1,
+        from_number=2,
+        committed_at=NOON + timedelta(seconds=2),
+        held=None,
+        tries=1,
+        waited=0,
+        by="ann",
+        token=UUID(int=8),
+    )
+    assert cells(workflow.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
+        ["when", "release", "what", "by", "detail", "readers held"],
+        [AT, "2", "load began", "ann", "1e5"],
+        [AT, "2", "ready", "ann", "1e5"],
+        [AT, "2", "promoted", "ann", "1e5", "4.2 ms"],
+        [AT, "2", "pruned", "ann", "1e5"],
+        [AT, "2", "rolled back to", "ann", "1e5"],
+    ]
+
+
+def test_a_diff_stands_beside_live() -> None:
+    """What one side lacks is empty."""
+    differences = (
+        Difference(table="teams", what="column shirt", live=None, release="007"),
+        Difference(table="teams", what="rows", live="2", release="3"),
+    )
+    assert cells(workflow.Diff(schema="league", number=2, differences=differences)) == [
+        ["table", "what", "live", "release 2"],
+        ["teams", "column shirt", "007"],
+        ["teams", "rows", "2", "3"],
+    ]
+
+
+def test_prune_says_what_became_of_each_release() -> None:
+    """The reason of those that could not be dropped included."""
+    assert cells(workflow.Pruned(schema="league", dropped=(1,), kept=(3,), refused={2: "in use"})) == [
+        ["release", "what", "why"],
+        ["1", "dropped"],
+        ["2", "not dropped", "in use"],
+        ["3", "kept"],
+    ]
+
+
+@pytest.mark.parametrize(("protected", "shown"), [(True, "yes"), (False, "no")])
+def test_protection_is_yes_or_no(protected: bool, shown: str) -> None:
+    """A database called 007 keeps its name."""
+    assert cells(workflow.Protection(database="007", protected=protected))[1] == ["007", shown]
+
+
+def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """Durations in seconds, sizes in bytes, times with their zone, one object."""
+    report.show(workflow.Promoted(schema="league", cutover=CUTOVER), as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": "league",
+        "cutover": {
+            "live_schema": "league",
+            "direction": "promote",
+            "to_number": 2,
+            "from_number": 1,
+            "committed_at": "2026-01-02T12:00:00Z",
+            "held": 0.0042,
+            "tries": 3,
+            "waited": 0.5,
+            "by": "ann",
+            "token": "00000000-0000-0000-0000-000000000007",
+        },
+        "pruned": [],
+        "script": None,
+    }
+
+
+def test_every_outcome_has_a_table() -> None:
+    """Whatever a workflow returns can be shown."""
+    outcomes = [getattr(workflow, name) for name in workflow.__all__ if name != "Context"]
+    kinds = [kind for kind in outcomes if isinstance(kind, type)]
+    assert [kind.__name__ for kind in kinds if kind not in report.text_of.registry] == []
+    with pytest.raises(TypeError):
+        report.text_of(object())
+
+
+def test_output_ends_with_one_line_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script is not followed by an empty line."""
+    report.show(workflow.Promoted(schema="league", script="COMMIT;\n"), as_json=False)
+    assert capsys.readouterr().out == "COMMIT;\n"
