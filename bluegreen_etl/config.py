@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -66,9 +66,15 @@ class Checks(Section, frozen=True, kw_only=True):
 
 
 class Promote(Section, frozen=True, kw_only=True):
-    """`[promote]`: how long the cut-over may try to get its locks, and wait for old snapshots, in seconds."""
+    """`[promote]`: how long the cut-over may try to get its locks, and wait for old snapshots, in seconds.
+
+    `old_snapshots`: whether to wait for transactions that would find tables empty; `discard_writes`: go on although
+    rows were written to live since the load began.
+    """
 
     max_wait: Seconds = 30
+    old_snapshots: Literal["wait", "ignore"] = "wait"
+    discard_writes: bool = False
 
 
 class Retention(Section, frozen=True, kw_only=True):

@@ -162,11 +162,13 @@ class Block(NamedTuple):
     """Whole records of one file, ready for COPY.
 
     `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
-    counted from 1; `consumed` is how many bytes of the file on disk have been read so far.
+    counted from 1; `lines` is how many lines the server counts in it; `consumed` is how many bytes of the file on
+    disk have been read so far.
     """
 
     number: int
     first: int
+    lines: int
     data: bytes
     consumed: int
 
@@ -184,9 +186,6 @@ class Reader(Protocol):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's records; raises BadSource or BadRow, also when the file changed while it was read."""
-
-    def lines(self, data: bytes) -> int:
-        """Return how many lines the server counts in whole records of this file."""
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""

@@ -60,6 +60,14 @@ CREATE TABLE bluegreen.loaded_table (
     PRIMARY KEY (release_id, table_name)
 );
 
+-- The server's counts for live's tables when the load began: rows written later are not in the release.
+CREATE TABLE bluegreen.write_count (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_oid oid NOT NULL,
+    written bigint NOT NULL,
+    PRIMARY KEY (release_id, table_oid)
+);
+
 CREATE TABLE bluegreen.stage (
     release_id bigint NOT NULL REFERENCES bluegreen.release,
     name text NOT NULL,

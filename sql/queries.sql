@@ -273,6 +273,30 @@ ORDER BY c.committed_at
 -- name: measure_cutover
 UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held) WHERE token = %(token)s
 
+-- name: remember_writes
+INSERT INTO bluegreen.write_count (release_id, table_oid, written)
+SELECT %(id)s, c.oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                      + pg_catalog.pg_stat_get_tuples_deleted(c.oid)
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+
+-- name: written_since
+SELECT c.relname, n.now - w.written
+FROM bluegreen.write_count AS w
+JOIN pg_catalog.pg_class AS c ON c.oid = w.table_oid,
+LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                + pg_catalog.pg_stat_get_tuples_deleted(c.oid)) AS n(now)
+WHERE w.release_id = %(id)s AND n.now > w.written
+ORDER BY c.relname
+
+-- name: open_writers
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
+WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
+
 -- name: blockers
 -- Who holds a lock on one of these relations that an exclusive lock has to wait for.
 SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,

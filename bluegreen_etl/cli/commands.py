@@ -27,6 +27,10 @@ max_wait = click.option(
     metavar="SECONDS",
     help="How long the cut-over may try to get its locks.  [default: 30]",
 )
+as_script = click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+discard_writes = click.option(
+    "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
+)
 checks_directory = click.option(
     "--checks",
     type=click.Path(file_okay=False, resolve_path=True),
@@ -64,9 +68,8 @@ def main() -> None:
 @checks_directory
 @click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
-@click.option(
-    "--max-wait", type=click.FloatRange(min=0), metavar="SECONDS", help="How long --promote may try to get its locks."
-)
+@max_wait
+@discard_writes
 @common
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
@@ -83,7 +86,7 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"]},
         "sources": {"null": options["null"], "encoding": options["encoding"]},
-        "promote": {"max_wait": options["max_wait"]},
+        "promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None},
     }
 
     def work(context: workflow.Context) -> object:
@@ -119,20 +122,16 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 
 @main.command()
 @click.argument("release", required=False, type=int)
-@click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
-@click.option(
-    "--max-wait",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="How long to try to get the locks.  [default: 30]",
-)
+@as_script
+@max_wait
+@discard_writes
 @common
 def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Make a RELEASE live, at once for every reader.
 
     Without RELEASE: the newest ready one. A previous release may be named too: forward again after a rollback.
     """
-    flags = {"promote": {"max_wait": options["max_wait"]}}
+    flags = {"promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None}}
     execute(options, flags, lambda context: workflow.promote(context, number=release, dry_run=options["dry_run"]))
 
 
@@ -140,13 +139,8 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
 @click.option(
     "--to", "number", type=int, metavar="RELEASE", help="A kept release.  [default: the one that live replaced]"
 )
-@click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
-@click.option(
-    "--max-wait",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="How long to try to get the locks.  [default: 30]",
-)
+@as_script
+@max_wait
 @common
 def rollback(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Go back to the release that live replaced, at once for every reader."""

@@ -133,7 +133,7 @@ class _Load:
                             copy.write(_line_end(block.data))
                         sent.append((lines, block._replace(data=b"")))
                         copy.write(block.data)
-                        lines += dealer.opened.reader.lines(block.data)
+                        lines += block.lines
                 return cursor.rowcount
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:

@@ -69,13 +69,11 @@ class DelimitedReader:
             if self._source.options.header:
                 line += opening.text.count(self._feed, 0, opening.first)
             for number, data in enumerate(self._pieces(stream, opening)):
-                yield Block(number, line, dialect.without_end_marker(self._dialect, data), stream.consumed)
-                line += data.count(self._feed)
+                # Where lines end in CR LF the server counts the CR.
+                lines = data.count(self._eol[:1])
+                yield Block(number, line, lines, dialect.without_end_marker(self._dialect, data), stream.consumed)
+                line += data.count(self._feed) if len(self._eol) > 1 else lines
             self._sha256 = stream.finish()
-
-    def lines(self, data: bytes) -> int:
-        """Return how many lines the server counts in whole records: where lines end in CR LF it counts the CR."""
-        return data.count(self._eol[:1])
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which line of the file the server means by `line` of a block."""
@@ -100,20 +98,18 @@ class DelimitedReader:
         """Yield the text after the header in runs of whole records, each ending in a line end."""
         buffer = opening.text[opening.first :] if self._source.options.header else opening.text
         final = opening.final
-        line = 1
         while True:
             end = len(buffer) if final else dialect.cut(self._dialect, buffer, self._eol)
             data = self._finished(buffer[:end])
             if data:
                 yield data
-                line += data.count(self._feed)
             if final:
                 return
             # What was held back are empty lines, which only the file's end makes meaningless.
             buffer = buffer[min(len(data), end) :]
             if len(buffer) > header.LONGEST_RECORD:
                 raise errors.BadRow(
-                    f"{self._source.path}: the record after {line} lines of data is longer than 1 GB",
+                    f"{self._source.path}: a record before byte {stream.consumed} is longer than 1 GB",
                     hint="Look for a quote that is not closed.",
                 )
             wanted = max(self._size, len(buffer))

@@ -13,7 +13,7 @@ from bluegreen_etl.sources.peeking import Kind, Peek
 # No sign +, no leading zero: what looks so is a telephone number or a postal code, and means its zeros.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)?\.[0-9]+\Z")
-_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]+)?[eE][+-]?[0-9]+\Z")
+_FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)[eE][+-]?[0-9]+\Z")
 # fromisoformat also takes 20240101, week dates and nanoseconds; these are not what PostgreSQL would keep.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _TIMESTAMP = re.compile(

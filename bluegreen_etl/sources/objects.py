@@ -90,12 +90,9 @@ class JsonReader:
         """
         with streams.opened(self._source, self._before) as stream:
             for number, run in enumerate(self._runs(stream)):
-                yield Block(number, run.first, run.rows.records(), stream.consumed)
+                data = run.rows.records()
+                yield Block(number, run.first, data.count(b"\n"), data, stream.consumed)
             self._sha256 = stream.finish()
-
-    def lines(self, data: bytes) -> int:
-        """Return how many lines the server counts in whole records."""
-        return data.count(b"\n")
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which element, or line of NDJSON, holds `line` of a block; reads the file again up to there."""

@@ -8,6 +8,7 @@ import msgspec
 from psycopg import sql
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
+from bluegreen_etl.cutover import writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy, finish, structure
 from bluegreen_etl.workflow import matching, upkeep
@@ -81,14 +82,13 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
 def _plan(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
     """Look at the world; everything that can be refused is refused here."""
     live_oid = catalog.schema_oid(connection, context.schema)
-    source = _structure_source(context, live_oid)
+    tables = catalog.tables(connection, live_oid) if live_oid else []
+    # A schema without tables, such as a new database's public, has no structure to give.
+    source = _structure_source(context, live_oid if tables else None)
     _refuse_without_privileges(context, connection, live_oid)
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
-    tables: list[Table] = []
-    if source is StructureFrom.LIVE:
-        tables = catalog.tables(connection, live_oid or 0)
-    elif source is StructureFrom.FILES:
+    if source is StructureFrom.FILES:
         tables = matching.infer(found, context.settings.tables)
     known = source is not StructureFrom.DDL
     return LoadPlan(
@@ -133,14 +133,14 @@ def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: i
             )
 
 
-def _structure_source(context: Context, live_oid: int | None) -> StructureFrom:
+def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom:
     wanted = context.settings.structure
     source = wanted.source or (
-        StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if live_oid else StructureFrom.FILES
+        StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else StructureFrom.FILES
     )
-    if source is StructureFrom.LIVE and live_oid is None:
+    if source is StructureFrom.LIVE and filled_oid is None:
         raise errors.Refused(
-            f"there is no schema {context.schema} to take the structure from",
+            f"there is no schema {context.schema} with tables to take the structure from",
             hint="Leave --structure out for the first load, or name the project's DDL under [structure] ddl.",
         )
     if source is StructureFrom.DDL and not wanted.ddl:
@@ -164,6 +164,8 @@ def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Releas
     if live is None and oid is not None:
         ledger.adopt(connection, plan.schema, schema_oid=oid)
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
+    if plan.base_oid is not None:
+        writes.remember(connection, release)
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
     ledger.note(connection, release, "load began")
     return release

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import outside, swap
+from bluegreen_etl.cutover import outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status
 from bluegreen_etl.workflow import upkeep
@@ -80,12 +80,16 @@ def _cut_over(
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = _plan(connection, direction, incoming, outgoing)
     outside.refuse_orphans(connection, plan.outside, incoming.shadow_schema)
+    # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
+    if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
+        writes.refuse(connection, incoming)
     if dry_run:
         attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
         return Promoted(schema=context.schema, script=script(plan, attempt))
     context.watcher.stage(f"{direction} release {incoming.number}")
     max_wait = context.settings.promote.max_wait
-    _wait_for_old_snapshots(context, connection, incoming, max_wait)
+    if context.settings.promote.old_snapshots == "wait":
+        _wait_for_old_snapshots(context, connection, incoming, max_wait)
     with interrupts.deferred():
         cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
         tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"

@@ -48,7 +48,7 @@ class SlowLoad:
     def stopped(self, stage: str) -> Iterator["subprocess.Popen[str]"]:
         """Start a load and wait until it stands still in a stage; when the body ends it goes on to its end."""
         statement = "LOCK TABLE league.players" if stage == "structure" else "SELECT pg_advisory_xact_lock(4711)"
-        self.connection.execute("TRUNCATE public.slow")
+        self.connection.execute("DELETE FROM public.slow")
         self.connection.execute("INSERT INTO public.slow VALUES (%s)", (_PATTERNS.get(stage),))
         with scene.holding(self.bluegreen.dsn, statement) as holder:
             load = self.bluegreen.start("load", "data", "--checks", "checks")
@@ -56,7 +56,7 @@ class SlowLoad:
                 scene.wait_until(lambda: scene.sessions(self.connection, _STOPPED_ANYWHERE))
                 yield load
             finally:
-                self.connection.execute("TRUNCATE public.slow")
+                self.connection.execute("DELETE FROM public.slow")
                 holder.rollback()
                 load.communicate(timeout=60)
 

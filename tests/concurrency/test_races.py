@@ -1,6 +1,8 @@
 """Two commands at the same moment: one wins or both succeed in order, and the ledger agrees with the schemas."""
 
+import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
 Command = Callable[[str, Path], object]
-ROUNDS = 12
+ROUNDS = 4
 
 COMMANDS: dict[str, Command] = {
     "load": lambda dsn, data: workflow.load(scene.context(dsn, keep=1), [str(data)]),
@@ -26,12 +28,13 @@ COMMANDS: dict[str, Command] = {
 
 
 def at_once(dsn: str, data: Path, *names: str) -> list[int]:
-    """Run commands at the same moment; return their exit codes."""
+    """Run commands at almost the same moment; return their exit codes."""
     barrier = threading.Barrier(len(names))
     codes = dict.fromkeys(range(len(names)), 0)
 
     def run(index: int, name: str) -> None:
         barrier.wait()
+        time.sleep(random.choice((0, 0.05, 0.1, 0.2)))
         try:
             COMMANDS[name](dsn, data)
         except errors.BluegreenError as error:
@@ -66,12 +69,16 @@ def test_two_commands_at_once_leave_everything_whole(
     scene.generations(dsn, tmp_path, tables=3)
     seen = []
     for _ in range(ROUNDS):
+        for name in (
+            "load",
+            "promote",
+            "load",
+        ):  # so that there is something to go back to, and something that is ready
+            at_once(dsn, tmp_path, name)
         seen.append(at_once(dsn, tmp_path, *names))
         scene.assert_whole(connection)
-        if "load" not in names:
-            at_once(dsn, tmp_path, "load")
     assert {code for codes in seen for code in codes} <= {0, 1, 5}
-    assert any(0 in codes for codes in seen)
+    assert all(0 in codes for codes in seen)
 
 
 def test_second_promote_is_turned_away_at_once(

@@ -105,7 +105,7 @@ def test_servers_line_is_found_in_the_file(
     assert found
     server_line = int(found[1]) - 1
     for block in blocks:
-        count = reader.lines(block.data)
+        count = block.lines
         if server_line <= count:
             break
         server_line -= count

@@ -3,16 +3,26 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from bluegreen_etl import embedded
 
 
-def test_starting_twice_gives_the_same_server(tmp_path: Path) -> None:
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that is not below pytest's own, for the reason that the fixture `server` gives."""
+    with tempfile.TemporaryDirectory(prefix="bluegreen-") as directory:
+        yield Path(directory)
+
+
+def test_starting_twice_gives_the_same_server(place: Path) -> None:
     """It goes on running, keeps what is in it across a stop, and says whether it was running."""
-    directory = tmp_path / "data"
+    directory = place / "data"
     assert not embedded.stop(directory)
     try:
         dsn = embedded.start(directory)
@@ -30,21 +40,21 @@ def test_starting_twice_gives_the_same_server(tmp_path: Path) -> None:
         embedded.stop(directory)
 
 
-def test_the_server_outlives_the_command_that_started_it(tmp_path: Path) -> None:
+def test_the_server_outlives_the_command_that_started_it(place: Path) -> None:
     """So that psql and the next command reach it, in the directory that BLUEGREEN_EMBEDDED_DIR names."""
-    directory = tmp_path / "data"
+    directory = place / "data"
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
     environment = {**clean, "BLUEGREEN_EMBEDDED_DIR": str(directory)}
 
     def bluegreen(*arguments: str) -> str:
         command = [sys.executable, "-m", "bluegreen_etl", *arguments]
         return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+            command, env=environment, cwd=place, capture_output=True, text=True, timeout=120, check=True
         ).stdout
 
     try:
         dsn = bluegreen("embedded", "start").strip()
-        (tmp_path / "teams.csv").write_text("id,name\n1,Ajax\n")
+        (place / "teams.csv").write_text("id,name\n1,Ajax\n")
         bluegreen("load", "teams.csv", "--schema", "league", "--promote")
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT name FROM league.teams").fetchall() == [("Ajax",)]

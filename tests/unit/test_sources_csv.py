@@ -49,7 +49,7 @@ def test_bytes_pass_unchanged_without_the_header() -> None:
     opened = reader(b'a,b\n1," x "\n\xff,\n')
     assert list(opened.columns) == ["a", "b"]
     assert opened.copy_options == CopyOptions()
-    assert list(opened.blocks()) == [Block(number=0, first=2, data=b'1," x "\n\xff,\n', consumed=15)]
+    assert list(opened.blocks()) == [Block(number=0, first=2, lines=2, data=b'1," x "\n\xff,\n', consumed=15)]
 
 
 def test_blocks_begin_at_the_line_that_the_server_counts() -> None:
@@ -180,7 +180,7 @@ def open_lines(data: bytes) -> int:
     Path("t.csv").write_bytes(data)
     [source] = discover(["t.csv"], tables={})
     opened = open_reader(source, BOTH)
-    return sum(opened.lines(block.data) for block in opened.blocks())
+    return sum(block.lines for block in opened.blocks())
 
 
 def test_quote_that_is_never_closed_goes_to_the_server() -> None:

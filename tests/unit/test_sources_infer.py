@@ -26,6 +26,7 @@ def type_of(*values: str | None, kind: Kind = Kind.UNKNOWN) -> str:
         (["1.10", "2"], "numeric"),
         ([".5", "-0.5"], "numeric"),
         (["1e-07"], "double precision"),
+        (["E51"], "text"),
         (["1", "0.25", "1E+5"], "double precision"),
         (["1e5", "0.123456789012345678"], "numeric"),
         (["1e5", "9007199254740993"], "numeric"),

@@ -150,7 +150,7 @@ def test_located_line_of_a_later_block_is_found_by_reading_again() -> None:
         assert last.number > 2
         count = last.data.count(b"\n")
         assert opened.locate(last.number, last.first, count) == f"{unit} 50"
-        assert opened.lines(last.data) == count
+        assert last.lines == count
 
 
 def test_location_in_a_file_that_is_gone_is_about() -> None:
