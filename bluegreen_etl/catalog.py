@@ -1,8 +1,10 @@
 """Reads PostgreSQL's catalogs: what schemas hold. SQL only, no policy, writes nothing."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from bluegreen_etl import db, model, queries
+from bluegreen_etl import db, model, names, queries
 from bluegreen_etl.model import Table
 
 
@@ -103,3 +105,31 @@ def outside_dependents(connection: db.Connection, oid: int) -> list[Dependent]:
     """Return what hangs on the objects of a schema from outside of it."""
     rows = connection.execute(queries.get("outside_dependents"), {"oid": oid}).fetchall()
     return [Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def outside_parents(connection: db.Connection, oid: int) -> list[tuple[str, str]]:
+    """Return the tables of a schema that inherit from one outside or are partitions of one, each with that one."""
+    rows = connection.execute(queries.get("outside_parents"), {"oid": oid}).fetchall()
+    return [(child, names.quoted(schema, parent)) for child, schema, parent in rows]
+
+
+def names_of_relations(connection: db.Connection) -> dict[int, tuple[str, str]]:
+    """Return schema and name of every relation of the database that can be read, by OID."""
+    rows = connection.execute(queries.get("relations_everywhere")).fetchall()
+    return {oid: (schema, name) for oid, schema, name in rows}
+
+
+def changed_relations(connection: db.Connection, oids: Iterable[int]) -> list[int]:
+    """Return those relations that the transaction under way has dropped, replaced or altered: it locks them."""
+    return [row[0] for row in connection.execute(queries.get("changed_relations"), {"oids": list(oids)})]
+
+
+def owner_statements(connection: db.Connection, schema: str, *, like: int | None) -> list[str]:
+    """Return the SQL that gives a schema and what it holds the owners of what is called the same in schema `like`."""
+    values = {"own": schema_oid(connection, schema), "other": like}
+    return [row[0] for row in connection.execute(queries.get("owners_of"), values)]
+
+
+def unsecured(connection: db.Connection, live_oid: int, oid: int) -> list[str]:
+    """Return which row-level security and policies of live's tables the schema's tables of the same name lack."""
+    return [row[0] for row in connection.execute(queries.get("unsecured"), {"live": live_oid, "own": oid})]

@@ -23,6 +23,9 @@ SESSION_SETTINGS: dict[str, str] = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    # Where policies hold for the role itself, rows would be missing from what is counted and checked: fail instead.
+    "row_security": "off",
     "client_min_messages": "warning",
     # Without it the statement of a client that was killed runs to its end, and holds what it has locked.
     "client_connection_check_interval": "2s",
@@ -35,6 +38,7 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 6,
 }
+OUTSIDE_WAIT = 300.0  # seconds that a load tries for the locks on tables that its foreign keys refer to
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
 
 
@@ -116,7 +120,9 @@ def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
     connection.execute(
         # A server on Windows cannot look at its clients and refuses the setting.
         "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value) "
-        "WHERE name <> 'client_connection_check_interval' OR pg_catalog.version() !~* 'windows|visual c|mingw'",
+        "WHERE (name <> 'client_connection_check_interval' OR pg_catalog.version() !~* 'windows|visual c|mingw') "
+        # New in PostgreSQL 17.
+        "AND (name <> 'transaction_timeout' OR pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL)",
         (names, values),
     )
 
@@ -182,6 +188,20 @@ def retrying(
     return result
 
 
+def patiently(connection: Connection, attempt: Callable[[], T]) -> T:
+    """Run a transaction that may have to lock tables outside of the release, without holding their users up for long.
+
+    Whoever comes after a lock that is waited for waits too, so each wait is short, and there is a pause after it.
+    """
+
+    def once(_number: int) -> T:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '500ms'")
+            return attempt()
+
+    return retrying(once, max_wait=OUTSIDE_WAIT, pause=lambda _number: 1.0, on_retry=lambda _number, _error: None)
+
+
 def is_lock_error(error: BaseException) -> bool:
     """Say whether an error means that a lock was not to be had, so that the transaction may be tried again."""
     return isinstance(error, psycopg.Error) and error.sqlstate in LOCK_SQLSTATES
@@ -220,6 +240,12 @@ _HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* le
 
 _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = (
     ("42501", lambda said: errors.NotPermitted(f"the role lacks a privilege: {said}", hint=_HINT_PRIVILEGE)),
+    (
+        "55P03",
+        lambda said: errors.LockNotObtained(
+            f"somebody uses a table that is needed: {said}", hint="Live is unchanged. Run it again; pg_locks says who."
+        ),
+    ),
     (
         "53100",
         lambda said: errors.ServerFailed(f"the server's disk is full: {said}", hint="Free space, run again."),

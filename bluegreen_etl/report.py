@@ -17,7 +17,9 @@ Row = Sequence[object]
 def show(outcome: object, *, as_json: bool) -> None:
     """Write an outcome to stdout."""
     text = msgspec.json.format(msgspec.json.encode(outcome)).decode() if as_json else text_of(outcome)
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    # A terminal or a file of another encoding gets \\x… for what it lacks, not an error after the work is done.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding).rstrip("\n") + "\n")
     sys.stdout.flush()
 
 

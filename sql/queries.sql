@@ -63,6 +63,8 @@ LEFT JOIN pg_catalog.pg_depend AS d
     AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
 LEFT JOIN pg_catalog.pg_class AS owner ON owner.oid = d.refobjid AND owner.relnamespace = s.relnamespace
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.refobjsubid
+    -- A column of text may own a sequence too, whose numbers it holds in a form of its own.
+    AND EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid AND t.typcategory = 'N')
 WHERE s.relnamespace = %(oid)s AND s.relkind = 'S'
 ORDER BY s.relname
 
@@ -93,6 +95,15 @@ WITH inside(classid, oid) AS (
     UNION ALL SELECT 'pg_catalog.pg_collation'::regclass, oid FROM pg_catalog.pg_collation WHERE collnamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config WHERE cfgnamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_ts_dict'::regclass, oid FROM pg_catalog.pg_ts_dict WHERE dictnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_parser'::regclass, oid FROM pg_catalog.pg_ts_parser WHERE prsnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_template'::regclass, oid FROM pg_catalog.pg_ts_template WHERE tmplnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_conversion'::regclass, oid FROM pg_catalog.pg_conversion WHERE connamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_opclass'::regclass, oid FROM pg_catalog.pg_opclass WHERE opcnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_opfamily'::regclass, oid FROM pg_catalog.pg_opfamily WHERE opfnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_amop'::regclass, m.oid FROM pg_catalog.pg_amop AS m
+        JOIN pg_catalog.pg_opfamily AS f ON f.oid = m.amopfamily WHERE f.opfnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_amproc'::regclass, m.oid FROM pg_catalog.pg_amproc AS m
+        JOIN pg_catalog.pg_opfamily AS f ON f.oid = m.amprocfamily WHERE f.opfnamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_namespace'::regclass, %(oid)s
 ), dependents AS (
@@ -124,7 +135,70 @@ FROM dependents AS d,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 WHERE d.namespace IS DISTINCT FROM %(oid)s
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
+  -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                  WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
 ORDER BY o.type, o.identity
+
+-- name: outside_parents
+-- Tables of this schema that inherit from one outside, or are partitions of one, with that one.
+SELECT c.relname, n.nspname, p.relname
+FROM pg_catalog.pg_inherits AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
+JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
+WHERE c.relnamespace = %(oid)s AND p.relnamespace <> %(oid)s
+ORDER BY 1, 2, 3
+
+-- name: relations_everywhere
+SELECT c.oid::bigint, n.nspname, c.relname
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384 -- below are the server's own
+
+-- name: changed_relations
+-- Of these relations, those that this transaction has dropped, replaced or altered.
+SELECT DISTINCT relation::bigint FROM pg_catalog.pg_locks
+WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessExclusiveLock'
+  AND relation = ANY (%(oids)s::oid[])
+ORDER BY 1
+
+-- name: owners_of
+-- The statements that give what a schema holds the owners of what is called the same in another one.
+SELECT 'ALTER SCHEMA ' || quote_ident(own.nspname) || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.nspowner))
+FROM pg_catalog.pg_namespace AS own, pg_catalog.pg_namespace AS other
+WHERE own.oid = %(own)s AND other.oid = %(other)s AND own.nspowner <> other.nspowner
+UNION ALL
+SELECT 'ALTER ' || CASE own.relkind WHEN 'v' THEN 'VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
+           WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+       || own.oid::regclass || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.relowner))
+FROM pg_catalog.pg_class AS own
+JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind
+WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND own.relowner <> other.relowner
+  AND own.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  -- A sequence that a column owns has the table's owner always.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE own.relkind = 'S' AND d.objid = own.oid
+                  AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i'))
+UNION ALL
+SELECT 'ALTER ' || CASE own.prokind WHEN 'a' THEN 'AGGREGATE ' ELSE 'ROUTINE ' END || own.oid::regprocedure
+       || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.proowner))
+FROM pg_catalog.pg_proc AS own
+JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
+    AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
+WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
+
+-- name: unsecured
+-- The row-level security and the policies of live's tables that the tables of the same name of a release lack.
+SELECT 'row-level security of ' || quote_ident(live.relname)
+FROM pg_catalog.pg_class AS live
+JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
+WHERE live.relnamespace = %(live)s AND live.relrowsecurity AND NOT own.relrowsecurity
+UNION ALL
+SELECT 'policy ' || quote_ident(p.polname) || ' of ' || quote_ident(live.relname)
+FROM pg_catalog.pg_policy AS p
+JOIN pg_catalog.pg_class AS live ON live.oid = p.polrelid AND live.relnamespace = %(live)s AND live.relrowsecurity
+JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS o WHERE o.polrelid = own.oid AND o.polname = p.polname)
+ORDER BY 1
 
 -- name: outside_views
 -- Of these rewrite rules, those that are views, with what CREATE OR REPLACE VIEW has to say again.
@@ -225,7 +299,8 @@ FROM bluegreen.release AS r
 JOIN pg_catalog.pg_stat_activity AS a
     ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 WHERE r.id = %(id)s
-  AND a.backend_type = 'client backend'
+  -- Without pg_read_all_stats a role is not told what kind of backend another role's is.
+  AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND a.backend_xmin IS NOT NULL
   AND pg_catalog.age(a.backend_xmin) > pg_catalog.age(r.loaded_xid::xid)
   AND EXISTS (SELECT FROM bluegreen.loaded_table AS t WHERE t.release_id = r.id AND NOT t.frozen)

@@ -1,4 +1,4 @@
-"""The torn-read storm for as long as one likes: `scripts/stress --seconds 600`; exit code 1 when a reader was harmed."""
+"""The torn-read storm for as long as one likes: `scripts/stress --seconds 600`; exit 1 when a reader was harmed."""
 
 import itertools
 import os
@@ -19,18 +19,18 @@ from tabulate import tabulate
 from bluegreen_etl import errors, model
 from tests import servers
 from tests.concurrency import scene
-from tests.concurrency.storm import STYLES, Storm, Tally, readers
+from tests.concurrency.storm import IN_ORDER, Storm, Tally, readers
 
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True, help="How long to swap.")
-@click.option("--readers", "count", type=click.IntRange(1), default=len(STYLES), show_default=True, help="Processes.")
+@click.option("--readers", "count", type=click.IntRange(1), default=len(IN_ORDER), show_default=True, help="Processes.")
 @click.option("--tables", type=click.IntRange(1, 99), default=20, show_default=True, help="Tables in one statement.")
 @click.option("--postgres", type=int, default=18, show_default=True, help="Major version of the server.")
 @click.option("--without-locks", is_flag=True, help="Leave the locks out, to see that the storm can tell.")
 def main(seconds: float, count: int, tables: int, postgres: int, without_locks: bool) -> None:
     """Swap two releases back and forth under readers, one process each, their styles dealt out in turn."""
-    styles = Counter(itertools.islice(itertools.cycle(STYLES), count))
+    styles = Counter(itertools.islice(itertools.cycle(IN_ORDER), count))
     with _database(postgres) as dsn, tempfile.TemporaryDirectory() as directory:
         scene.generations(dsn, Path(directory), tables=tables)
         with readers(dsn, styles, tables=tables) as storm:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what every command does around its own work."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from bluegreen_etl import config, errors, interrupts, report, workflow
-from bluegreen_etl.cli.talk import Talker
+from bluegreen_etl.cli import talk
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +60,7 @@ def common(command: F) -> F:
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
     """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
-    talker = Talker()
+    talker = talk.Talker()
     interrupts.install()
     try:
         resolved = config.resolve(
@@ -69,22 +70,34 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
         )
         outcome = work(workflow.Context(resolved, talker, force=options.force))
         talker.end()
-        report.show(outcome, as_json=options.json)
+        _show(outcome, as_json=options.json)
     except errors.BluegreenError as error:
         talker.end()
         if isinstance(error, errors.ChecksFailed) and error.results:
-            report.show(error.results, as_json=options.json)
+            _show(error.results, as_json=options.json)
         fail(error, debug=options.debug)
     except KeyboardInterrupt:
         talker.end()
         fail(INTERRUPTED, debug=options.debug)
 
 
+def _show(outcome: object, *, as_json: bool) -> None:
+    """Write the outcome; where nobody reads it, the exit code still tells what was done."""
+    if sys.stdout is None:  # closed by whoever started the program
+        return
+    try:
+        report.show(outcome, as_json=as_json)
+    except OSError as error:
+        # What is left in the buffer would fail once more at the exit, and change its code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        talk.tell(f"the outcome could not be written to stdout: {error.strerror}")
+
+
 def fail(error: errors.BluegreenError, *, debug: bool) -> None:
     """Write the error as one sentence with its hint, and exit with its code."""
     if debug:
         traceback.print_exc()
-    click.echo(f"bluegreen: error: {error.message}", err=True)
+    talk.tell(f"bluegreen: error: {error.message}")
     if error.hint:
-        click.echo(f"HINT: {error.hint}", err=True)
+        talk.tell(f"HINT: {error.hint}")
     sys.exit(error.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
 _UPDATE = 0.1  # seconds between two drawings of the bar
+
+
+def tell(text: str = "") -> None:
+    """Write one line to stderr; what is done does not depend on whether anybody reads of it."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 class Talker:
@@ -29,8 +36,8 @@ class Talker:
         """Write one line."""
         with self._guard:
             if self._bar is not None:
-                click.echo(err=True)
-            click.echo(text, err=True)
+                tell()
+            tell(text)
 
     def stage(self, name: str, *, total: int = 0) -> None:
         """End the bar of the stage before; begin one where the size of the work is known."""
@@ -48,7 +55,7 @@ class Talker:
             self._bar = bar
             self._begun, self._total = time.monotonic(), 0
         else:
-            click.echo(f"{name} …", err=True)
+            tell(f"{name} …")
 
     def copied(self, table: str, size: int) -> None:
         """Move the bar on."""

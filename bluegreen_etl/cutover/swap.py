@@ -21,6 +21,7 @@ from bluegreen_etl.model import Cutover
 
 # Tries that do not wait: each holds anything for well under a millisecond, so an idle instant is enough.
 BURST = 10
+BETWEEN = 3  # such tries between two that wait: readers in conflicting orders leave nothing but idle instants
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds; the longest stays below deadlock_timeout (1 s by default)
 BURST_PAUSE = (0.001, 0.02)  # seconds between tries of the burst, when nothing is held
 TELL_EVERY = 10  # tries
@@ -222,9 +223,10 @@ def describe(session: model.Session) -> str:
 
 def _patience(number: int) -> float | None:
     """Return how long a try may wait for each lock, in seconds: not at all at first, then growing, with jitter."""
-    if number <= BURST:
+    round_, place = divmod(number - BURST - 1, BETWEEN + 1)
+    if round_ < 0 or place > 0:
         return None
-    longest = min(FIRST_WAIT * 1.5 ** (number - BURST), LONGEST_WAIT)
+    longest = min(FIRST_WAIT * 1.5**round_, LONGEST_WAIT)
     return random.uniform(longest / 2, longest)
 
 

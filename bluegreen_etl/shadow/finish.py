@@ -75,10 +75,13 @@ def set_sequences(connection: db.Connection, release: model.Release) -> None:
 
 def refresh(connection: db.Connection, release: model.Release) -> None:
     """Fill the release's materialized views from its own tables, and gather their statistics."""
+    # Its owner's view of the rows is what a materialized view holds, policies included.
+    connection.execute("SET row_security = on")
     for name in catalog.materialized_views(connection, release.schema_oid or 0):
         place = sql.Identifier(release.shadow_schema, name)
         connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
         connection.execute(sql.SQL("ANALYZE {}").format(place))
+    connection.execute("SET row_security = off")
 
 
 def analyze(
@@ -132,7 +135,9 @@ def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: thre
         if stop.is_set():
             return
         try:
-            db.run_script(connection, entry.sql)
+            make = partial(db.run_script, connection, entry.sql)
+            # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
+            db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
         except psycopg.errors.IntegrityError as error:
             raise _bad_key(error) from error
 

@@ -51,8 +51,10 @@ def run_ddl(
         Refused: a statement fails; names file and line.
     """
     with _with_privileges_of_live(connection, release, settings):
+        existing = catalog.names_of_relations(connection)
         for file in files:
             _run_ddl_file(connection, file)
+        _refuse_changes_outside(connection, release, existing)
 
 
 def create_tables(
@@ -76,7 +78,7 @@ def put_off(connection: db.Connection, release: model.Release, settings: config.
     if not any(entry.after_copy for entry in entries):
         return []
     with connection.transaction():
-        # Nothing can depend on it from outside: it was made a moment ago under a name that nobody else uses.
+        # Nothing depends on it from outside: that was refused when it was made a moment ago.
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
         db.run_script(connection, _DUMP_SETTINGS + before)
@@ -87,10 +89,12 @@ def put_off(connection: db.Connection, release: model.Release, settings: config.
 def _with_privileges_of_live(
     connection: db.Connection, release: model.Release, settings: config.Settings
 ) -> Iterator[None]:
-    """Run the body in a new schema of the live name, and give what it makes the privileges of what is live."""
+    """Run the body in a new schema of the live name; what it makes gets the owners and privileges of what is live."""
     found = dump.read(connection, release.live_schema, settings) if release.base_oid is not None else []
     with _under_live_name(connection, release, create=True):
         yield
+        for statement in catalog.owner_statements(connection, release.live_schema, like=release.base_oid):
+            connection.execute(sql.SQL(statement))
         for entry in found:
             if entry.type.endswith("ACL"):
                 _run_where_present(connection, entry)
@@ -104,7 +108,7 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
     parked = sql.Identifier(f"bluegreen__parked_{release.base_oid}")
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '10s'")
+        connection.execute("SET LOCAL lock_timeout = '500ms'")
         connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
         if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
             raise errors.Conflict(f"{release.live_schema} was replaced while the load began", hint="Load again.")
@@ -118,14 +122,50 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
                 (release.live_schema,),
             )
         yield
-        if catalog.schema_oid(connection, release.live_schema) is None:
+        oid = catalog.schema_oid(connection, release.live_schema)
+        if oid is None:
             raise errors.Refused(
                 f"the DDL leaves no schema {names.quoted(release.live_schema)} behind",
                 hint="Leave DROP SCHEMA and RENAME out of it; the schema is there and empty when it runs.",
             )
+        _refuse_ties(connection, release, oid)
         connection.execute(rename.format(live, shadow))
         if release.base_oid is not None:
             connection.execute(rename.format(parked, live))
+
+
+def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) -> None:
+    """Refuse what would let readers outside see the release before it is live, or twice."""
+    live = [release.base_oid] if release.base_oid is not None else []
+    parents = [pair for schema in (*live, oid) for pair in catalog.outside_parents(connection, schema)]
+    if parents:
+        child, parent = parents[0]
+        raise errors.Refused(
+            f"table {child} of {release.live_schema} inherits from {parent} or is a partition of it, where the rows "
+            "of every release would be seen",
+            hint="Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema.",
+        )
+    dependents = catalog.outside_dependents(connection, oid)
+    if dependents:
+        listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
+        raise errors.Refused(
+            f"the DDL makes something outside of {release.live_schema} depend on the release: {listed}",
+            hint="Leave it out of the DDL and make it once, on live: it follows every promote.",
+        )
+
+
+def _refuse_changes_outside(
+    connection: db.Connection, release: model.Release, existing: Mapping[int, tuple[str, str]]
+) -> None:
+    """Refuse a script that has dropped, replaced or altered a relation that was there before it ran."""
+    changed = catalog.changed_relations(connection, existing)
+    if changed:
+        listed = ", ".join(names.quoted(*existing[oid]) for oid in changed)
+        raise errors.Refused(
+            f"the DDL drops or changes {listed}, outside of {release.live_schema}",
+            hint="A bare name that the schema does not have is looked for in the rest of the search path: "
+            "leave DROP out (the schema is empty), or qualify the name.",
+        )
 
 
 def _grant_as_initdb(connection: db.Connection, schema: str) -> None:
@@ -143,6 +183,8 @@ def _run_ddl_file(connection: db.Connection, file: Path) -> None:
     try:
         connection.execute(_RUN_DDL)
     except psycopg.Error as error:
+        if db.is_lock_error(error):
+            raise
         position = int(error.diag.internal_position or 0)
         line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
         raise errors.Refused(

@@ -21,6 +21,7 @@ class Context:
         self.settings = resolved.settings
         self.watcher = watcher
         self.force = force
+        self.confirmed = False  # somebody has typed the name in answer to a question about protection
         self.server = db.server(resolved)
 
     @property
@@ -58,7 +59,7 @@ def refuse_if_protected(context: Context, connection: db.Connection, verb: str, 
     """
     if context.settings.protected and ledger.exists(connection):
         ledger.protect(connection, protected=True)
-    if context.force or not (context.settings.protected or ledger.is_protected(connection)):
+    if context.force or context.confirmed or not (context.settings.protected or ledger.is_protected(connection)):
         return
     what = what or context.schema
     question = f"Database {connection.info.dbname} is protected. Type {what} to {verb}"
@@ -67,6 +68,7 @@ def refuse_if_protected(context: Context, connection: db.Connection, verb: str, 
             f"database {connection.info.dbname} is protected: {verb} of {what} needs a confirmation",
             hint=f"Run it on a terminal and type {what}, or give --force.",
         )
+    context.confirmed = True
 
 
 def refuse_extensions(context: Context, connection: db.Connection, live_oid: int | None) -> None:
@@ -86,3 +88,12 @@ def refuse_extensions(context: Context, connection: db.Connection, live_oid: int
 def current_live(context: Context, connection: db.Connection) -> tuple[model.Release | None, int | None]:
     """Return the release that the ledger says is live, and the OID of the schema that is."""
     return ledger.live_release(connection, context.schema), catalog.schema_oid(connection, context.schema)
+
+
+def adopt(context: Context, connection: db.Connection, live_oid: int) -> model.Release:
+    """Tell the ledger that this schema is live: a kept release that was renamed by hand, or one it does not know."""
+    for release in ledger.releases(connection, context.schema):
+        if release.schema_oid == live_oid and model.Status.LIVE in model.MOVES[release.status]:
+            ledger.note(connection, release, "adopted", f"it was renamed to {names.quoted(context.schema)} by hand")
+            return ledger.advance(connection, release, model.Status.LIVE)
+    return ledger.adopt(connection, context.schema, schema_oid=live_oid)

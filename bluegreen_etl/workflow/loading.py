@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
-from psycopg import sql
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy, finish, structure
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.context import Context, current_live, refuse_extensions, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
 
 MOST_JOBS = 8
 
@@ -162,7 +162,7 @@ def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Releas
     _sweep(context, connection, plan.schema)
     live, oid = current_live(context, connection)
     if live is None and oid is not None:
-        ledger.adopt(connection, plan.schema, schema_oid=oid)
+        adopt(context, connection, oid)
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     if plan.base_oid is not None:
         writes.remember(connection, release)
@@ -177,7 +177,7 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
             context.watcher.say(f"cleaning up release {release.number}, which is {release.status}")
             try:
                 upkeep.drop(connection, release)
-            except (errors.LockNotObtained, errors.Refused) as error:
+            except errors.BluegreenError as error:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
 
@@ -186,7 +186,7 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
     settings = context.settings.load.session
     with context.stage("structure", seconds):
         release = _make_structure(context, connection, plan, release)
-        put_off = structure.put_off(connection, release, context.settings)
+        put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
         release = _note_structure(connection, plan, release)
         tables = catalog.tables(connection, release.schema_oid or 0)
         work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
@@ -223,14 +223,14 @@ def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan,
     release = msgspec.structs.replace(release, structure=plan.structure)
     # A connection of its own: scripts may change settings of the session.
     with context.server.connect(f"load {plan.schema} r{release.number}", context.settings.load.session) as own:
-        if plan.structure is StructureFrom.LIVE:
-            structure.clone(own, release, context.settings)
-        elif plan.structure is StructureFrom.DDL:
-            ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
-            structure.run_ddl(own, release, ddl, context.settings)
-        else:
-            columns = {table.name: table.columns for table in plan.tables}
-            structure.create_tables(own, release, columns, context.settings)
+        ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
+        columns = {table.name: table.columns for table in plan.tables}
+        make = {
+            StructureFrom.LIVE: partial(structure.clone, own, release, context.settings),
+            StructureFrom.DDL: partial(structure.run_ddl, own, release, ddl, context.settings),
+            StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
+        }
+        db.patiently(own, make[plan.structure])
     return _note_structure(connection, plan, release)
 
 
@@ -328,8 +328,8 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             failed = ledger.advance(own, now, Status.FAILED, reason)
             ledger.note(own, failed, "failed", reason)
             if not keep:
-                own.execute("SET lock_timeout = '10s'")
-                own.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(failed.shadow_schema)))
+                with own.transaction():
+                    upkeep.drop_schema(own, failed)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")
 

@@ -13,7 +13,7 @@ from bluegreen_etl.cutover import outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status
 from bluegreen_etl.workflow import upkeep
-from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load
 
 
@@ -79,6 +79,7 @@ def _cut_over(
     outgoing = _outgoing(context, connection, incoming, dry_run=dry_run)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = _plan(connection, direction, incoming, outgoing)
+    _refuse_unsecured(context, connection, incoming, outgoing)
     outside.refuse_orphans(connection, plan.outside, incoming.shadow_schema)
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
     if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
@@ -186,17 +187,19 @@ def _outgoing(context: Context, connection: db.Connection, incoming: Release, *,
     Raises:
         Conflict: live is not what the ledger says, or not what the load of `incoming` saw.
     """
-    live = ledger.live_release(connection, context.schema)
-    oid = catalog.schema_oid(connection, context.schema)
+    live, oid = current_live(context, connection)
     if (live.schema_oid if live else None) != oid:
         if not context.force or dry_run:
             raise errors.Conflict(
                 f"schema {context.schema} is not the one that the ledger says is live: it was replaced by hand",
                 hint="Look at it; --force takes what is there now as the live release.",
             )
-        if live is not None:
-            ledger.advance(connection, live, Status.PREVIOUS)
-        live = ledger.adopt(connection, context.schema, schema_oid=oid) if oid else None
+        live = _accept_drift(context, connection, live, oid)
+        if live is not None and live.id == incoming.id:
+            raise errors.Refused(
+                f"release {live.number} is live already: it was renamed to {context.schema} by hand",
+                hint="The ledger knows it now; nothing is left to do.",
+            )
     if incoming.status is Status.READY and incoming.base_oid != oid and not context.force:
         what = f"release {live.number}" if live else "no release"
         raise errors.Conflict(
@@ -204,6 +207,29 @@ def _outgoing(context: Context, connection: db.Connection, incoming: Release, *,
             hint="Load again, or give --force to replace what is live now all the same.",
         )
     return live
+
+
+def _accept_drift(context: Context, connection: db.Connection, live: Release | None, oid: int | None) -> Release | None:
+    """Make the ledger say what is so after somebody has replaced live by hand; return the release that is live."""
+    with connection.transaction():
+        if live is not None:
+            gone = ledger.advance(connection, live, Status.PREVIOUS)
+            if gone.schema_oid is None or catalog.schema_name(connection, gone.schema_oid) is None:
+                ledger.advance(connection, gone, Status.PRUNED)
+                ledger.note(connection, gone, "pruned", "its schema was dropped by hand")
+        return adopt(context, connection, oid) if oid is not None else None
+
+
+def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Release, outgoing: Release | None) -> None:
+    """Refuse to open rows that policies hide in live: the project's DDL or the files may not have them."""
+    if context.force or outgoing is None or outgoing.schema_oid is None:
+        return
+    lacking = catalog.unsecured(connection, outgoing.schema_oid, incoming.schema_oid or 0)
+    if lacking:
+        raise errors.Refused(
+            f"release {incoming.number} of {context.schema} lacks what protects the rows of live: {', '.join(lacking)}",
+            hint="Write it into the DDL and load again, or make it on the tables of the release; --force goes without.",
+        )
 
 
 def _plan(connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None) -> Plan:

@@ -86,22 +86,39 @@ def drop(connection: db.Connection, release: Release) -> None:
     """Drop a release's schema and mark it pruned; never anything that is not inside it.
 
     Raises:
-        Refused: something outside depends on it; names what.
+        Refused: something outside depends on it, or it was renamed by hand; names what.
         LockNotObtained: somebody reads from it.
     """
     with db.translated(), connection.transaction():
-        schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
-        if schema == release.live_schema:
-            raise errors.Refused(f"release {release.number} is what {schema} is called now", hint="It is live.")
-        if schema is not None and release.schema_oid is not None:
-            _lock(connection, schema, release.schema_oid)
-            _refuse_if_needed(connection, release.schema_oid, schema)
-            # All relations are locked and nothing outside depends on them: CASCADE reaches only what is inside.
-            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        schema = drop_schema(connection, release)
         if release.status is Status.LOADING:
             release = ledger.advance(connection, release, Status.FAILED, "its load died")
         ledger.advance(connection, release, Status.PRUNED)
         ledger.note(connection, release, "pruned", schema and f"dropped {names.quoted(schema)}")
+
+
+def drop_schema(connection: db.Connection, release: Release) -> str | None:
+    """Drop a release's schema inside a transaction; return its name, None when there was none.
+
+    Raises:
+        Refused, LockNotObtained: as drop.
+    """
+    schema, oid = release.shadow_schema, _own_schema(connection, release)
+    if oid is None:
+        return None
+    try:
+        _lock(connection, oid)
+        _refuse_if_needed(connection, oid, schema)
+        # All relations are locked and nothing outside depends on them: CASCADE reaches only what is inside.
+        # Its foreign keys lock the tables outside that they refer to, whose readers wait behind it.
+        connection.execute("SET LOCAL lock_timeout = '500ms'")
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise errors.LockNotObtained(
+            f"schema {schema}, or a table that its foreign keys refer to, is in use: it cannot be dropped now",
+            hint="Run `bluegreen prune` later.",
+        ) from error
+    return schema
 
 
 def ledger_needed(connection: db.Connection, schema: str) -> None:
@@ -128,15 +145,27 @@ def hold_cutover(connection: db.Connection, schema: str) -> None:
         raise errors.Conflict(f"another cut-over of {schema} is under way", hint="Look with `bluegreen status`.")
 
 
-def _lock(connection: db.Connection, schema: str, oid: int) -> None:
+def _own_schema(connection: db.Connection, release: Release) -> int | None:
+    """Return the OID of the release's schema, which lies under the release's own name; None when there is none.
+
+    Raises:
+        Refused: somebody has given it another name, such as the live one, and so has use for it.
+    """
+    place = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
+    if place is not None and place != release.shadow_schema:
+        raise errors.Refused(
+            f"release {release.number} lies in schema {names.quoted(place)}, a name that was given to it by hand",
+            hint=f"Rename it to {names.quoted(release.shadow_schema)}, or drop it yourself.",
+        )
+    oid = catalog.schema_oid(connection, release.shadow_schema)
+    # A load may die before the ledger has learnt which schema it made: there the name has to do.
+    return oid if release.status in {Status.LOADING, Status.FAILED} or oid == release.schema_oid else None
+
+
+def _lock(connection: db.Connection, oid: int) -> None:
     connection.execute("SET LOCAL lock_timeout = '2s'")
-    try:
-        for relation in catalog.relations(connection, oid):
-            connection.execute(plan.lock_statement(relation, nowait=False))
-    except psycopg.errors.LockNotAvailable as error:
-        raise errors.LockNotObtained(
-            f"schema {schema} is in use: it cannot be dropped now", hint="Run `bluegreen prune` later."
-        ) from error
+    for relation in catalog.relations(connection, oid):
+        connection.execute(plan.lock_statement(relation, nowait=False))
 
 
 def _refuse_if_needed(connection: db.Connection, oid: int, schema: str) -> None:

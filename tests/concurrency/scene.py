@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from bluegreen_etl import config, db, ledger, model, workflow
 from bluegreen_etl.cutover import swap
+from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Status
 from bluegreen_etl.workflow import promoting
 
@@ -77,10 +78,21 @@ def generations(dsn: str, directory: Path, *, tables: int) -> None:
             "CREATE FUNCTION public.read_league() RETURNS int[] LANGUAGE plpgsql AS "
             f"$$ BEGIN RETURN ({joined(tables)}); END $$"
         )
+        connection.execute("SELECT pg_stat_force_next_flush()")
     directory.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         (directory / f"t{number:02}.csv").write_text("id,gen\n1,2\n")
     workflow.load(context(dsn), [str(directory)])
+
+
+def exchange_plan(surroundings: workflow.Context) -> Plan:
+    """Plan the cut-over to release 2 if 1 is live, and to 1 if 2 is."""
+    with surroundings.server.connect("exchange") as connection:
+        outgoing = ledger.live_release(connection, "league")
+        live = outgoing.number if outgoing else 1
+        incoming = ledger.find(connection, "league", 3 - live)
+        direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
+        return promoting._plan(connection, direction, incoming, outgoing)
 
 
 def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cutover:
@@ -89,17 +101,14 @@ def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cut
     Args:
         locks: False takes the locks out of the plan, which nothing in the product can do.
     """
-    with surroundings.server.connect("exchange") as connection:
-        outgoing = ledger.live_release(connection, "league")
-        live = outgoing.number if outgoing else 1
-        incoming = ledger.find(connection, "league", 3 - live)
-        direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
-        plan = promoting._plan(connection, direction, incoming, outgoing)
-    if not locks:
-        plan = msgspec.structs.replace(plan, relations=())
-    return swap.run(
-        surroundings.server, plan, max_wait=surroundings.settings.promote.max_wait, say=surroundings.watcher.say
-    )
+    plan = exchange_plan(surroundings)
+    return carry_out(surroundings, plan if locks else msgspec.structs.replace(plan, relations=()))
+
+
+def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:
+    """Carry a cut-over out."""
+    max_wait = surroundings.settings.promote.max_wait
+    return swap.run(surroundings.server, plan, max_wait=max_wait, say=surroundings.watcher.say)
 
 
 def live_generation(connection: Connection) -> int:
@@ -145,9 +154,10 @@ def sessions(connection: Connection, where: str) -> list[int]:
     return [row[0] for row in rows]
 
 
-def terminate(connection: Connection, pid: int) -> None:
-    """End a session of the server and wait until it is gone."""
-    connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+def terminate(connection: Connection, pid: int) -> bool:
+    """End a session of the server and wait until it is gone; False when it was gone already."""
+    row = connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,)).fetchone()
+    return bool(row and row[0])
 
 
 @contextlib.contextmanager

@@ -145,3 +145,5 @@ STYLES: dict[str, Callable[[Connection, int], Answers]] = {
     "transaction": _transaction,
     "reverse": _reverse,
 }
+# Those that take their tables in the same order: readers in conflicting orders leave a swap nothing but idle instants.
+IN_ORDER = tuple(style for style in STYLES if style != "reverse")

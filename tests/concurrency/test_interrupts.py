@@ -116,11 +116,11 @@ def test_interrupted_promote_leaves_live_alone(
     scene.assert_whole(connection)
 
 
+@pytest.mark.usefixtures("live")
 def test_interrupt_after_the_swap_does_not_claim_that_live_is_unchanged(
-    bluegreen: Bluegreen, live: Live, connection: Connection
+    bluegreen: Bluegreen, connection: Connection
 ) -> None:
     """Ctrl-C while old releases are pruned: the cut-over is done and exit code 0 says so."""
-    assert live
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     bluegreen("load", "data")

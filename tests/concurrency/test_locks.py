@@ -59,11 +59,11 @@ def test_promote_names_who_is_in_the_way_and_leaves_live_alone(
     assert scene.statuses(connection) == {1: "previous", 2: "live"}
 
 
+@pytest.mark.usefixtures("live")
 def test_promote_succeeds_when_the_holder_ends_in_time(
-    dsn: str, bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+    dsn: str, bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
 ) -> None:
     """It goes on trying until --max-wait."""
-    assert live
     bluegreen.write_league()
     bluegreen("load", "data")
     with scene.holding(dsn, "SELECT FROM league.squads"):
@@ -90,9 +90,9 @@ def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path
 
 def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
     """Holders that end one after the other do not add up to a long wait for those who read the first table."""
-    scene.generations(dsn, tmp_path, tables=8)
+    scene.generations(dsn, tmp_path, tables=12)
     reader = Reader(dsn, "SELECT FROM league.t01")
-    holders = [psycopg.connect(dsn) for _ in range(8)]
+    holders = [psycopg.connect(dsn) for _ in range(12)]
     for number, holder in enumerate(holders, 1):
         holder.execute(f"SELECT FROM league.t{number:02}")
     swap = threading.Thread(target=scene.exchange, args=(scene.context(dsn),))
@@ -101,7 +101,7 @@ def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
     time.sleep(4)  # by now each try waits for about half a second
     for holder in holders:
         holder.close()
-        time.sleep(0.4)
+        time.sleep(0.2)
     swap.join(timeout=30)
     reader.end()
     assert reader.worst < 1
@@ -115,3 +115,28 @@ def test_readers_in_another_order_do_not_starve_the_swap(dsn: str, tmp_path: Pat
         cutovers = [scene.exchange(surroundings) for _ in range(10)]
     assert storm.damage == (0, 0, 0)
     assert len(cutovers) == 10
+
+
+@pytest.mark.usefixtures("live")
+def test_promote_waits_for_a_load_that_is_making_its_structure(
+    dsn: str, bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """A load renames live for a moment; promote waits for that without holding anything, and both succeed."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    bluegreen.write("bluegreen.toml", '[structure]\nddl = ["schema.sql"]\n')
+    bluegreen.write("schema.sql", f"{Live.DDL.partition('INSERT')[0].partition(';')[2]} SELECT pg_sleep(5);")
+    reader = Reader(dsn, "SELECT FROM league.players")
+    load = bluegreen.start("load", "data", "--structure", "ddl")
+    scene.wait_until(lambda: scene.sessions(connection, "wait_event = 'PgSleep'"))
+    reader.start()
+    promote = bluegreen.start("promote", "2")
+    scene.wait_until(lambda: scene.is_busy(connection, "cutover"))
+    for command in (load, promote):
+        stderr = command.communicate(timeout=30)[1]
+        assert command.returncode == 0, stderr
+    reader.end()
+    assert reader.reads > 100
+    assert reader.worst < 0.2
+    scene.assert_whole(connection)
+    assert scene.statuses(connection) == {1: "previous", 2: "live", 3: "ready"}

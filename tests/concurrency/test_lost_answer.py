@@ -96,7 +96,7 @@ def test_backend_terminated_while_it_waits_for_locks(
     with scene.holding(dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote")
         scene.wait_until(lambda: scene.sessions(connection, WAITING))
-        scene.wait_until(lambda: [scene.terminate(connection, p) for p in scene.sessions(connection, WAITING)])
+        scene.wait_until(lambda: any(scene.terminate(connection, pid) for pid in scene.sessions(connection, WAITING)))
         stderr = promote.communicate(timeout=30)[1]
     assert promote.returncode == 1, stderr
     assert "live is unchanged" in stderr

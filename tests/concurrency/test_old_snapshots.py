@@ -16,7 +16,6 @@ from tests.support import Bluegreen, Live
 @pytest.fixture
 def old(dsn: str, live: Live) -> Iterator[psycopg.Connection[TupleRow]]:
     """A REPEATABLE READ transaction that has its snapshot, and has not touched live."""
-    assert live
     with psycopg.connect(dsn, application_name="old report") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT FROM pg_class")

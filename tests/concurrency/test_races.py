@@ -81,11 +81,35 @@ def test_two_commands_at_once_leave_everything_whole(
     assert all(0 in codes for codes in seen)
 
 
-def test_second_promote_is_turned_away_at_once(
-    dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection
+def test_swap_that_was_planned_before_another_one_is_a_conflict(
+    dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
+    """What was inspected is compared again under the locks: live is another release by now."""
+    scene.generations(dsn, tmp_path, tables=3)
+    surroundings = scene.context(dsn)
+    stale = scene.exchange_plan(surroundings)
+    scene.exchange(surroundings)
+    with pytest.raises(errors.Conflict):
+        scene.carry_out(surroundings, stale)
+    assert scene.live_generation(connection) == 2
+    scene.assert_whole(connection)
+
+
+def test_swap_that_would_not_lock_a_new_table_is_a_conflict(dsn: str, tmp_path: Path, connection: Connection) -> None:
+    """A table that came into live after the inspection would not be locked: nothing is swapped."""
+    scene.generations(dsn, tmp_path, tables=3)
+    surroundings = scene.context(dsn)
+    stale = scene.exchange_plan(surroundings)
+    connection.execute("CREATE TABLE league.late (id int)")
+    with pytest.raises(errors.Conflict):
+        scene.carry_out(surroundings, stale)
+    assert scene.live_generation(connection) == 1
+    scene.assert_whole(connection)
+
+
+@pytest.mark.usefixtures("live")
+def test_second_promote_is_turned_away_at_once(dsn: str, bluegreen: Bluegreen, connection: Connection) -> None:
     """While one waits for locks the other does not queue up behind it: exit code 5."""
-    assert live
     bluegreen.write_league()
     bluegreen("load", "data")
     with scene.holding(dsn, "SELECT FROM league.players"):
@@ -117,7 +141,6 @@ def test_rollback_during_a_load_succeeds_and_the_load_is_not_promoted_over_it(
     """What is live is not what the load saw: promote refuses with exit code 5 until it is told to go on."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
-    assert live
     slow = SlowLoad(bluegreen, live, connection)
     with slow.stopped("copy"):
         bluegreen("rollback")
