@@ -68,6 +68,16 @@ CREATE TABLE bluegreen.write_count (
     PRIMARY KEY (release_id, table_oid)
 );
 
+-- What live was made of when the load began: what was changed there later is not in the release.
+CREATE TABLE bluegreen.definition (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    kind text NOT NULL,
+    oid oid NOT NULL,
+    name text NOT NULL,
+    digest text NOT NULL,
+    PRIMARY KEY (release_id, kind, oid)
+);
+
 CREATE TABLE bluegreen.stage (
     release_id bigint NOT NULL REFERENCES bluegreen.release,
     name text NOT NULL,

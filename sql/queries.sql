@@ -348,6 +348,64 @@ ORDER BY c.committed_at
 -- name: measure_cutover
 UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held) WHERE token = %(token)s
 
+-- name: definition
+-- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
+-- lock on a table is needed.
+SELECT 'schema' AS kind, oid, nspname::text AS name, md5(ROW(nspowner, nspacl)::text) AS digest
+FROM pg_catalog.pg_namespace WHERE oid = {oid}
+UNION ALL
+SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END, oid, relname,
+       md5(ROW(relkind, relowner, relacl, reloptions, relrowsecurity, relforcerowsecurity, relreplident)::text)
+FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't'
+UNION ALL
+SELECT 'columns of', c.oid, c.relname, md5(string_agg(ROW(a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl,
+       a.attidentity, a.attgenerated, a.attisdropped, pg_catalog.col_description(c.oid, a.attnum))::text, '' ORDER BY a.attnum))
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') GROUP BY c.oid, c.relname
+UNION ALL
+SELECT 'default of', d.oid, c.relname, md5(d.adbin::text)
+FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid WHERE c.relnamespace = {oid}
+UNION ALL
+SELECT 'constraint', oid, conname, md5(ROW(contype, condeferrable, condeferred, convalidated, conkey, confrelid, confkey,
+       conbin::text)::text)
+FROM pg_catalog.pg_constraint WHERE connamespace = {oid}
+UNION ALL
+SELECT 'rule of', r.oid, c.relname, md5(ROW(r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual::text, r.ev_action::text)::text)
+FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = {oid}
+UNION ALL
+SELECT 'trigger', t.oid, t.tgname, md5(ROW(t.tgfoid, t.tgtype, t.tgenabled, t.tgargs, t.tgqual::text)::text)
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = {oid} AND NOT t.tgisinternal
+UNION ALL
+SELECT 'policy', p.oid, p.polname,
+       md5(ROW(p.polcmd, p.polpermissive, p.polroles, p.polqual::text, p.polwithcheck::text)::text)
+FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid WHERE c.relnamespace = {oid}
+UNION ALL
+SELECT 'routine', oid, proname, md5(ROW(proowner, proacl, prosrc, prosqlbody::text, proconfig, prosecdef, provolatile)::text)
+FROM pg_catalog.pg_proc WHERE pronamespace = {oid}
+UNION ALL
+SELECT 'type', oid, typname, md5(ROW(typowner, typacl, typnotnull, typdefault,
+       (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid))::text)
+FROM pg_catalog.pg_type AS t WHERE typnamespace = {oid}
+UNION ALL
+SELECT 'default privileges', oid, pg_catalog.pg_get_userbyid(defaclrole), md5(ROW(defaclobjtype, defaclacl)::text)
+FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}
+UNION ALL
+SELECT 'comment on', c.oid, c.relname, md5(d.description)
+FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid}
+
+-- name: remember_definition
+INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
+SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now
+
+-- name: changed_definition
+SELECT DISTINCT coalesce(old.kind, now.kind) || ' ' || coalesce(now.name, old.name)
+FROM (SELECT * FROM bluegreen.definition WHERE release_id = {id}) AS old
+FULL JOIN ({definition}) AS now ON now.kind = old.kind AND now.oid = old.oid
+WHERE old.digest IS DISTINCT FROM now.digest OR old.name IS DISTINCT FROM now.name
+ORDER BY 1
+
 -- name: remember_writes
 INSERT INTO bluegreen.write_count (release_id, table_oid, written)
 SELECT %(id)s, c.oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)

@@ -203,6 +203,12 @@ class _Swap:
                 f"in {statement[:_SHOWN]}{'…' if len(statement) > _SHOWN else ''}",
                 hint="Live is unchanged. Drop or change that object, or load a release that it fits.",
             )
+        if error.sqlstate == "XX000":  # what the catalogs say when two sessions change the same row
+            return errors.Conflict(
+                f"schema {self._plan.live_schema} was changed by another session meanwhile "
+                f"({error.diag.message_primary}): live is unchanged",
+                hint="Run it again.",
+            )
         if error.sqlstate == "53200":
             return errors.ServerFailed(
                 f"the server's lock table has no room for the {len(self._order)} relations of live",

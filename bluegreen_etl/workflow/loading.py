@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
-from bluegreen_etl.cutover import writes
+from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy, finish, structure
 from bluegreen_etl.workflow import matching, upkeep
@@ -166,6 +166,7 @@ def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Releas
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     if plan.base_oid is not None:
         writes.remember(connection, release)
+        changes.remember(connection, release)
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
     ledger.note(connection, release, "load began")
     return release

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import outside, swap, writes
+from bluegreen_etl.cutover import changes, outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status
 from bluegreen_etl.workflow import upkeep
@@ -84,6 +84,8 @@ def _cut_over(
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
     if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
         writes.refuse(connection, incoming)
+    if incoming.status is Status.READY and incoming.base_oid and not context.force:
+        changes.refuse(connection, incoming)
     if dry_run:
         attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
         return Promoted(schema=context.schema, script=script(plan, attempt))
