@@ -1,5 +1,6 @@
 """Options that several commands share, and what every command does around its own work."""
 
+import logging
 import os
 import sys
 import traceback
@@ -62,6 +63,8 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
     options = Common(**{name: values[name] for name in Common._fields})
     talker = talk.Talker()
     interrupts.install()
+    # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     try:
         resolved = config.resolve(
             {**flags, "schema": options.schema, "dsn": options.dsn},

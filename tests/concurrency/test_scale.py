@@ -8,6 +8,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import errors, ledger, model, workflow
+from bluegreen_etl.cutover import changes
 from bluegreen_etl.model import Status
 from tests.concurrency import scene
 
@@ -33,6 +34,7 @@ def many(connection: Connection) -> Connection:
     ledger.ensure(connection)
     live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league"))
     release = ledger.open_release(connection, "league", base_oid=live.schema_oid)
+    changes.remember(connection, release)
     oid = make_tables(connection, release.shadow_schema)
     release = ledger.set_structure(connection, release, schema_oid=oid, structure=model.StructureFrom.LIVE)
     ledger.advance(connection, release, Status.READY)
