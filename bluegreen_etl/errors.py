@@ -1,7 +1,7 @@
 """What can go wrong: one class per cause that a reader would act on differently.
 
 A message says what was found, in lower case and without a full stop; the hint is a sentence saying what to do.
-The exit code belongs to the class; docs/errors.md and the README list them.
+The exit code belongs to the class; the README lists them.
 """
 
 from typing import ClassVar

@@ -1,6 +1,6 @@
 """What hangs on live from other schemas, and how it follows the swap: views, foreign keys, SQL-standard functions.
 
-These are bound to the old tables by OID (shared facts in docs/how-it-works.md). Each is made again under the live
+These are bound to the old tables by OID (docs/how-it-works.md). Each is made again under the live
 name inside the swap: CREATE OR REPLACE keeps owner, grants and comments of views and functions, and the views on
 those views need nothing. A foreign key comes back NOT VALID, and is validated after the swap.
 """

@@ -2,7 +2,7 @@
 
 A table that one connection loads is truncated and copied in one transaction with FREEZE: its rows are then visible
 even to snapshots older than the load. A table that is larger than one connection's share is dealt out: every
-connection takes the next block of whole records, whoever is free (docs/performance.md).
+connection takes the next block of whole records, whoever is free.
 """
 
 import itertools
