@@ -2,7 +2,8 @@
 
 The server counts what every table is told to insert, update and delete, rolled back or not. A session reports its
 counts when its transaction ends, at most ten seconds late when it writes in quick succession; one that is still
-writing is seen by its lock. So what is found is certain, and only the last seconds' writes may be missed.
+writing is seen by its lock. So the last ten seconds' writes may be missed, and some of the ten seconds before the load
+be taken for later ones.
 """
 
 from bluegreen_etl import db, errors, ledger, model, names, queries
