@@ -45,13 +45,23 @@ def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
     with interrupts.deferred():
         try:
             with server.connect(purpose) as connection:
-                swap.hold(connection)
+                hold(connection, plan.live_schema)
                 return swap.carry_out(connection)
         except errors.BluegreenError:
             if not swap.in_doubt:
                 raise
             say("the connection was lost during the swap; asking the server what became of it")
         return swap.settle(server)
+
+
+def hold(connection: db.Connection, live_schema: str) -> None:
+    """Keep other cut-overs of the same live schema away until the connection ends.
+
+    Raises:
+        Conflict: one is under way.
+    """
+    if not db.try_lock(connection, LOCK, live_schema):
+        raise errors.Conflict(f"another cut-over of {live_schema} is under way", hint="Look with `bluegreen status`.")
 
 
 class _Swap:
@@ -68,13 +78,6 @@ class _Swap:
         self._token = uuid4()
         self._order = plan.locks
         self._waited = 0.0
-
-    def hold(self, connection: db.Connection) -> None:
-        """Keep other cut-overs of the same live schema away until the connection ends."""
-        if not db.try_lock(connection, LOCK, self._plan.live_schema):
-            raise errors.Conflict(
-                f"another cut-over of {self._plan.live_schema} is under way", hint="Look with `bluegreen status`."
-            )
 
     def carry_out(self, connection: db.Connection) -> Cutover:
         """Try until the swap is committed, then flush it to disk."""

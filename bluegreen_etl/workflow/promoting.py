@@ -127,7 +127,7 @@ def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
     """Drop what is not kept. The cut-over is done: what goes wrong here is told and nothing more."""
     try:
         with db.translated():
-            upkeep.hold_cutover(connection, context.schema)
+            swap.hold(connection, context.schema)
             pruned = upkeep.drop_beyond(context, connection, context.settings.retention.keep)
     except errors.BluegreenError as error:
         context.watcher.say(f"not pruned: {error.message}")

@@ -42,7 +42,7 @@ def prune(context: Context, *, keep: int | None) -> Pruned:
     with context.server.connect(f"prune {context.schema}") as connection:
         refuse_if_protected(context, connection, "prune")
         ledger_needed(connection, context.schema)
-        hold_cutover(connection, context.schema)
+        swap.hold(connection, context.schema)
         return drop_beyond(context, connection, context.settings.retention.keep if keep is None else keep)
 
 
@@ -133,16 +133,6 @@ def ledger_needed(connection: db.Connection, schema: str) -> None:
             hint="Make one with `bluegreen load`, or look at --schema and the connection.",
         )
     ledger.ensure(connection)
-
-
-def hold_cutover(connection: db.Connection, schema: str) -> None:
-    """Keep cut-overs away until the connection ends.
-
-    Raises:
-        Conflict: one is under way.
-    """
-    if not db.try_lock(connection, swap.LOCK, schema):
-        raise errors.Conflict(f"another cut-over of {schema} is under way", hint="Look with `bluegreen status`.")
 
 
 def _own_schema(connection: db.Connection, release: Release) -> int | None:
