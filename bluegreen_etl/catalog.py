@@ -67,6 +67,12 @@ def tables(connection: db.Connection, oid: int) -> list[Table]:
     ]
 
 
+def tables_built_on(connection: db.Connection, oid: int) -> dict[tuple[str, str], str]:
+    """Return the table of each index and constraint that is on one plain table, by type and name as in pg_dump."""
+    rows = connection.execute(queries.get("tables_built_on"), {"oid": oid}).fetchall()
+    return {(kind, name): table for kind, name, table in rows}
+
+
 def relations(connection: db.Connection, oid: int) -> list[Relation]:
     """Return everything in a schema that can be read, views before tables, in the order of their names."""
     rows = connection.execute(queries.get("relations"), {"oid": oid}).fetchall()

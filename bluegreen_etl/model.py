@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from bluegreen_etl import names
+from bluegreen_etl.workers import Workers
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class Format(StrEnum):
     TSV = "tsv"
     JSON = "json"
     NDJSON = "ndjson"
+    PARQUET = "parquet"
 
 
 class Compression(StrEnum):
@@ -102,6 +104,10 @@ class Compression(StrEnum):
     ZSTD = "zst"
     BZIP2 = "bz2"
     XZ = "xz"
+
+
+# About how much smaller data files become by compression.
+_PACKED = 5
 
 
 class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +121,8 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     header: bool = True
     encoding: str | None = None
     columns: tuple[str, ...] | None = None  # the names, in the file's order, where the file has no header
+    sources: dict[str, str] = {}  # by column: its name in the file, in JSON also a pointer (RFC 6901) into the object
+    ignore_columns: tuple[str, ...] = ()  # names in the file that are passed over; "*": all that the table lacks
 
 
 class SourceFile(Record, frozen=True, kw_only=True):
@@ -128,15 +136,31 @@ class SourceFile(Record, frozen=True, kw_only=True):
     options: SourceOptions = SourceOptions()
     sha256: str | None = None
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes its text has."""
+        packed = self.compression is not Compression.NONE or self.format is Format.PARQUET
+        return self.size * (_PACKED if packed else 1)
+
 
 class Column(Record, frozen=True, kw_only=True):
-    """A column as the server has it; `type` is `format_type`'s text."""
+    """A column as the server has it; `type` is `format_type`'s text, `domain_over` what a domain stands on.
+
+    `receive` is the server's function that reads its binary form, where the server has been asked.
+    """
 
     name: str
     type: str
+    domain_over: str | None = None
+    receive: str | None = None
     not_null: bool = False
     has_default: bool = False
     generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it
+
+    @property
+    def base_type(self) -> str:
+        """The type that decides how values are written: a domain's is the one that it stands on."""
+        return self.domain_over or self.type
 
 
 class Table(Record, frozen=True, kw_only=True):
@@ -149,21 +173,25 @@ class Table(Record, frozen=True, kw_only=True):
 
 
 class CopyOptions(Record, frozen=True, kw_only=True):
-    """What COPY must be told so that the server reads a file's blocks as the file means them (FORMAT csv)."""
+    """What COPY must be told so that the server reads a file's blocks as the file means them.
+
+    `binary`: they are tuples of COPY's binary format, without its header and trailer, and the rest says nothing.
+    """
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = '"'
     null: str = ""
     encoding: str = "UTF8"
+    binary: bool = False
 
 
 class Block(NamedTuple):
     """Whole records of one file, ready for COPY.
 
     `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
-    counted from 1; `lines` is how many lines the server counts in it; `consumed` is how many bytes of the file on
-    disk have been read so far.
+    counted from 1; `lines` is how many lines, or tuples, the server counts in it; `consumed` is how many bytes of
+    the file on disk have been read so far.
     """
 
     number: int
@@ -184,8 +212,11 @@ class Reader(Protocol):
     def copy_options(self) -> CopyOptions:
         """How the server is to read the blocks."""
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's records; raises BadSource or BadRow, also when the file changed while it was read."""
+    def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the file's records, prepared by `workers` where that pays.
+
+        Raises BadSource or BadRow, also when the file changed while it was read.
+        """
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""

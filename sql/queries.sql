@@ -38,10 +38,20 @@ SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::
                                 THEN replace(pg_catalog.format_type(a.atttypid, a.atttypmod),
                                              c.relnamespace::pg_catalog.regnamespace::text || '.', '')
                                 ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END,
+                   'domain_over', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(base.oid, NULL) END,
+                   'receive', base.typreceive::oid::pg_catalog.regproc,
                    'not_null', a.attnotnull,
                    'has_default', a.atthasdef OR a.attidentity <> '',
                    'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
-        FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+        FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+        JOIN LATERAL (
+            WITH RECURSIVE standing AS (
+                SELECT t.oid, t.typtype, t.typbasetype, t.typreceive
+                UNION ALL
+                SELECT under.oid, under.typtype, under.typbasetype, under.typreceive
+                FROM standing JOIN pg_catalog.pg_type AS under ON under.oid = standing.typbasetype)
+            SELECT oid, typreceive FROM standing WHERE typtype <> 'd') AS base ON true
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
@@ -440,6 +450,18 @@ WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_p
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
   AND l.relation = ANY (%(relations)s::oid[])
 ORDER BY 6 DESC NULLS LAST
+
+-- name: tables_built_on
+WITH plain AS (
+    SELECT c.oid, c.relname FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
+SELECT 'INDEX', c.relname, plain.relname
+FROM plain JOIN pg_catalog.pg_index AS i ON i.indrelid = plain.oid JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+UNION ALL
+SELECT 'CONSTRAINT', plain.relname || ' ' || k.conname, plain.relname
+FROM plain JOIN pg_catalog.pg_constraint AS k ON k.conrelid = plain.oid
+WHERE k.contype IN ('p', 'u', 'x', 'c')
 
 -- name: unvalidated_keys
 SELECT c.relname, k.conname

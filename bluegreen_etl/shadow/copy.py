@@ -5,13 +5,12 @@ even to snapshots older than the load. A table that is larger than one connectio
 connection takes the next block of whole records, whoever is free.
 """
 
-import itertools
 import re
 import select
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import psycopg
@@ -20,12 +19,16 @@ from psycopg import sql
 from bluegreen_etl import db, errors, model, names
 from bluegreen_etl.model import Block, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import parallel
+from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.
 DEAL_BYTES = 32 * 1024 * 1024
 
 _CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<text>.*)[^\w\s])?$", re.DOTALL)
 _SHOWN = 60
+# https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": no flags, no extension; and no more tuples.
+_BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_BINARY_TRAILER = b"\xff\xff"
 Progress = Callable[[str, int], None]
 
 
@@ -47,60 +50,60 @@ class Work(model.Record, frozen=True, kw_only=True):
         """Bytes on disk of its files."""
         return sum(opened.source.size for opened in self.files)
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes COPY will have to read."""
+        return sum(opened.source.weight for opened in self.files)
 
-def load(
-    server: db.Server,
-    release: model.Release,
-    work: Sequence[Work],
-    *,
-    jobs: int,
-    settings: Mapping[str, str],
-    progress: Progress,
-) -> list[TableLoad]:
-    """Fill the tables; `progress(table, bytes)` is told of every block's bytes on disk, from any thread.
 
-    Raises:
-        BadRow: a value was refused; names file, line, column, the text shortened.
-        BadSource: a file cannot be read to its end.
-        ServerFailed: the server failed or is gone.
+def begin(
+    release: model.Release, work: Sequence[Work], *, jobs: int, workers: Workers, progress: Progress
+) -> list["Load"]:
+    """Return the loads of the tables, the largest first, for parallel.run.
+
+    `progress(table, bytes)` is told of every block's bytes on disk, from any thread. The tasks raise BadRow when a
+    value is refused, with file, line, column and the text shortened, and BadSource when a file cannot be read to
+    its end.
     """
-    total = sum(item.size for item in work)
-    largest_first = sorted(work, key=lambda item: -item.size)
-    loads = [_Load(release, item, _is_dealt(item, total, jobs), progress) for item in largest_first]
-    tasks = [task for item in loads for task in itertools.repeat(item.copy, jobs if item.dealt else 1)]
-    purpose = f"load {release.live_schema} r{release.number}"
-    parallel.run(server, purpose, tasks, jobs=jobs, settings=settings)
-    return [item.result() for item in loads]
+    total = sum(item.weight for item in work)
+    largest_first = sorted(work, key=lambda item: -item.weight)
+    return [
+        Load(release, item, jobs if _is_dealt(item, total, jobs) else 1, workers, progress) for item in largest_first
+    ]
 
 
 def _is_dealt(item: Work, total: int, jobs: int) -> bool:
-    return jobs > 1 and item.size >= DEAL_BYTES and item.size * jobs > total
+    return jobs > 1 and item.weight >= DEAL_BYTES and item.weight * jobs > total
 
 
-class _Load:
-    """The load of one table: shared by the connections that take part in it."""
+class Load:
+    """The load of one table: its `tasks` are the connections that take part in it."""
 
-    def __init__(self, release: model.Release, work: Work, dealt: bool, progress: Progress) -> None:
-        self.dealt = dealt
+    def __init__(
+        self, release: model.Release, work: Work, connections: int, workers: Workers, progress: Progress
+    ) -> None:
+        self.table = work.table
+        self.tasks = [parallel.Task(self._copy) for _ in range(connections)]
+        dealt = connections > 1
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
-        self._frozen = not dealt and not work.table.partitioned
-        self._dealers = [_Dealer(opened, partial(progress, work.table.name)) for opened in work.files]
+        self.frozen = not dealt and not work.table.partitioned
+        self._dealers = [_Dealer(opened, workers, partial(progress, work.table.name)) for opened in work.files]
         self._guard = threading.Lock()
         self._rows = 0
         self._begun: float | None = None
         self._ended = 0.0
 
-    def copy(self, connection: db.Connection, stop: threading.Event) -> None:
+    def _copy(self, connection: db.Connection, stop: threading.Event) -> None:
         """Take part in loading the table until there is nothing left of it."""
         with self._guard:
             self._begun = self._begun or time.monotonic()
-        if self.dealt:
+        if len(self.tasks) > 1:
             rows = sum(self._copy_file(connection, dealer, stop) for dealer in self._dealers)
         else:
             with connection.transaction():
-                connection.execute(sql.SQL("TRUNCATE ONLY {}" if self._frozen else "TRUNCATE {}").format(self._place))
+                connection.execute(sql.SQL("TRUNCATE ONLY {}" if self.frozen else "TRUNCATE {}").format(self._place))
                 rows = sum(self._copy_file(connection, dealer, stop) for dealer in self._dealers)
         with self._guard:
             self._rows += rows
@@ -114,26 +117,31 @@ class _Load:
             rows=self._rows,
             bytes=self._work.size,
             seconds=self._ended - (self._begun or self._ended),
-            frozen=self._frozen,
+            frozen=self.frozen,
         )
 
     def _copy_file(self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event) -> int:
         sent: list[tuple[int, Block]] = []
         lines = 0
+        binary = dealer.opened.reader.copy_options.binary
         try:
             with connection.cursor() as cursor:
                 with cursor.copy(self._statement(dealer.opened.reader)) as copy:
+                    if binary:
+                        copy.write(_BINARY_HEADER)
                     for block in dealer.blocks(stop):
                         # COPY tells of an error only at its end; a word from the server means that it has one.
                         if select.select([connection.fileno()], [], [], 0)[0]:
                             raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
-                        if not sent:
+                        if not sent and not binary:
                             # A header, because the server counts the lines inside values only once it has seen how
                             # lines end.
                             copy.write(_line_end(block.data))
                         sent.append((lines, block._replace(data=b"")))
                         copy.write(block.data)
                         lines += block.lines
+                    if binary:
+                        copy.write(_BINARY_TRAILER)
                 return cursor.rowcount
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
@@ -142,15 +150,19 @@ class _Load:
 
     def _statement(self, reader: Reader) -> sql.Composed:
         options = reader.copy_options
-        parts = [
-            sql.SQL("FORMAT csv, HEADER"),
-            sql.SQL("DELIMITER {}").format(sql.Literal(options.delimiter)),
-            sql.SQL("QUOTE {}").format(sql.Literal(options.quote)),
-            sql.SQL("ESCAPE {}").format(sql.Literal(options.escape)),
-            sql.SQL("NULL {}").format(sql.Literal(options.null)),
-            sql.SQL("ENCODING {}").format(sql.Literal(options.encoding)),
-        ]
-        if self._frozen:
+        parts = (
+            [sql.SQL("FORMAT binary")]
+            if options.binary
+            else [
+                sql.SQL("FORMAT csv, HEADER"),
+                sql.SQL("DELIMITER {}").format(sql.Literal(options.delimiter)),
+                sql.SQL("QUOTE {}").format(sql.Literal(options.quote)),
+                sql.SQL("ESCAPE {}").format(sql.Literal(options.escape)),
+                sql.SQL("NULL {}").format(sql.Literal(options.null)),
+                sql.SQL("ENCODING {}").format(sql.Literal(options.encoding)),
+            ]
+        )
+        if self.frozen:
             parts.append(sql.SQL("FREEZE"))
         return sql.SQL("COPY {} ({}) FROM STDIN ({})").format(
             self._place, sql.SQL(", ").join(map(sql.Identifier, reader.columns)), sql.SQL(", ").join(parts)
@@ -162,7 +174,7 @@ class _Load:
         match = _CONTEXT.search(context.partition(f"COPY {self._work.table.name}, ")[2] or context)
         where, column, text = "", error.diag.column_name, None
         if match and sent:
-            line = int(match["line"]) - 1  # the header's
+            line = int(match["line"]) - (not opened.reader.copy_options.binary)  # the header's
             before, block = sent[bisect_right(sent, line - 1, key=lambda item: item[0]) - 1]
             where = f", {opened.reader.locate(block.number, block.first, line - before)}"
             column, text = column or match["column"], match["text"]
@@ -201,8 +213,9 @@ def _with_value(reason: str, value: str) -> str:
 class _Dealer:
     """Hands the blocks of one file to whoever asks, each block once."""
 
-    def __init__(self, opened: Opened, progress: Callable[[int], None]) -> None:
+    def __init__(self, opened: Opened, workers: Workers, progress: Callable[[int], None]) -> None:
         self.opened = opened
+        self._workers = workers
         self._progress = progress
         self._source: Iterator[Block] | None = None
         self._consumed = 0
@@ -218,7 +231,7 @@ class _Dealer:
             if stop.is_set():
                 raise errors.Interrupted("stopped because another stream failed")
             if self._source is None:
-                self._source = iter(self.opened.reader.blocks())
+                self._source = iter(self.opened.reader.blocks(self._workers))
             block = next(self._source, None)
             consumed = block.consumed if block else self.opened.source.size
             self._progress(consumed - self._consumed)

@@ -40,13 +40,14 @@ _AFTER_COPY = frozenset(
 class Entry(model.Record, frozen=True, kw_only=True):
     """One entry of pg_dump's table of contents: its `type` in pg_dump's words, and the SQL that makes it.
 
-    `after_copy`: it is made after the data is there.
+    `after_copy`: it is made after the data is there; `table`: as soon as this one's is there.
     """
 
     type: str
     name: str
     sql: str
     after_copy: bool
+    table: str | None = None
 
 
 def read(connection: db.Connection, schema: str, settings: config.Settings) -> list[Entry]:

@@ -20,22 +20,23 @@ _FOREIGN_KEYS = frozenset({"FK CONSTRAINT"})
 def build(
     server: db.Server, release: model.Release, entries: Sequence[Entry], *, jobs: int, settings: Mapping[str, str]
 ) -> None:
-    """Make what was put off, in pg_dump's order: neighbours that are indexes and keys in parallel.
+    """Make what was put off and belongs to no one table, in pg_dump's order: neighbouring indexes and keys in parallel.
 
     Raises:
         BadRow: the data breaks a key, a foreign key or a constraint.
     """
     purpose = f"load {release.live_schema} r{release.number}"
 
-    def run(tasks: Sequence[parallel.Task[None]], jobs: int = 1) -> None:
-        parallel.run(server, purpose, tasks, jobs=jobs, settings=settings)
+    def run(work: Sequence[parallel.Work], jobs: int = 1) -> None:
+        parallel.run(server, purpose, [parallel.Task(one) for one in work], jobs=jobs, settings=settings)
 
     def run_in_order(entries: Sequence[Entry]) -> None:
         run([partial(_run_entries, entries)] if entries else [])
 
     # A comment needs what it is about, which may be anything, and would part neighbours.
     comments = [entry for entry in entries if entry.type == "COMMENT"]
-    for step, group in itertools.groupby([entry for entry in entries if entry not in comments], key=_step):
+    left = [entry for entry in entries if entry.type != "COMMENT" and not entry.table]
+    for step, group in itertools.groupby(left, key=_step):
         members = list(group)
         if step is _BUILT_IN_PARALLEL:
             # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
@@ -84,21 +85,8 @@ def refresh(connection: db.Connection, release: model.Release) -> None:
     connection.execute("SET row_security = off")
 
 
-def analyze(
-    server: db.Server,
-    release: model.Release,
-    loads: Sequence[model.TableLoad],
-    *,
-    jobs: int,
-    settings: Mapping[str, str],
-) -> None:
+def analyze(place: sql.Identifier, frozen: bool, connection: db.Connection, _stop: threading.Event) -> None:
     """Gather statistics; a table not loaded with FREEZE is vacuumed too, so that index-only scans work at once."""
-    order = sorted(loads, key=lambda load: -load.bytes)
-    tasks = [partial(_analyze, sql.Identifier(release.shadow_schema, load.table), load.frozen) for load in order]
-    parallel.run(server, f"load {release.live_schema} r{release.number}", tasks, jobs=jobs, settings=settings)
-
-
-def _analyze(place: sql.Identifier, frozen: bool, connection: db.Connection, _stop: threading.Event) -> None:
     connection.execute(sql.SQL("ANALYZE {}" if frozen else "VACUUM (ANALYZE) {}").format(place))
 
 
@@ -139,17 +127,18 @@ def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: thre
             # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
             db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
         except psycopg.errors.IntegrityError as error:
-            raise _bad_key(error) from error
+            raise bad_key(error) from error
 
 
 def _validate(statement: sql.Composed, connection: db.Connection, _stop: threading.Event) -> None:
     try:
         connection.execute(statement)
     except psycopg.errors.IntegrityError as error:
-        raise _bad_key(error) from error
+        raise bad_key(error) from error
 
 
-def _bad_key(error: psycopg.Error) -> errors.BadRow:
+def bad_key(error: psycopg.Error) -> errors.BadRow:
+    """Return the tool's error for rows that break a key or a constraint."""
     diag = error.diag
     kind = "orphan" if error.sqlstate == "23503" else "duplicate key" if error.sqlstate == "23505" else "bad row"
     detail = (diag.message_detail or diag.message_primary or "").rstrip(".")

@@ -1,25 +1,33 @@
-"""Runs tasks over several connections; one failure stops all of them, and the first cause is what is raised."""
+"""Runs tasks over several connections, each as soon as those before it are done.
+
+One failure stops all of them, and the first cause is what is raised.
+"""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
-from typing import Generic, TypeVar
+from graphlib import TopologicalSorter
 
 from bluegreen_etl import db
 
-T = TypeVar("T")
 _CANCEL_EVERY = 0.2  # seconds
-Task = Callable[[db.Connection, threading.Event], T]
+Work = Callable[[db.Connection, threading.Event], object]
 
 
-def run(
-    server: db.Server, purpose: str, tasks: Sequence[Task[T]], *, jobs: int, settings: Mapping[str, str]
-) -> list[T]:
-    """Run every task on one of at most `jobs` connections, begun in the given order; return their results in it.
+class Task:
+    """What is done on one connection, once every task in `after` is done.
 
-    A task gets its connection and an event: once that is set, another task has failed or the user has interrupted,
-    and the task should end soon.
+    `work` gets the connection and an event: once that is set, another task has failed or the user has interrupted,
+    and the work should end soon.
+    """
+
+    def __init__(self, work: Work, *, after: Sequence["Task"] = ()) -> None:
+        self.work = work
+        self.after = tuple(after)
+
+
+def run(server: db.Server, purpose: str, tasks: Sequence[Task], *, jobs: int, settings: Mapping[str, str]) -> None:
+    """Run every task on one of at most `jobs` connections; of those that can begin, the first in the list begins.
 
     Raises:
         BaseException: the first failure, after all tasks have ended.
@@ -31,7 +39,7 @@ def run(
         try:
             futures.wait(running, return_when=futures.FIRST_EXCEPTION)
         except BaseException:  # an interrupt: the threads must not outlive it
-            crew.stop.set()
+            crew.end()
             raise
         finally:
             # Again and again: a statement that begins a moment after its connection was cancelled is not cancelled.
@@ -39,33 +47,50 @@ def run(
                 server.cancel_all()
     if crew.failure is not None:
         raise crew.failure
-    return [crew.results[index] for index in range(len(tasks))]
 
 
-class _Crew(Generic[T]):
+class _Crew:
     """The tasks of one run, and what became of them."""
 
-    def __init__(self, tasks: Sequence[Task[T]]) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self.stop = threading.Event()
         self.failure: BaseException | None = None
-        self.results: dict[int, T] = {}
-        self._waiting = deque(enumerate(tasks))
-        self._guard = threading.Lock()
+        self._rank = {task: rank for rank, task in enumerate(tasks)}
+        self._order = TopologicalSorter({task: task.after for task in tasks})
+        self._order.prepare()
+        self._ready: list[Task] = []
+        self._changed = threading.Condition()
 
     def work(self, server: db.Server, purpose: str, settings: Mapping[str, str]) -> None:
         """Take tasks until none is left or one has failed."""
         try:
             with server.connect(purpose, settings) as connection:
-                while (taken := self._take()) is not None:
-                    index, task = taken
-                    self.results[index] = task(connection, self.stop)
+                while (task := self._take()) is not None:
+                    task.work(connection, self.stop)
+                    with self._changed:
+                        self._order.done(task)
+                        self._changed.notify_all()
         except BaseException as error:
-            with self._guard:
-                if not self.stop.is_set():
-                    self.failure = error
-                    self.stop.set()
+            self.end(error)
             raise
 
-    def _take(self) -> tuple[int, Task[T]] | None:
-        with self._guard:
-            return self._waiting.popleft() if self._waiting and not self.stop.is_set() else None
+    def end(self, failure: BaseException | None = None) -> None:
+        """Let no task begin any more."""
+        with self._changed:
+            if not self.stop.is_set():
+                self.failure = failure
+                self.stop.set()
+            self._changed.notify_all()
+
+    def _take(self) -> Task | None:
+        """Wait for a task that can begin; None when there will be none."""
+        with self._changed:
+            while not self.stop.is_set():
+                self._ready += self._order.get_ready() if self._order.is_active() else ()
+                if self._ready:
+                    self._ready.sort(key=self._rank.__getitem__)
+                    return self._ready.pop(0)
+                if not self._order.is_active():
+                    return None
+                self._changed.wait()
+        return None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import psycopg
 from psycopg import sql
 
@@ -23,6 +24,8 @@ _DUMP_SETTINGS = (
 )
 # EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot leave live renamed away.
 _RUN_DDL = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.ddl'); END $do$"
+
+_NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 _DDL_HINT = "The file must be plain SQL without transaction control or psql commands."
 _DDL_HINTS = {
@@ -77,12 +80,23 @@ def put_off(connection: db.Connection, release: model.Release, settings: config.
     entries = dump.read(connection, release.shadow_schema, settings)
     if not any(entry.after_copy for entry in entries):
         return []
+    tables = catalog.tables_built_on(connection, release.schema_oid or 0)
     with connection.transaction():
         # Nothing depends on it from outside: that was refused when it was made a moment ago.
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
         db.run_script(connection, _DUMP_SETTINGS + before)
-    return [entry for entry in entries if entry.after_copy]
+    return list(_by_table([entry for entry in entries if entry.after_copy], tables))
+
+
+def _by_table(entries: Sequence[dump.Entry], tables: Mapping[tuple[str, str], str]) -> Iterator[dump.Entry]:
+    """Tell of indexes and constraints whose table they belong to, as far as they need nothing but that table."""
+    needing = False
+    for entry in entries:
+        # What needs an index, such as a view that groups by a key, is dumped after it; an index may need that again.
+        needing = needing or entry.type in _NEEDING
+        table = None if needing else tables.get((entry.type.removeprefix("CHECK "), entry.name))
+        yield msgspec.structs.replace(entry, table=table)
 
 
 @contextmanager

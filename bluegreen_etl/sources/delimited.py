@@ -1,10 +1,13 @@
 """CSV and TSV as they are: the file's own bytes in blocks, cut where records end, for COPY to parse."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, CopyOptions, SourceFile
-from bluegreen_etl.sources import dialect, header, streams
+from bluegreen_etl.sources import dialect, header, keys, projection, streams
+from bluegreen_etl.workers import SHARED_SIZE, Workers
 
 BLOCK_SIZE = 1 << 20
 
@@ -35,9 +38,14 @@ class DelimitedReader:
         fillable = tuple(column.name for column in columns if not column.generated)
         generated = [column.name for column in columns if column.generated]
         names = header.column_names(source, self._dialect, opening)
-        self._columns = fillable if names is None else names
+        ways = keys.keys_of(source)
+        held = fillable if names is None else tuple(ways.names(names))
+        kept = tuple(not ways.is_ignored(name, fillable) for name in held)
+        self._columns = tuple(itertools.compress(held, kept))
+        self._projection = None if all(kept) else projection.projection(self._dialect, kept)
         where = f"{source.path}, line 1" if source.options.header else source.path
         header.refuse_unknown(self._columns, fillable, generated, where)
+        self._refuse_options(ways)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,13 +64,48 @@ class DelimitedReader:
             raise RuntimeError("the digest is known when blocks() is exhausted")
         return self._sha256
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's records, without the header.
+    def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the file's records, without the header; `workers` leave out columns where some are ignored.
 
         Raises:
             BadSource: the file is damaged, or changed since the header was read.
-            BadRow: a record is longer than PostgreSQL can take.
+            BadRow: a record is longer than PostgreSQL can take, or one to be cut has not as many fields as columns.
         """
+        blocks = self._whole_blocks()
+        yield from self._projected(blocks, self._projection, workers) if self._projection else blocks
+
+    def locate(self, block_number: int, block_first: int, line: int) -> str:
+        """Say which line of the file the server means by `line` of a block; may read the file again up to there."""
+        if self._eol != b"\r\n" and self._projection is None:
+            return f"line {block_first + line - 1}"
+        data = next((block.data for block in self._whole_blocks() if block.number == block_number), b"")
+        return f"line {block_first + data.count(self._feed, 0, self._position(data, line))}"
+
+    def _position(self, data: bytes, line: int) -> int:
+        """Return where in a block `line` is, as the server counts."""
+        position = -1
+        if self._projection:
+            last = 0
+            for position, record in projection.records(self._projection, data):  # noqa: B007 the last one if no other is
+                last += record.count(self._eol[:1])
+                if line <= last:
+                    break
+            return position
+        # An editor counts line feeds, also those inside values, which the server does not count in such a file.
+        for _ in range(line - 1):
+            position = data.find(b"\r", position + 1)
+        return position + 2
+
+    def _projected(
+        self, blocks: Iterable[Block], keep: projection.Projection, workers: Workers | None
+    ) -> Iterator[Block]:
+        source = f"{self._source.path}, line {{}}"
+        calls = ((block, partial(projection.project, keep, block.data, block.first, source)) for block in blocks)
+        shared = workers and self._source.size >= SHARED_SIZE
+        for block, data in workers.in_order(calls) if workers and shared else ((one, call()) for one, call in calls):
+            yield block._replace(data=data, lines=data.count(self._eol[:1]))
+
+    def _whole_blocks(self) -> Iterator[Block]:
         with streams.opened(self._source, self._before) as stream:
             line = 1
             opening = self._open(stream)
@@ -75,16 +118,19 @@ class DelimitedReader:
                 line += data.count(self._feed) if len(self._eol) > 1 else lines
             self._sha256 = stream.finish()
 
-    def locate(self, block_number: int, block_first: int, line: int) -> str:
-        """Say which line of the file the server means by `line` of a block."""
-        if self._eol != b"\r\n":
-            return f"line {block_first + line - 1}"
-        # An editor counts line feeds, also those inside values, which the server does not count in such a file.
-        data = next((block.data for block in self.blocks() if block.number == block_number), b"")
-        position = -1
-        for _ in range(line - 1):
-            position = data.find(b"\r", position + 1)
-        return f"line {block_first + data.count(self._feed, 0, position + 2)}"
+    def _refuse_options(self, ways: keys.Keys) -> None:
+        """Refuse options that are not for such a file."""
+        if self._projection and self._dialect.codec in dialect.EMBEDDING:
+            raise errors.UsageError(
+                f'option ignore_columns of table "{self._source.table}" is not for files in '
+                f"{self._dialect.copy_options.encoding}",
+                hint="Convert the file to UTF-8.",
+            )
+        if any(len(path) > 1 for _, path in ways.paths):
+            raise errors.UsageError(
+                f'option sources of table "{self._source.table}" leads into objects, which {self._source.path} has not',
+                hint="Name the file's column; only JSON has objects.",
+            )
 
     @property
     def _feed(self) -> bytes:

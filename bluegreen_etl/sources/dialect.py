@@ -8,8 +8,10 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import CopyOptions, Format, SourceFile
 from bluegreen_etl.sources import encodings
 
-# These letters are also second bytes of the multi-byte encodings that only clients may use.
+# From here on, ASCII characters are also second bytes of the multi-byte encodings that only clients may use.
 _FIRST_TRAIL_BYTE = 0x30
+# Encodings of which a letter's later bytes can be ASCII ones.
+EMBEDDING = frozenset({"cp932", "shift_jis_2004", "cp949", "cp950", "gbk", "gb18030", "johab"})
 
 
 class Row(NamedTuple):
@@ -25,6 +27,7 @@ class Dialect(NamedTuple):
     copy_options: CopyOptions
     codec: str
     quote: bytes
+    value: bytes  # a pattern for a quoted value
     doubled: bool  # a quote inside a quoted value is written twice, so that counting quotes is enough
     first_record: re.Pattern[bytes]
     records: bytes  # a pattern for many records that end in line feeds
@@ -61,6 +64,7 @@ def dialect_of(source: SourceFile) -> Dialect:
         copy_options=options,
         codec=codec,
         quote=options.quote.encode(),
+        value=value.encode(),
         doubled=doubled,
         first_record=re.compile((plain_bytes + any_eol).encode(), re.DOTALL),
         records=f"(?:(?:[^{q}\n]++|{value})*+\n)*+".encode(),
@@ -139,7 +143,7 @@ def _check(options: CopyOptions, codec: str, table: str) -> None:
                 f'option {name} of table "{table}" is {character!r}, not one ASCII character',
                 hint=f"Give one character as {name}; a tab is written \\t.",
             )
-        if codec in _EMBEDDING and name != "delimiter" and ord(character) >= _FIRST_TRAIL_BYTE:
+        if codec in EMBEDDING and name != "delimiter" and ord(character) >= _FIRST_TRAIL_BYTE:
             raise errors.UsageError(
                 f'option {name} of table "{table}" is {character!r}, '
                 f"which encoding {options.encoding} uses inside letters",
@@ -155,6 +159,3 @@ def _check(options: CopyOptions, codec: str, table: str) -> None:
             f'option null of table "{table}" holds the delimiter, the quote or a line end, or marks the end of data',
             hint="Give a text that can stand unquoted in the file.",
         )
-
-
-_EMBEDDING = frozenset({"cp932", "shift_jis_2004", "cp949", "cp950", "gbk", "gb18030", "johab"})

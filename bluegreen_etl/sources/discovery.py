@@ -16,6 +16,7 @@ _FORMATS = {
     "json": Format.JSON,
     "ndjson": Format.NDJSON,
     "jsonl": Format.NDJSON,
+    "parquet": Format.PARQUET,
 }
 _COMPRESSIONS = {
     "gz": Compression.GZIP,
@@ -23,7 +24,7 @@ _COMPRESSIONS = {
     "bz2": Compression.BZIP2,
     "xz": Compression.XZ,
 }
-_SUFFIXES = ".csv, .tsv, .json, .ndjson or .jsonl, and then .gz, .zst, .bz2 or .xz if it is compressed"
+_SUFFIXES = ".csv, .tsv, .json, .ndjson or .jsonl, and then .gz, .zst, .bz2 or .xz if it is compressed, or in .parquet"
 
 
 class TableFiles(Record, frozen=True, kw_only=True):

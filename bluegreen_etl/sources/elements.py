@@ -33,9 +33,10 @@ _TOKENS = _tokens()
 
 
 class Piece(NamedTuple):
-    """Whole elements cut off the front of a buffer, and the rest of it."""
+    """Whole elements cut off the front of a buffer, what separates them from the rest of it, and that."""
 
     text: bytes
+    separator: bytes
     rest: bytes
 
 
@@ -49,7 +50,7 @@ class Element(NamedTuple):
 class Cutter(Protocol):
     """Knows how elements follow each other in a format."""
 
-    unit: str
+    separator: bytes | None  # what has been seen to stand between elements
 
     def begin(self, buffer: bytes) -> bytes | None:
         """Return what follows the file's opening; None when more must be read."""
@@ -75,7 +76,7 @@ class Cutter(Protocol):
 class LineCutter:
     """NDJSON: a line is an element, empty lines are nothing."""
 
-    unit = "line"
+    separator: bytes | None = None
 
     def begin(self, buffer: bytes) -> bytes:
         """Return the buffer: nothing opens such a file."""
@@ -84,7 +85,7 @@ class LineCutter:
     def guess(self, buffer: bytes, *, final: bool) -> Piece | None:
         """Cut after the last line end, which is always right."""
         end = len(buffer) if final else buffer.rfind(b"\n") + 1
-        return Piece(buffer[:end], buffer[end:]) if end or final else None
+        return Piece(buffer[:end], b"", buffer[end:]) if end or final else None
 
     def split(self, text: bytes) -> list[Element]:
         """Return the lines that are not empty."""
@@ -102,12 +103,10 @@ class LineCutter:
 class ArrayCutter:
     """JSON: one array of objects. Learns from its first elements how they are separated in this file."""
 
-    unit = "element"
-
     def __init__(self, source: SourceFile) -> None:
         self._path = source.path
-        self._separator: bytes | None = None
-        self._learning = True
+        self.separator: bytes | None = None
+        self._sure = False
         self._complaint: tuple[int, str] | None = None
         self._closed = False
         self._continued = False  # an element was found, so a comma stands before the next
@@ -130,15 +129,18 @@ class ArrayCutter:
 
     def guess(self, buffer: bytes, *, final: bool) -> Piece | None:
         """Cut where something stands that separated elements before, or at the closing bracket."""
-        if self._closed:
+        if self._closed or self._sure:
             return None
         if final:
             body = buffer.rstrip(_BLANK)
             # Without any element before the bracket, scan decides whether that is right.
             whole = body.endswith(b"]") and body[:-1].strip(_BLANK)
-            return Piece(body[:-1], b"]") if whole else None
-        found = buffer.rfind(self._separator) if self._separator else -1
-        return Piece(buffer[: found + 1], buffer[buffer.index(b",", found) + 1 :]) if found >= 0 else None
+            return Piece(body[:-1], b"", b"]") if whole else None
+        found = buffer.rfind(self.separator) if self.separator else -1
+        if found < 0:
+            return None
+        after = buffer.index(b",", found) + 1
+        return Piece(buffer[: found + 1], buffer[found + 1 : after], buffer[after:])
 
     def split(self, text: bytes) -> list[Element] | None:
         """Return the elements of a piece; a piece that was cut wrongly cannot be decoded."""
@@ -146,7 +148,7 @@ class ArrayCutter:
             return [Element(0, bytes(element)) for element in _ELEMENTS.decode(b"[" + text + b"]")]
         except (msgspec.DecodeError, RecursionError):
             # Where a guess was wrong, the next would often be.
-            self._separator, self._learning = None, False
+            self._sure = True
             return None
 
     def scan(self, buffer: bytes) -> tuple[list[Element], bytes]:
@@ -210,11 +212,11 @@ class ArrayCutter:
 
     def _learn(self, buffer: bytes, comma: int) -> None:
         """Remember, at the comma after an element, how the next one begins: up to its first key."""
-        if not self._learning or self._separator:
+        if self._sure or self.separator:
             return
         brace = buffer.rfind(b"}", 0, comma)
         found = _SEPARATOR.match(buffer, brace) if brace >= 0 else None
-        self._separator = found[0] if found else None
+        self.separator = found[0] if found else None
 
 
 def cutter(source: SourceFile) -> Cutter:

@@ -41,9 +41,8 @@ def infer(peeks: Sequence[Peek]) -> tuple[InferredColumn, ...]:
     for seen in peeks:
         for position, name in enumerate(seen.columns):
             values = {row[position] for row in seen.rows}
-            types.setdefault(name, set()).update(
-                _type_of(value, seen.kinds[position]) for value in values if value is not None
-            )
+            types.setdefault(name, set()).update({seen.types[position]} if seen.types else ())
+            types[name].update(_type_of(value, seen.kinds[position]) for value in values if value is not None)
     return tuple(InferredColumn(name=name, type=_joined(found)) for name, found in types.items())
 
 

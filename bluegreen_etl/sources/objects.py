@@ -1,13 +1,16 @@
 """JSON and NDJSON re-encoded for COPY, exactly, in pieces: the whole file is never in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, CopyOptions, Format, SourceFile
-from bluegreen_etl.sources import elements, encodings, header, rows, streams, values
+from bluegreen_etl.sources import elements, encodings, header, keys, rows, streams
+from bluegreen_etl.workers import SHARED_SIZE, Workers
 
-BLOCK_SIZE = 1 << 18
+BLOCK_SIZE = 1 << 20
 PEEK_SIZE = 1 << 20
 PEEK_ROWS = 1000
 
@@ -26,6 +29,13 @@ class _Run(NamedTuple):
     line: int
     text: bytes
     rows: rows.Rows
+
+
+class _Cut(NamedTuple):
+    """A piece that is being encoded; `rows` waits for that."""
+
+    piece: elements.Piece
+    rows: Callable[[], rows.Rows | None]
 
 
 class JsonReader:
@@ -49,20 +59,22 @@ class JsonReader:
         self._before = streams.fingerprint(source.path)
         self._sha256: str | None = None
         first = first_elements(source)
-        generated = [column.name for column in columns if column.generated]
+        generated = tuple(column.name for column in columns if column.generated)
         fillable = {column.name: column for column in columns if not column.generated}
+        ways = keys.keys_of(source)
         if source.options.columns is not None:
             names = list(dict.fromkeys(source.options.columns))
             header.refuse_unknown(names, list(fillable), generated, f"{source.path}, option columns")
         else:
-            seen = {key for element in first for key in element.record}
+            seen = {key for element in first for key in rows.columns_of(ways, element.record, element.where)}
             # Without a default, a key that only comes later is NULL until then, as it would be anyway.
             names = [name for name, column in fillable.items() if name in seen or not column.has_default]
-        taken = [fillable[name] for name in names] or list(fillable.values())
+        names = [name for name in names if name not in ways.ignored]
+        taken = tuple(fillable[name] for name in names) or tuple(fillable.values())
         self._columns = tuple(column.name for column in taken)
-        self._encoder = rows.RowEncoder(rows.TableKeys(taken, list(fillable), generated))
+        self._shape = rows.Shape(taken, tuple(fillable), generated, ways)
         for element in first:
-            self._encoder.record(element.record, element.where)
+            rows.encoder(self._shape).record(element.record, element.where)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,84 +93,145 @@ class JsonReader:
             raise RuntimeError("the digest is known when blocks() is exhausted")
         return self._sha256
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the file's elements as records of CSV.
+    def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the file's elements as records of CSV, encoded by `workers` where that pays.
 
         Raises:
             BadSource: the file is damaged, not one array, or changed since it was opened.
             BadRow: an element does not fit the table, or is not JSON.
         """
+        if self._source.size < SHARED_SIZE:
+            workers = None
         with streams.opened(self._source, self._before) as stream:
-            for number, run in enumerate(self._runs(stream)):
-                data = run.rows.records()
-                yield Block(number, run.first, data.count(b"\n"), data, stream.consumed)
+            for number, run in enumerate(self._runs(stream, workers)):
+                yield Block(number, run.first, run.rows.lines, run.rows.data, stream.consumed)
             self._sha256 = stream.finish()
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which element, or line of NDJSON, holds `line` of a block; reads the file again up to there."""
         try:
             with streams.opened(self._source, self._before) as stream:
-                run = next(run for number, run in enumerate(self._runs(stream)) if number == block_number)
+                run = next(run for number, run in enumerate(self._runs(stream, None)) if number == block_number)
         except (errors.BluegreenError, StopIteration):
             return f"element {block_first} or after it"
-        last = 0
-        position = 0
-        for position, record in enumerate(run.rows.text.splitlines()):  # noqa: B007 the last one if there is no such line
-            last += 1 + values.without_escapes(record).count(b"\n")
+        found = elements.cutter(self._source).split(run.text) or []
+        last = position = 0
+        for position, element in enumerate(found):  # noqa: B007 the last one if there is no such line
+            last += rows.encoder(self._shape).one(element.text, "").count(b"\n")
             if line <= last:
                 break
-        cutter = elements.cutter(self._source)
-        found = cutter.split(run.text) if self._source.format is Format.NDJSON else None
-        return f"line {run.line + found[position].line}" if found else f"element {run.first + position}"
+        if self._source.format is Format.NDJSON and found:
+            return f"line {run.line + found[position].line}"
+        return f"element {run.first + position}"
 
-    def _runs(self, stream: streams.Stream) -> Iterator[_Run]:
+    def _runs(self, stream: streams.Stream, workers: Workers | None) -> Iterator[_Run]:
+        """Yield the file's elements in order; with `workers`, the pieces further on are encoded meanwhile.
+
+        A piece of an array is cut where something stands that separated elements before. Where that was wrong the
+        piece cannot be decoded: it and all after it are taken back, and cut bracket by bracket.
+        """
         cutter = elements.cutter(self._source)
-        buffer, final = begin(stream, cutter, self._source, size=self._size)
+        text = _Text(stream, cutter, self._source, self._size)
+        ahead: deque[_Cut] = deque()
         first = line = 1
         while True:
-            run, rest = self._run(cutter, buffer, first, line, final=final)
-            if run.rows.number:
-                yield run
-            first += run.rows.number
-            line += run.text.count(b"\n")
-            if final or len(rest) == len(buffer):
-                cutter.examine(rest, first, final=final)
-            if final:
-                return
-            if len(rest) > header.LONGEST_RECORD:
-                raise errors.BadRow(
-                    f"{self._source.path}: element {first} is longer than 1 GB", hint="PostgreSQL cannot store it."
-                )
-            wanted = max(self._size, len(rest))
-            more = stream.read(wanted)
-            buffer, final = rest + more, len(more) < wanted
+            while len(ahead) <= (workers.ahead if workers else 0) and (piece := text.piece()):
+                ahead.append(_Cut(piece, self._encoding(cutter, piece.text, workers)))
+            if ahead:
+                cut = ahead.popleft()
+                written, done = cut.piece.text, cut.rows()
+                if done is None and (found := cutter.split(written)) is not None:
+                    done = self._exactly(found, first, line)
+                if done is None:
+                    text.take_back([cut.piece, *(later.piece for later in ahead)])
+                    ahead.clear()
+                    continue
+            elif (found := text.scan(first)) is not None:
+                written, done = b",".join(element.text for element in found), self._exactly(found, first, line)
+            else:
+                break
+            if done.number:
+                yield _Run(first, line, written, done)
+            first += done.number
+            line += written.count(b"\n")
+        text.end(first)
 
-    def _run(self, cutter: elements.Cutter, buffer: bytes, first: int, line: int, *, final: bool) -> tuple[_Run, bytes]:
-        """Encode the whole elements of a buffer; return them and the rest of it."""
-        if piece := cutter.guess(buffer, final=final):
-            done = self._quickly(piece.text)
-            if done is None and (found := cutter.split(piece.text)) is not None:
-                done = self._exactly(found, first, line)
-            if done is not None:
-                return _Run(first, line, piece.text, done), piece.rest
-        found, rest = cutter.scan(buffer)
-        text = b",".join(element.text for element in found)
-        # Nothing beside a comma is an element too, a wrong one, and only the exact way sees it.
-        done = self._quickly(text) if all(element.text for element in found) else None
-        done = self._exactly(found, first, line) if done is None else done
-        return _Run(first, line, buffer[: len(buffer) - len(rest)], done), rest
-
-    def _quickly(self, text: bytes) -> rows.Rows | None:
+    def _encoding(
+        self, cutter: elements.Cutter, text: bytes, workers: Workers | None
+    ) -> Callable[[], rows.Rows | None]:
+        """Begin to encode a piece; the function returned waits for that."""
         if self._source.format is Format.NDJSON:
-            return self._encoder.from_lines(text)
-        return self._encoder.from_array(text)
+            encode = partial(rows.from_lines, self._shape, text)
+        else:
+            encode = partial(rows.from_array, self._shape, text, cutter.separator)
+        return workers.submit(encode).result if workers else encode
 
     def _exactly(self, found: Sequence[elements.Element], first: int, line: int) -> rows.Rows:
-        encoded = [
-            self._encoder.one(element.text, _where(self._source, first + position, line + element.line))
+        encoder = rows.encoder(self._shape)
+        return rows.joined(
+            encoder.one(element.text, _where(self._source, first + position, line + element.line))
             for position, element in enumerate(found)
-        ]
-        return rows.Rows(len(encoded), b"".join(record + b"\n" for record in encoded))
+        )
+
+
+class _Text:
+    """A file's text on its way through a cutter."""
+
+    def __init__(self, stream: streams.Stream, cutter: elements.Cutter, source: SourceFile, size: int) -> None:
+        self._stream = stream
+        self._cutter = cutter
+        self._source = source
+        self._size = size
+        self._buffer, self._final = begin(stream, cutter, source, size=size)
+        self._ended = False
+
+    def piece(self) -> elements.Piece | None:
+        """Cut the next piece; None where that can only be done by scan, and at the end."""
+        if self._ended:
+            return None
+        piece = self._cutter.guess(self._buffer, final=self._final)
+        if piece:
+            self._go_on(piece.rest)
+        return piece
+
+    def scan(self, number: int) -> Sequence[elements.Element] | None:
+        """Return the elements that can surely be told, perhaps none yet, from `number` on; None at the end.
+
+        Raises:
+            BadRow: what comes next is not JSON, or longer than PostgreSQL can take.
+        """
+        if self._ended:
+            return None
+        found, rest = self._cutter.scan(self._buffer)
+        if len(rest) > header.LONGEST_RECORD:
+            raise errors.BadRow(
+                f"{self._source.path}: element {number} is longer than 1 GB", hint="PostgreSQL cannot store it."
+            )
+        if len(rest) == len(self._buffer) and not self._final:
+            self._cutter.examine(rest, number, final=False)
+        self._go_on(rest)
+        return found
+
+    def take_back(self, pieces: Sequence[elements.Piece]) -> None:
+        """Put pieces that were cut, all since the first of them, before the rest again."""
+        self._buffer = b"".join(piece.text + piece.separator for piece in pieces) + self._buffer
+        self._ended = False
+
+    def end(self, number: int) -> None:
+        """Refuse a rest; `number` is the element that would begin it.
+
+        Raises:
+            BadRow, BadSource: there is one.
+        """
+        self._cutter.examine(self._buffer, number, final=True)
+
+    def _go_on(self, rest: bytes) -> None:
+        self._buffer = rest
+        self._ended = self._final
+        if not self._final:
+            wanted = max(self._size, len(rest))
+            more = self._stream.read(wanted)
+            self._buffer, self._final = rest + more, len(more) < wanted
 
 
 def first_elements(source: SourceFile) -> list[First]:

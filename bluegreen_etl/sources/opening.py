@@ -1,15 +1,17 @@
 """Which reader a file gets."""
 
+import importlib
 from collections.abc import Sequence
+from types import ModuleType
+from typing import cast
 
-from bluegreen_etl.model import Column, Format, SourceFile
+from bluegreen_etl import errors
+from bluegreen_etl.model import Column, Format, Reader, SourceFile
 from bluegreen_etl.sources.delimited import DelimitedReader
 from bluegreen_etl.sources.objects import JsonReader
 
 
-def open_reader(
-    source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None
-) -> DelimitedReader | JsonReader:
+def open_reader(source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> Reader:
     """Open a data file for COPY into a table with `columns`, all of them, in the table's order.
 
     Its first records are read here, so that most of what can be refused is refused before anything is written.
@@ -22,4 +24,21 @@ def open_reader(
     """
     if source.format in {Format.CSV, Format.TSV}:
         return DelimitedReader(source, columns, block_size=block_size)
+    if source.format is Format.PARQUET:
+        return cast("Reader", parquet(source).ParquetReader(source, columns, block_size=block_size))
     return JsonReader(source, columns, block_size=block_size)
+
+
+def parquet(source: SourceFile) -> ModuleType:
+    """Return the module that reads Parquet, whose packages take long to import and need not be installed.
+
+    Raises:
+        BadSource: they are not installed.
+    """
+    try:
+        return importlib.import_module("bluegreen_etl.sources.parquet")
+    except ImportError as error:
+        raise errors.BadSource(
+            f"{source.path} is Parquet, and the package {error.name} is not installed",
+            hint="pip install 'bluegreen-etl[parquet]'",
+        ) from error

@@ -1,14 +1,16 @@
 """A look at a file's first records, for proposing types and for showing; nothing is loaded from it."""
 
+import itertools
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import islice
 
 import msgspec
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Format, Record, SourceFile
-from bluegreen_etl.sources import dialect, header, objects, streams, values
+from bluegreen_etl.sources import dialect, header, keys, objects, streams, values
+from bluegreen_etl.sources.opening import parquet
+from bluegreen_etl.sources.rows import columns_of
 
 _SIZE = 1 << 20
 _ROWS = 1000
@@ -37,11 +39,13 @@ class Peek(Record, frozen=True, kw_only=True):
     """A file's first records, at most 1,000 and about 1 MB of text: values as text, None for NULL.
 
     `kinds` has for each column the kinds of its values that are not NULL; in CSV and TSV all are UNKNOWN.
+    `types` are those that the file itself declares, as Parquet does; there are no rows then.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
     kinds: tuple[frozenset[Kind], ...]
+    types: tuple[str, ...] | None = None
 
 
 def peek(source: SourceFile) -> Peek:
@@ -52,6 +56,9 @@ def peek(source: SourceFile) -> Peek:
         BadRow: a record is not as long as the header, or an element is not an object.
         UsageError: an option does not fit the format.
     """
+    if source.format is Format.PARQUET:
+        declared = parquet(source).columns(source)
+        return Peek(columns=tuple(declared), rows=(), kinds=(), types=tuple(declared.values()))
     return _peek_delimited(source) if source.format in {Format.CSV, Format.TSV} else _peek_json(source)
 
 
@@ -65,8 +72,15 @@ def _peek_delimited(source: SourceFile) -> Peek:
             f"{source.path} has no header, so its columns have no names",
             hint="Set `columns` in the table's options, in the file's order.",
         )
-    rows = tuple(islice(_rows(source, form, opening, len(columns)), _ROWS))
-    return Peek(columns=columns, rows=rows, kinds=(frozenset({Kind.UNKNOWN}),) * len(columns))
+    rows = tuple(itertools.islice(_rows(source, form, opening, len(columns)), _ROWS))
+    ways = keys.keys_of(source)
+    kept = [name not in ways.ignored for name in ways.names(columns)]
+    columns = tuple(itertools.compress(ways.names(columns), kept))
+    return Peek(
+        columns=columns,
+        rows=tuple(tuple(itertools.compress(row, kept)) for row in rows),
+        kinds=(frozenset({Kind.UNKNOWN}),) * len(columns),
+    )
 
 
 def _rows(
@@ -92,8 +106,9 @@ def _rows(
 
 
 def _peek_json(source: SourceFile) -> Peek:
-    records = [element.record for element in objects.first_elements(source)]
-    columns = tuple(dict.fromkeys(key for record in records for key in record))
+    ways = keys.keys_of(source)
+    records = [columns_of(ways, element.record, element.where) for element in objects.first_elements(source)]
+    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in ways.ignored))
     rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
     kinds = tuple(
         frozenset(_KINDS[values.kind(record[name])] for record in records if record.get(name, b"null") != b"null")

@@ -4,17 +4,19 @@ The fast way decodes a whole block into structs and encodes them as arrays, both
 stay as they are written, so nothing is rounded. A block with a surprise goes the exact way, object by object.
 """
 
+import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from types import GenericAlias
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions
 from bluegreen_etl.sources import values
+from bluegreen_etl.sources.keys import ALL_STRANGERS, Keys
 
 COPY_OPTIONS = CopyOptions(delimiter=",", quote='"', escape="\\", null="null", encoding="UTF8")
 
@@ -26,69 +28,54 @@ _STRINGS = (
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+# Text encoded at once: what it becomes on its way then stays in the processor's cache.
+_AT_ONCE = 1 << 16
+T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder()
 
 
 class Rows(NamedTuple):
-    """`number` encoded records, each on one line, because JSON's escapes are not undone yet."""
+    """`number` encoded records as COPY shall have them, and how many lines they are."""
 
     number: int
-    text: bytes
-
-    def records(self) -> bytes:
-        """Return the records as COPY shall have them."""
-        return values.without_escapes(self.text)
+    data: bytes
+    lines: int
 
 
-class TableKeys(NamedTuple):
-    """The names of a table's columns: those that records hold, those that they could, those that no file can fill."""
+class Shape(NamedTuple):
+    """What a record of a table holds: its `taken` columns, in order, and the names of those that it does not.
 
-    taken: Sequence[Column]
-    fillable: Sequence[str]
-    generated: Sequence[str]
+    `fillable` are all that a file could fill, `generated` those that none can; `keys` say where values are.
+    """
+
+    taken: tuple[Column, ...]
+    fillable: tuple[str, ...]
+    generated: tuple[str, ...]
+    keys: Keys = Keys()
 
 
 class RowEncoder:
-    """Encodes objects as records of a table's taken columns; any other key is refused."""
+    """Encodes objects as records of a table's taken columns; any key that is neither these nor ignored is refused."""
 
-    def __init__(self, keys: TableKeys) -> None:
-        self._keys = keys
-        self._converters = {column.name: values.converter(column.type) for column in keys.taken}
-        self._special: list[tuple[str, values.Converter]] = []
-        fields: list[tuple[str, Any, None]] = []
-        names: dict[str, str] = {}
-        raw: list[str] = []
-        for position, column in enumerate(keys.taken):
-            # A struct's own names must be identifiers; a column's need not.
-            field = f"field_{position}"
-            names[field] = column.name
-            special = values.is_special(column.type)
-            text = not special and column.type.startswith(_STRINGS)
-            if special:
-                self._special.append((field, self._converters[column.name]))
-            if not special and not text:
-                raw.append(field)
-            fields.append((field, str | None if text else msgspec.Raw, None))
-        # msgspec has no structs for keys that must be escaped in JSON.
-        self._quick = not any(_ESCAPED.search(name) for name in names.values())
-        if not self._quick:
-            names = {}
-        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
-        # The first one twice: of a single name, attrgetter would not make tuples.
-        self._raw = attrgetter(*raw, raw[0]) if raw else None
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._converters = {column.name: values.converter(column.base_type) for column in shape.taken}
+        self._row = _struct(shape)
+        row = self._row.type if self._row else msgspec.Struct
         self._lines = msgspec.json.Decoder(row)
         self._array = msgspec.json.Decoder[list[msgspec.Struct]](GenericAlias(list, (row,)))
 
     def from_lines(self, text: bytes) -> Rows | None:
-        """Encode objects of one line each, quickly; None when that is not possible."""
-        rows = self._quickly(self._lines.decode_lines, text)
-        # Objects that share a line or spread over several are for the exact way to judge.
-        lines = text.count(b"\n") + (not text.endswith(b"\n"))
-        return rows if rows and rows.number == lines else None
+        """Encode objects of one line each, quickly where possible; None when one cannot be encoded."""
+        return self._blocks(_lines(text), self._line_block)
 
-    def from_array(self, text: bytes) -> Rows | None:
-        """Encode the elements of an array, given without its brackets, quickly; None when that is not possible."""
-        return self._quickly(self._array.decode, b"[" + text + b"]")
+    def from_array(self, text: bytes, separator: bytes | None) -> Rows | None:
+        """Encode the elements of an array, given without its brackets; None when that is not possible.
+
+        `separator` is what stands between two elements, for cutting; they may be separated otherwise as well.
+        """
+        return self._blocks(_elements(text, separator), self._array_block) or self._array_block(text)
 
     def one(self, element: bytes, where: str) -> bytes:
         """Encode one element of a file, exactly; `where` begins the message of an error.
@@ -106,56 +93,124 @@ class RowEncoder:
             BadRow: it has other keys than the table columns, or a value of it cannot be stored.
         """
         fields: dict[str, values.Field] = dict.fromkeys(self._converters)
-        for name, value in record.items():
-            if name not in fields:
-                raise self._unknown(name, where)
+        name = ""
+        try:
+            for name, value in columns_of(self._shape.keys, record, where).items():
+                if name in fields:
+                    fields[name] = self._converters[name](value)
+                elif not self._shape.keys.is_ignored(name, self._shape.fillable):
+                    raise self._unknown(name, where)
+        except values.Refused as error:
+            raise errors.BadRow(
+                f'{where}: the value of "{name}" {error}', hint="Correct the value in the file."
+            ) from error
+        except RecursionError as error:
+            raise too_deep(where) from error
+        try:
+            return values.without_escapes(_ENCODER.encode(list(fields.values()))[1:-1]) + b"\n"
+        except msgspec.DecodeError as error:
+            raise errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.") from error
+
+    def _blocks(self, blocks: Iterable[bytes], encode: Callable[[bytes], Rows | None]) -> Rows | None:
+        done = []
+        for block in blocks:
+            rows = encode(block)
+            if rows is None:
+                return None
+            done.append(rows)
+        numbers, data, lines = zip(*done, strict=True) if done else ((), (), ())
+        return Rows(sum(numbers), b"".join(data), sum(lines))
+
+    def _line_block(self, text: bytes) -> Rows | None:
+        rows = self._quickly(self._lines.decode_lines, text)
+        # Objects that share a line or spread over several are for the exact way to judge.
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        return (
+            rows if rows and rows.number == lines else self._exactly(filter(None, map(bytes.strip, text.split(b"\n"))))
+        )
+
+    def _array_block(self, text: bytes) -> Rows | None:
+        rows = self._quickly(self._array.decode, b"[" + text + b"]")
+        if rows is None:
             try:
-                fields[name] = self._converters[name](value)
-            except values.Refused as error:
-                raise errors.BadRow(
-                    f'{where}: the value of "{name}" {error}', hint="Correct the value in the file."
-                ) from error
-            except RecursionError as error:
-                raise too_deep(where) from error
-        return _ENCODER.encode(list(fields.values()))[1:-1]
+                return self._exactly(map(bytes, _ELEMENTS.decode(b"[" + text + b"]")))
+            except (msgspec.DecodeError, RecursionError):
+                return None
+        return rows
+
+    def _exactly(self, elements: Iterable[bytes]) -> Rows | None:
+        try:
+            return joined(self.one(element, "") for element in elements)
+        except errors.BadRow:
+            return None
 
     def _quickly(self, decode: Callable[[bytes], list[msgspec.Struct]], text: bytes) -> Rows | None:
-        if not self._quick or b"\\u0000" in text:
+        if self._row is None or (self._row.special and b"\\u0000" in text):
             return None
         try:
-            # msgspec does not look into what it hands over raw.
-            text.decode()
+            if not text.isascii():
+                text.decode()  # msgspec does not look into what it hands over raw
             rows = decode(text)
-            for field, convert in self._special:
-                for row in rows:
-                    value = getattr(row, field)
-                    if value is not None:
-                        setattr(row, field, convert(bytes(value)))
+            for special in self._row.special:
+                self._convert(rows, special)
+            encoded = _ENCODER.encode_lines(list(map(self._row.values, rows)))
+            if self._row.raw and _may_hold_nested(encoded, len(rows)):
+                # It may only be a text; but a raw value that is nested must not go out unquoted.
+                raw = _ENCODER.encode_lines(list(map(self._row.raw, rows)))
+                if _may_hold_nested(raw, len(rows)):
+                    return None
+            # A line end inside a value is still an escape, so this pair of brackets only stands between records.
+            records = encoded[1:-2].replace(b"]\n[", b"\n") + b"\n" if rows else b""
+            data = values.without_escapes(records)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Refused):
             return None
-        encoded = _ENCODER.encode_lines(list(map(msgspec.structs.astuple, rows)))
-        if self._raw and _may_hold_nested(encoded, len(rows)):
-            # It may only be a text; but a raw value that is nested must not go out unquoted.
-            raw = _ENCODER.encode_lines(list(map(self._raw, rows)))
-            if _may_hold_nested(raw, len(rows)):
-                return None
-        # A line end inside a value is still an escape, so this pair of brackets only stands between records.
-        return Rows(len(rows), encoded[1:-2].replace(b"]\n[", b"\n") + b"\n" if rows else b"")
+        return Rows(len(rows), data, data.count(b"\n"))
+
+    def _convert(self, rows: Sequence[msgspec.Struct], special: "_Special") -> None:
+        convert = self._converters[special.column]
+        for row in rows:
+            holder = special.holder(row)
+            value = getattr(holder, special.field)
+            if value is not None:
+                setattr(holder, special.field, convert(bytes(value)))
 
     def _unknown(self, name: str, where: str) -> errors.BadRow:
-        if name in self._keys.generated:
+        if name in self._shape.generated:
             return errors.BadRow(
                 f'{where}: column "{name}" is generated: no file can fill it', hint="Remove the key from the file."
             )
-        if name in self._keys.fillable:
+        if name in self._shape.fillable:
             return errors.BadRow(
                 f'{where}: key "{name}" is in none of the first records, so its column was to get its default',
                 hint="List the file's keys in `columns` of the table's options; where one is missing it is NULL.",
             )
         return errors.BadRow(
             f'{where}: key "{name}" is not a column of the table',
-            hint="Add the column to the table, or remove the key from the file.",
+            hint="Add the column to the table, list the key in `ignore_columns`, or remove it from the file.",
         )
+
+
+def joined(records: Iterable[bytes]) -> Rows:
+    """Return encoded records as rows."""
+    done = list(records)
+    data = b"".join(done)
+    return Rows(len(done), data, data.count(b"\n"))
+
+
+@functools.lru_cache(maxsize=8)
+def encoder(shape: Shape) -> RowEncoder:
+    """Return the encoder for a shape: making one is dear, and worker processes are only told the shape."""
+    return RowEncoder(shape)
+
+
+def from_lines(shape: Shape, text: bytes) -> Rows | None:
+    """Encode whole lines; see RowEncoder. For worker processes."""
+    return encoder(shape).from_lines(text)
+
+
+def from_array(shape: Shape, text: bytes, separator: bytes | None) -> Rows | None:
+    """Encode elements of an array; see RowEncoder. For worker processes."""
+    return encoder(shape).from_array(text, separator)
 
 
 def decode_object(element: bytes, where: str) -> dict[str, msgspec.Raw]:
@@ -202,3 +257,125 @@ def _complaint(error: msgspec.DecodeError) -> str:
 def _may_hold_nested(encoded: bytes, count: int) -> bool:
     """Whether there is a bracket besides those around each of the `count` records."""
     return b"{" in encoded or encoded.count(b"[") != count
+
+
+def columns_of(keys: Keys, record: Mapping[str, bytes], where: str) -> Mapping[str, bytes]:
+    """Return the values of a decoded element by column; `where` begins the message of an error.
+
+    Raises:
+        BadRow: a value is not where the options say.
+    """
+    if not keys.paths:
+        return record
+    try:
+        return keys.columns(record)
+    except values.Refused as error:
+        raise errors.BadRow(f"{where}: a value {error}", hint="Correct it in the file, or `sources`.") from error
+
+
+# ---- how text is cut for the processor's cache
+
+
+def _lines(text: bytes) -> Iterator[bytes]:
+    begin = 0
+    while begin < len(text):
+        end = text.find(b"\n", begin + _AT_ONCE) + 1 or len(text)
+        yield text[begin:end]
+        begin = end
+
+
+def _elements(text: bytes, separator: bytes | None) -> Iterator[bytes]:
+    """Cut where something stands that separated elements before; a wrong cut cannot be decoded."""
+    begin = 0
+    while separator and (found := text.find(separator, begin + _AT_ONCE)) >= 0:
+        yield text[begin : found + 1]
+        begin = text.index(b",", found) + 1
+    yield text[begin:]
+
+
+# ---- the quick way's structs
+
+
+class _Special(NamedTuple):
+    """A value to be converted: which one of which struct, and the column that says how."""
+
+    holder: Callable[[Any], Any]
+    field: str
+    column: str
+
+
+class _Row(NamedTuple):
+    """A struct that objects are decoded into; `values` and `raw` take all, and those that go out as written."""
+
+    type: type[msgspec.Struct]
+    values: Callable[[Any], tuple[Any, ...]]
+    raw: Callable[[Any], tuple[Any, ...]] | None
+    special: tuple[_Special, ...]
+
+
+def _struct(shape: Shape) -> _Row | None:
+    """Return the struct for a shape; None where msgspec has none."""
+    tree = _tree(shape)
+    if tree is None:
+        return None
+    places: dict[str, str] = {}
+    row = _defined(tree, "", places, strict=ALL_STRANGERS not in shape.keys.ignored)
+    ways = [places[column.name] for column in shape.taken]
+    special, raw = [], []
+    for column, way in zip(shape.taken, ways, strict=True):
+        holder, _, field = way.rpartition(".")
+        if values.is_special(column.base_type):
+            special.append(_Special(attrgetter(holder) if holder else _itself, field, column.name))
+        elif not _is_text(column):
+            raw.append(way)
+    plain = not shape.keys.paths and not shape.keys.ignored
+    return _Row(row, msgspec.structs.astuple if plain else _taker(ways), _taker(raw) if raw else None, tuple(special))
+
+
+def _tree(shape: Shape) -> dict[str, Any] | None:
+    """Return the keys of an object, nested as in the object: columns at the ends, None for what is ignored."""
+    tree: dict[str, Any] = {name: None for name in shape.keys.ignored if name != ALL_STRANGERS}
+    for column in shape.taken:
+        *steps, last = shape.keys.path(column.name)
+        node = tree
+        for step in steps:
+            node = node.setdefault(step, {})
+            if not isinstance(node, dict):
+                return None
+        if last in node or any(_ESCAPED.search(step) for step in (*steps, last)):
+            # An object and a value in it at once; or a key with escapes, for which msgspec has no structs.
+            return None
+        node[last] = column
+    return tree
+
+
+def _defined(tree: Mapping[str, Any], prefix: str, places: dict[str, str], *, strict: bool) -> type[msgspec.Struct]:
+    """Define the struct for a tree of keys; `places` gets how each column's value is reached from the outermost."""
+    fields: list[tuple[str, Any, Any]] = []
+    names = {}
+    for position, (key, inner) in enumerate(tree.items()):
+        # A struct's own names must be identifiers; a key need not be one.
+        field = f"field_{position}"
+        names[field] = key
+        if isinstance(inner, dict):
+            nested = _defined(inner, f"{prefix}{field}.", places, strict=False)
+            fields.append((field, nested, msgspec.field(default_factory=nested)))
+            continue
+        if inner is not None:
+            places[inner.name] = prefix + field
+        fields.append((field, str | None if inner is not None and _is_text(inner) else msgspec.Raw, None))
+    return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=strict, gc=False)
+
+
+def _is_text(column: Column) -> bool:
+    return not values.is_special(column.base_type) and column.base_type.startswith(_STRINGS)
+
+
+def _taker(ways: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    take = attrgetter(*ways)
+    # Of a single name, attrgetter does not make tuples.
+    return take if len(ways) > 1 else lambda row: (take(row),)
+
+
+def _itself(row: T) -> T:
+    return row

@@ -9,6 +9,7 @@ import msgspec
 Field = msgspec.Raw | str | None
 Converter = Callable[[bytes], Field]
 
+NUL = "holds \\u0000, which PostgreSQL cannot store"
 # What msgspec says of text that ends before its value does, and of half a surrogate pair.
 TRUNCATED = "Input data was truncated"
 
@@ -28,7 +29,8 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Runs of \u, because two halves of a surrogate pair only mean something together.
 # The pattern begins with a plain character, so that the search for it is fast.
 _ESCAPES = re.compile(rb'\\(?:[^"u]|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*+)')
-_MEANINGS = {rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t", rb"\b": b"\b", rb"\f": b"\f", rb"\/": b"/"}
+# A doubled backslash is matched for what follows it: it is not the beginning of an escape.
+_MEANINGS = {rb"\\": rb"\\", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t", rb"\b": b"\b", rb"\f": b"\f", rb"\/": b"/"}
 
 
 class Refused(ValueError):
@@ -63,22 +65,24 @@ def refuse_nul(text: bytes) -> None:
         Refused: the text holds `\\u0000`.
     """
     if b"\\u0000" in text and _NUL.search(text):
-        raise Refused("holds \\u0000, which PostgreSQL cannot store")
+        raise Refused(NUL)
 
 
 def without_escapes(records: bytes) -> bytes:
-    r"""Return records with JSON's escapes undone, but for `\\"` and `\\\\`, which COPY is told to undo."""
-    if b"\\" not in records:
-        return records
-    # JSON text has no NUL, so it can stand for a doubled backslash while single ones are looked for.
-    text = _ESCAPES.sub(_meaning, records.replace(b"\\\\", b"\0"))
-    return text.replace(b"\0", b"\\\\")
+    r"""Return records with JSON's escapes undone, but for `\\"` and `\\\\`, which COPY is told to undo.
+
+    Raises:
+        Refused: the text holds `\\u0000`.
+    """
+    return _ESCAPES.sub(_meaning, records) if b"\\" in records else records
 
 
 def _meaning(escapes: re.Match[bytes]) -> bytes:
     if simple := _MEANINGS.get(escapes[0]):
         return simple
     text = _TEXT.decode(b'"' + escapes[0] + b'"')
+    if "\0" in text:
+        raise Refused(NUL)
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
 
 

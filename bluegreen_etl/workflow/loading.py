@@ -1,7 +1,8 @@
 """Load: files into a new release, from the plan until it is ready; any failure leaves live as it was."""
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -10,9 +11,10 @@ import msgspec
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
-from bluegreen_etl.shadow import copy, finish, structure
+from bluegreen_etl.shadow import copy, dump, fill, finish, structure
+from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_extensions, refuse_if_protected
 
 MOST_JOBS = 8
 
@@ -183,31 +185,27 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
 
 
 def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Loaded:
-    seconds: dict[str, float] = {}
+    stages = Stages(context.watcher)
     settings = context.settings.load.session
-    with context.stage("structure", seconds):
-        release = _make_structure(context, connection, plan, release)
-        put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
-        release = _note_structure(connection, plan, release)
-        tables = catalog.tables(connection, release.schema_oid or 0)
-        work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
+    stages.begin("structure")
+    release = _make_structure(context, connection, plan, release)
+    put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
+    release = _note_structure(connection, plan, release)
+    tables = catalog.tables(connection, release.schema_oid or 0)
+    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
     work = work or ()
-    with context.stage("copy", seconds, total=sum(item.size for item in work)):
-        loads = copy.load(
-            context.server, release, work, jobs=plan.jobs, settings=settings, progress=context.watcher.copied
-        )
-    with context.stage("finish", seconds):
-        finish.build(context.server, release, put_off, jobs=plan.jobs, settings=settings)
-        finish.set_sequences(connection, release)
-    with context.stage("analyze", seconds):
-        finish.analyze(context.server, release, loads, jobs=plan.jobs, settings=settings)
-        finish.refresh(connection, release)  # its queries need the statistics
-    with context.stage("check", seconds):
-        results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
+    stages.begin("copy", total=sum(item.size for item in work))
+    loads = _fill(context, release, work, put_off, plan.jobs, copied=partial(stages.begin, "finish"))
+    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=settings)
+    finish.set_sequences(connection, release)
+    finish.refresh(connection, release)
+    stages.begin("check")
+    results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
+    stages.end()
     files = tuple(
         msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
     )
-    release = _make_ready(connection, release, files, loads, seconds)
+    release = _make_ready(connection, release, files, loads, stages.seconds)
     return Loaded(
         schema=plan.schema,
         release=release,
@@ -215,8 +213,25 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
         files=files,
         tables=tuple(loads),
         checks=tuple(results),
-        seconds=seconds,
+        seconds=stages.seconds,
     )
+
+
+def _fill(
+    context: Context,
+    release: Release,
+    work: Sequence[copy.Work],
+    put_off: Sequence[dump.Entry],
+    jobs: int,
+    *,
+    copied: Callable[[], None],
+) -> list[model.TableLoad]:
+    """Copy the files, and build on each table what belongs to it alone."""
+    with contextlib.closing(Workers(jobs)) as workers:
+        loads = copy.begin(release, work, jobs=jobs, workers=workers, progress=context.watcher.copied)
+        settings = context.settings.load.session
+        fill.run(context.server, release, loads, put_off, jobs=jobs, settings=settings, copied=copied)
+    return [load.result() for load in loads]
 
 
 def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:

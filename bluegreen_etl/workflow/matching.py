@@ -100,11 +100,12 @@ def _fit(context: Context, item: Found, table: Table) -> Work:
 
 def _refuse_misfits(context: Context, file: SourceFile, peek: Peek, table: Table) -> None:
     known = {column.name for column in table.columns}
-    extra = [name for name in peek.columns if name not in known]
+    extra = [name for name in peek.columns if name not in known and "*" not in file.options.ignore_columns]
     if extra:
         raise errors.BadSource(
             f"{file.path} has column {', '.join(extra)}, which table {table.name} lacks",
-            hint="Add it to the table first, take it out of the file, or load with --structure files.",
+            hint="Add it to the table first, take it out of the file, list it in `ignore_columns`, "
+            "or load with --structure files.",
         )
     generated = [column.name for column in table.columns if column.generated and column.name in peek.columns]
     if generated:

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl.model import Block, Column, CopyOptions, SourceOptions
+from bluegreen_etl.model import Block, Column, CopyOptions, Reader, SourceOptions
 from bluegreen_etl.sources import TableFiles, discover, open_reader
-from bluegreen_etl.sources.delimited import DelimitedReader
-from bluegreen_etl.sources.objects import JsonReader
 
 Connection = psycopg.Connection[TupleRow]
 COLUMNS = (Column(name="a", type="text"), Column(name="b", type="text"))
@@ -43,7 +41,7 @@ def copied(
     return connection.execute("SELECT a, b FROM t ORDER BY number").fetchall()
 
 
-def opened(path: Path, data: bytes, escape: str | None, block_size: int | None) -> DelimitedReader | JsonReader:
+def opened(path: Path, data: bytes, escape: str | None, block_size: int | None) -> Reader:
     path.write_bytes(data)
     tables = {"t": TableFiles(options=SourceOptions(escape=escape))}
     [source] = discover([str(path)], tables=tables)

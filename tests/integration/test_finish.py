@@ -36,6 +36,8 @@ def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> N
     """Put off what can be, fill the tables, and build what was put off."""
     shadow = release(1)
     entries = structure.put_off(connection, shadow, config.Settings())
+    # The rows are not copied here, so nothing is built as soon as a copy has ended.
+    entries = [msgspec.structs.replace(entry, table=None) for entry in entries]
     connection.execute(fill.encode())
     oid = catalog.schema_oid(connection, "league__r1")
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)

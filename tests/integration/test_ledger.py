@@ -205,7 +205,7 @@ def test_every_fact_about_a_release_is_in_the_ledger(bluegreen: Bluegreen, live:
     }
     assert all(load.seconds > 0 for load in loads.values())
     stages = rows(connection, "SELECT name, seconds FROM bluegreen.stage WHERE release_id = %(id)s ORDER BY at", new)
-    assert [stage["name"] for stage in stages] == ["structure", "copy", "finish", "analyze", "check"]
+    assert [stage["name"] for stage in stages] == ["structure", "copy", "finish", "check"]
     assert all(isinstance(stage["seconds"], float) and stage["seconds"] > 0 for stage in stages)
     checks = rows(
         connection,

@@ -10,10 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Column, CopyOptions, SourceOptions
+from bluegreen_etl.model import Column, CopyOptions, Reader, SourceOptions
 from bluegreen_etl.sources import TableFiles, discover, elements, open_reader
-from bluegreen_etl.sources.delimited import DelimitedReader
-from bluegreen_etl.sources.objects import JsonReader
 
 COLUMNS = (
     Column(name="id", type="integer"),
@@ -37,7 +35,7 @@ def reader(
     columns: tuple[Column, ...] = COLUMNS,
     options: SourceOptions | None = None,
     block_size: int | None = None,
-) -> DelimitedReader | JsonReader:
+) -> Reader:
     Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
     [source] = discover([name], tables={"t": TableFiles(options=options or SourceOptions())})
     return open_reader(source, columns, block_size=block_size)

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Column
+from bluegreen_etl.model import Column, Reader
 from bluegreen_etl.sources import discover, open_reader, peek
-from bluegreen_etl.sources.delimited import DelimitedReader
-from bluegreen_etl.sources.objects import JsonReader
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 HAS_ZSTD = any(
@@ -33,13 +31,13 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def opened(name: str, data: bytes, *, block_size: int | None = None) -> DelimitedReader | JsonReader:
+def opened(name: str, data: bytes, *, block_size: int | None = None) -> Reader:
     Path(name).write_bytes(data)
     [source] = discover([name], tables={})
     return open_reader(source, COLUMNS, block_size=block_size)
 
 
-def text_of(reader: DelimitedReader | JsonReader) -> bytes:
+def text_of(reader: Reader) -> bytes:
     return b"".join(block.data for block in reader.blocks())
 
 

@@ -1,0 +1,182 @@
+"""Parquet for COPY: row groups are read batch by batch, so that memory does not grow with the file.
+
+pyarrow reads, pgpq encodes; both work outside of the interpreter's lock or so quickly that processes would not pay.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Block, Column, Compression, CopyOptions, SourceFile
+from bluegreen_etl.sources import arrow, header, keys, streams, values
+from bluegreen_etl.workers import Workers
+
+BLOCK_SIZE = 1 << 20
+_BUFFER = 1 << 20
+_FAULTS = (pa.ArrowException, values.Refused, RecursionError, OverflowError)
+
+
+class ParquetReader:
+    """A Parquet file opened for COPY; implements model.Reader."""
+
+    def __init__(self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> None:
+        """Read the schema.
+
+        Args:
+            source: the file.
+            columns: the table's columns, which the file's must be among.
+            block_size: about how many bytes of the file's values a block shall be made of.
+
+        Raises:
+            BadSource: the file cannot be read, or its columns do not fit the table.
+            UsageError: its options are not for Parquet.
+        """
+        self._source = source
+        self._before = streams.fingerprint(source.path)
+        self._sha256: str | None = None
+        fillable = [column.name for column in columns if not column.generated]
+        generated = [column.name for column in columns if column.generated]
+        with _opened(source) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+        ways = keys.keys_of(source)
+        held = ways.names(schema.names)
+        taken = [
+            (own, name) for own, name in zip(schema.names, held, strict=True) if not ways.is_ignored(name, fillable)
+        ]
+        self._own = [own for own, _ in taken]
+        self._columns = tuple(name for _, name in taken)
+        header.refuse_unknown(self._columns, fillable, generated, source.path)
+        by_name = {column.name: column for column in columns}
+        wanted = [by_name[name] for name in self._columns]
+        for name in self._columns:
+            if self._columns.count(name) > 1:
+                raise errors.BadSource(
+                    f'{source.path}: column "{name}" appears twice', hint="Rename or remove one of the two."
+                )
+        targets = [arrow.target(column, schema.field(own).type) for own, column in zip(self._own, wanted, strict=True)]
+        self._binary = all(target is not None for target in targets)
+        self._encoder = arrow.Binary(wanted, targets) if self._binary else arrow.Text(wanted)
+        row = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)) / max(
+            metadata.num_rows, 1
+        )
+        self._batch = max(1, min(65_536, int((block_size or BLOCK_SIZE) / max(row, 1))))
+        self._rows = metadata.num_rows
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the file holds, in its order."""
+        return self._columns
+
+    @property
+    def copy_options(self) -> CopyOptions:
+        """Binary, or CSV where a column has to go as text."""
+        return CopyOptions(binary=self._binary)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file on disk; blocks() must be exhausted."""
+        if self._sha256 is None:
+            raise RuntimeError("the digest is known when blocks() is exhausted")
+        return self._sha256
+
+    def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the file's rows.
+
+        Raises:
+            BadSource: the file is damaged, or changed since it was opened.
+            BadRow: a value does not fit its column.
+        """
+        first = 1
+        for number, batch in enumerate(self._batches()):
+            data = self._encode(batch, first)
+            first += len(batch)
+            lines = len(batch) if self._binary else data.count(b"\n")
+            consumed = self._source.size * (first - 1) // max(self._rows, 1)
+            yield Block(number, first - len(batch), lines, data, consumed)
+        with streams.opened(self._source, self._before) as stream:
+            self._sha256 = stream.finish()
+
+    def locate(self, block_number: int, block_first: int, line: int) -> str:
+        """Say which row holds `line` of a block; where rows go as text, encodes the block again."""
+        if self._binary:
+            return f"row {block_first + line - 1}"
+        batch = next(batch for number, batch in enumerate(self._batches()) if number == block_number)
+        records = csv.reader(io.StringIO(self._encode(batch, block_first).decode(), newline="\n"))
+        before = sum(1 for _ in records if records.line_num < line)
+        return f"row {block_first + before}"
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        with _opened(self._source) as file:
+            try:
+                # Threads of its own would take the cores from the server's processes and from COPY's.
+                for batch in file.iter_batches(self._batch, columns=self._own, use_threads=False):
+                    yield batch.select(self._own)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(self._source.path, error) from error
+
+    def _encode(self, batch: pa.RecordBatch, first: int) -> bytes:
+        try:
+            return self._encoder.encode(batch)
+        except _FAULTS as error:
+            raise self._bad_row(batch, first, error) from error
+
+    def _bad_row(self, batch: pa.RecordBatch, first: int, error: Exception) -> errors.BadRow:
+        """Return the error of the first row that cannot be encoded."""
+        for position in range(len(batch)):
+            try:
+                self._encoder.encode(batch.slice(position, 1))
+            except _FAULTS as own:
+                first, error = first + position, own
+                break
+        return errors.BadRow(f"{self._source.path}, row {first}: {error}", hint="Correct the value in the file.")
+
+
+def columns(source: SourceFile) -> dict[str, str]:
+    """Return the file's columns, each with the PostgreSQL type that holds what it declares.
+
+    Raises:
+        BadSource: the file is not Parquet or cannot be read.
+        UsageError: its options are not for Parquet.
+    """
+    with _opened(source) as file:
+        schema = file.schema_arrow
+    ways = keys.keys_of(source)
+    return {
+        name: arrow.postgres_type(field.type)
+        for name, field in zip(ways.names(schema.names), schema, strict=True)
+        if name not in ways.ignored
+    }
+
+
+def _opened(source: SourceFile) -> Any:  # noqa: ANN401 - pyarrow has no types
+    _check(source)
+    try:
+        return parquet.ParquetFile(source.path, pre_buffer=False, buffer_size=_BUFFER)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source.path, error) from error
+
+
+def _check(source: SourceFile) -> None:
+    if source.compression is not Compression.NONE:
+        raise errors.BadSource(
+            f"{source.path} is packed Parquet, which cannot be read from its end",
+            hint="Unpack it: Parquet is compressed inside.",
+        )
+    for name in ("delimiter", "quote", "escape", "null", "encoding", "columns"):
+        if getattr(source.options, name) is not None:
+            raise errors.UsageError(
+                f'option {name} of table "{source.table}" is not for Parquet',
+                hint=f"Remove `{name}` from the options.",
+            )
+
+
+def _damaged(path: str, error: Exception) -> errors.BadSource:
+    return errors.BadSource(
+        f"{path} cannot be read as Parquet: {' '.join(str(error).split())}",
+        hint="The file is damaged or not complete; write or fetch it again.",
+    )
