@@ -30,11 +30,15 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions)."""
+    """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions).
+
+    `temporary`: it is there for transforms only, and dropped before the release is ready.
+    """
 
     files: tuple[str, ...] = ()
     types: dict[str, str] = msgspec.field(default_factory=dict)
     allow_empty: bool = False
+    temporary: bool = False
 
 
 class Sources(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +59,12 @@ class Structure(Section, frozen=True, kw_only=True):
 
     source: model.StructureFrom | None = msgspec.field(default=None, name="from")
     ddl: tuple[str, ...] = ()
+
+
+class Transform(Section, frozen=True, kw_only=True):
+    """`[transform]`: SQL files, or globs of them, that build tables from loaded ones, in this order."""
+
+    files: tuple[str, ...] = ()
 
 
 class Checks(Section, frozen=True, kw_only=True):
@@ -93,6 +103,7 @@ class Settings(Section, frozen=True, kw_only=True):
     sources: Sources = Sources()
     load: Load = Load()
     structure: Structure = Structure()
+    transform: Transform = Transform()
     checks: Checks = Checks()
     promote: Promote = Promote()
     retention: Retention = Retention()

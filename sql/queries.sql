@@ -463,6 +463,12 @@ SELECT 'CONSTRAINT', plain.relname || ' ' || k.conname, plain.relname
 FROM plain JOIN pg_catalog.pg_constraint AS k ON k.conrelid = plain.oid
 WHERE k.contype IN ('p', 'u', 'x', 'c')
 
+-- name: tables_written
+-- By the current transaction.
+SELECT schemaname, relname FROM pg_catalog.pg_stat_xact_user_tables
+WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND schemaname !~ '^pg_'
+ORDER BY schemaname, relname
+
 -- name: unvalidated_keys
 SELECT c.relname, k.conname
 FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid

@@ -74,8 +74,8 @@ def main() -> None:
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
 
-    DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed, and Parquet. A file fills the table of
-    its name: players.csv, players.json.gz. Without DATA, bluegreen.toml says what to load.
+    DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed, and Parquet. A file fills
+    the table of its name: players.csv, players.json.gz. Without DATA, bluegreen.toml says what to load.
 
     \b
       bluegreen load data/ --schema league --promote

@@ -34,19 +34,42 @@ def run(
     """
     copies = [task for load in loads for task in load.tasks]
     told = parallel.Task(lambda _connection, _stop: copied(), after=copies)
-    building = [task for load in loads for task in _after_load(release, load, entries)]
+    building = [
+        task
+        for load in loads
+        for task in _build_on(release, load.table.name, entries, frozen=load.frozen, after=load.tasks)
+    ]
     purpose = f"load {release.live_schema} r{release.number}"
     parallel.run(server, purpose, [*copies, told, *building], jobs=jobs, settings=settings)
 
 
-def _after_load(release: model.Release, load: Load, entries: Sequence[Entry]) -> list[parallel.Task]:
-    own = [entry for entry in entries if entry.table == load.table.name]
+def build(
+    server: db.Server,
+    release: model.Release,
+    tables: Sequence[str],
+    entries: Sequence[Entry],
+    *,
+    jobs: int,
+    settings: Mapping[str, str],
+) -> None:
+    """Build, on tables that are filled, those of the entries that belong to them.
+
+    Raises:
+        BadRow: the data breaks a key or a constraint.
+    """
+    tasks = [task for table in tables for task in _build_on(release, table, entries, frozen=False, after=())]
+    parallel.run(server, f"load {release.live_schema} r{release.number}", tasks, jobs=jobs, settings=settings)
+
+
+def _build_on(
+    release: model.Release, table: str, entries: Sequence[Entry], *, frozen: bool, after: Sequence[parallel.Task]
+) -> list[parallel.Task]:
+    own = [entry for entry in entries if entry.table == table]
     # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
     own.sort(key=lambda entry: entry.type != "CONSTRAINT")
-    builds = [parallel.Task(partial(_build, entry), after=load.tasks) for entry in own]
-    place = sql.Identifier(release.shadow_schema, load.table.name)
-    analyze = parallel.Task(partial(finish.analyze, place, load.frozen), after=builds or load.tasks)
-    return [*builds, analyze]
+    builds = [parallel.Task(partial(_build, entry), after=after) for entry in own]
+    place = sql.Identifier(release.shadow_schema, table)
+    return [*builds, parallel.Task(partial(finish.analyze, place, frozen), after=builds or after)]
 
 
 def _build(entry: Entry, connection: db.Connection, _stop: threading.Event) -> None:

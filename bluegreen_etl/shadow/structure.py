@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, config, db, errors, model, names, queries
-from bluegreen_etl.shadow import dump
+from bluegreen_etl.shadow import dump, scripts
 
 # An entry of live's dump that gives privileges to what the project's DDL has not made is left out.
 _ABSENT_SQLSTATES = frozenset({"42P01", "42883", "42703", "42704", "3F000", "0LP01"})
@@ -22,15 +22,7 @@ _DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
-# EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot leave live renamed away.
-_RUN_DDL = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.ddl'); END $do$"
-
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
-
-_DDL_HINT = "The file must be plain SQL without transaction control or psql commands."
-_DDL_HINTS = {
-    "42P06": "The schema is there and empty when the file runs: leave CREATE SCHEMA out, or add IF NOT EXISTS.",
-}
 
 
 def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
@@ -53,11 +45,12 @@ def run_ddl(
         BadSource: a file cannot be read.
         Refused: a statement fails; names file and line.
     """
-    with _with_privileges_of_live(connection, release, settings):
-        existing = catalog.names_of_relations(connection)
+    with (
+        _with_privileges_of_live(connection, release, settings),
+        scripts.leaving_others_alone(connection, release.live_schema),
+    ):
         for file in files:
-            _run_ddl_file(connection, file)
-        _refuse_changes_outside(connection, release, existing)
+            scripts.run(connection, file)
 
 
 def create_tables(
@@ -69,10 +62,19 @@ def create_tables(
     """Make the release's schema with plain tables of these columns, with the privileges that live's objects have."""
     with _with_privileges_of_live(connection, release, settings):
         for name, columns in tables.items():
-            # A type is SQL text that the user or infer() wrote; it is checked by the server like any DDL.
-            parts = [sql.SQL("{} " + column.type).format(sql.Identifier(column.name)) for column in columns]
-            place = sql.Identifier(release.live_schema, name)
-            connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
+            _create_table(connection, sql.Identifier(release.live_schema, name), columns)
+
+
+def add_tables(connection: db.Connection, release: model.Release, tables: Mapping[str, Sequence[model.Column]]) -> None:
+    """Make further tables in the release's schema, such as are dropped before it is ready."""
+    for name, columns in tables.items():
+        _create_table(connection, sql.Identifier(release.shadow_schema, name), columns)
+
+
+def _create_table(connection: db.Connection, place: sql.Identifier, columns: Sequence[model.Column]) -> None:
+    # A type is SQL text that the user or infer() wrote; it is checked by the server like any DDL.
+    parts = [sql.SQL("{} " + column.type).format(sql.Identifier(column.name)) for column in columns]
+    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
 
 
 def put_off(connection: db.Connection, release: model.Release, settings: config.Settings) -> list[dump.Entry]:
@@ -168,43 +170,10 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
         )
 
 
-def _refuse_changes_outside(
-    connection: db.Connection, release: model.Release, existing: Mapping[int, tuple[str, str]]
-) -> None:
-    """Refuse a script that has dropped, replaced or altered a relation that was there before it ran."""
-    changed = catalog.changed_relations(connection, existing)
-    if changed:
-        listed = ", ".join(names.quoted(*existing[oid]) for oid in changed)
-        raise errors.Refused(
-            f"the DDL drops or changes {listed}, outside of {release.live_schema}",
-            hint="A bare name that the schema does not have is looked for in the rest of the search path: "
-            "leave DROP out (the schema is empty), or qualify the name.",
-        )
-
-
 def _grant_as_initdb(connection: db.Connection, schema: str) -> None:
     """Give a new schema `public` what initdb gives it: pg_dump says only how its privileges differ from that."""
     if schema == "public":
         connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
-
-
-def _run_ddl_file(connection: db.Connection, file: Path) -> None:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.BadSource(f"{file} cannot be read: {error}", hint="Check structure.ddl.") from error
-    connection.execute("SELECT pg_catalog.set_config('bluegreen.ddl', %s, true)", (text,))
-    try:
-        connection.execute(_RUN_DDL)
-    except psycopg.Error as error:
-        if db.is_lock_error(error):
-            raise
-        position = int(error.diag.internal_position or 0)
-        line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
-        raise errors.Refused(
-            f"{file}{line}: {error.diag.message_primary}",
-            hint=_DDL_HINTS.get(error.sqlstate or "") or error.diag.message_hint or _DDL_HINT,
-        ) from error
 
 
 def _run_where_present(connection: db.Connection, entry: dump.Entry) -> None:

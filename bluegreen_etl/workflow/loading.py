@@ -1,38 +1,17 @@
 """Load: files into a new release, from the plan until it is ready; any failure leaves live as it was."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import msgspec
 
-from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
+from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
-from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom, Table
-from bluegreen_etl.shadow import copy, dump, fill, finish, structure
-from bluegreen_etl.workers import Workers
+from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_extensions, refuse_if_protected
-
-MOST_JOBS = 8
-
-
-class LoadPlan(model.Record, frozen=True, kw_only=True):
-    """What a load will do: files by table, where the structure comes from, and live as it was found.
-
-    `work` is None where the tables are known only once the project's DDL has run.
-    """
-
-    schema: str
-    structure: StructureFrom
-    base_oid: int | None
-    found: tuple[matching.Found, ...]
-    tables: tuple[Table, ...]
-    work: tuple[copy.Work, ...] | None
-    checks: tuple[checks.Check, ...]
-    jobs: int
+from bluegreen_etl.workflow.building import build
+from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
+from bluegreen_etl.workflow.planning import LoadPlan, plan_load
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -68,7 +47,7 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
     """
     found = matching.find_files(context, paths)
     with context.server.connect(f"load {context.schema}") as connection:
-        plan = _plan(context, connection, found)
+        plan = plan_load(context, connection, found)
         if dry_run:
             context.watcher.say("dry run: nothing was written")
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
@@ -76,80 +55,22 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             refuse_if_protected(context, connection, "promote")
         release = _open(context, connection, plan)
         with _failing_cleanly(context, connection, release):
-            loaded = _carry_out(context, connection, plan, release)
+            stages = Stages(context.watcher)
+            built = build(context, connection, plan, release, stages)
+            stages.begin("check")
+            results = run_checks(context, connection, built.release, built.release.shadow_schema, plan.checks)
+            stages.end()
+            release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
-    return loaded
-
-
-def _plan(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
-    """Look at the world; everything that can be refused is refused here."""
-    live_oid = catalog.schema_oid(connection, context.schema)
-    tables = catalog.tables(connection, live_oid) if live_oid else []
-    # A schema without tables, such as a new database's public, has no structure to give.
-    source = _structure_source(context, live_oid if tables else None)
-    _refuse_without_privileges(context, connection, live_oid)
-    _refuse_taken_names(context, connection, live_oid)
-    refuse_extensions(context, connection, live_oid)
-    if source is StructureFrom.FILES:
-        tables = matching.infer(found, context.settings.tables)
-    known = source is not StructureFrom.DDL
-    return LoadPlan(
-        schema=context.schema,
-        structure=source,
-        base_oid=live_oid,
-        found=tuple(found),
-        tables=tuple(tables),
-        work=tuple(matching.match(context, found, tables)) if known else None,
-        checks=tuple(find_checks(context)),
-        jobs=context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS),
+    return Loaded(
+        schema=plan.schema,
+        release=release,
+        structure=plan.structure,
+        files=built.files,
+        tables=built.loads,
+        checks=tuple(results),
+        seconds=stages.seconds,
     )
-
-
-def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:
-    role, database = connection.info.user, connection.info.dbname
-    if not catalog.may_create_schema(connection):
-        raise errors.NotPermitted(
-            f"role {role} may not create schemas in database {database}",
-            hint=f"GRANT CREATE ON DATABASE {names.quoted(database)} TO {names.quoted(role)};",
-        )
-    if live_oid is not None and not catalog.owns_schema(connection, live_oid):
-        raise errors.NotPermitted(
-            f"role {role} does not own schema {context.schema}",
-            hint=f"ALTER SCHEMA {names.quoted(context.schema)} OWNER TO {names.quoted(role)}; or load as its owner.",
-        )
-
-
-def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: int | None) -> None:
-    """Refuse a schema where the new release will lie, or where live will go when it steps back."""
-    releases = ledger.releases(connection, context.schema)
-    last = max((release.number for release in releases), default=0)
-    numbers = [release.number for release in releases if release.status is Status.LIVE]
-    if live_oid is not None and not numbers:
-        numbers.append(last + 1)
-    for number in [*numbers, max([last, *numbers]) + 1]:
-        shadow = names.shadow_schema(context.schema, number)
-        if catalog.schema_oid(connection, shadow) is not None:
-            raise errors.Refused(
-                f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
-                hint="Rename or drop that schema.",
-            )
-
-
-def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom:
-    wanted = context.settings.structure
-    source = wanted.source or (
-        StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else StructureFrom.FILES
-    )
-    if source is StructureFrom.LIVE and filled_oid is None:
-        raise errors.Refused(
-            f"there is no schema {context.schema} with tables to take the structure from",
-            hint="Leave --structure out for the first load, or name the project's DDL under [structure] ddl.",
-        )
-    if source is StructureFrom.DDL and not wanted.ddl:
-        raise errors.UsageError("structure comes from DDL, but no file is named", hint="Write [structure] ddl = […].")
-    if source is StructureFrom.FILES:
-        context.watcher.say("tables and types are inferred from the files: no live schema or DDL was used")
-    return source
 
 
 def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
@@ -182,89 +103,6 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
                 upkeep.drop(connection, release)
             except errors.BluegreenError as error:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
-
-
-def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Loaded:
-    stages = Stages(context.watcher)
-    settings = context.settings.load.session
-    stages.begin("structure")
-    release = _make_structure(context, connection, plan, release)
-    put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
-    release = _note_structure(connection, plan, release)
-    tables = catalog.tables(connection, release.schema_oid or 0)
-    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
-    work = work or ()
-    stages.begin("copy", total=sum(item.size for item in work))
-    loads = _fill(context, release, work, put_off, plan.jobs, copied=partial(stages.begin, "finish"))
-    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=settings)
-    finish.set_sequences(connection, release)
-    finish.refresh(connection, release)
-    stages.begin("check")
-    results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
-    stages.end()
-    files = tuple(
-        msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
-    )
-    release = _make_ready(connection, release, files, loads, stages.seconds)
-    return Loaded(
-        schema=plan.schema,
-        release=release,
-        structure=plan.structure,
-        files=files,
-        tables=tuple(loads),
-        checks=tuple(results),
-        seconds=stages.seconds,
-    )
-
-
-def _fill(
-    context: Context,
-    release: Release,
-    work: Sequence[copy.Work],
-    put_off: Sequence[dump.Entry],
-    jobs: int,
-    *,
-    copied: Callable[[], None],
-) -> list[model.TableLoad]:
-    """Copy the files, and build on each table what belongs to it alone."""
-    with contextlib.closing(Workers(jobs)) as workers:
-        loads = copy.begin(release, work, jobs=jobs, workers=workers, progress=context.watcher.copied)
-        settings = context.settings.load.session
-        fill.run(context.server, release, loads, put_off, jobs=jobs, settings=settings, copied=copied)
-    return [load.result() for load in loads]
-
-
-def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
-    """Make the shadow with all that belongs to its tables, so that what is put off can be read from it."""
-    release = msgspec.structs.replace(release, structure=plan.structure)
-    # A connection of its own: scripts may change settings of the session.
-    with context.server.connect(f"load {plan.schema} r{release.number}", context.settings.load.session) as own:
-        ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
-        columns = {table.name: table.columns for table in plan.tables}
-        make = {
-            StructureFrom.LIVE: partial(structure.clone, own, release, context.settings),
-            StructureFrom.DDL: partial(structure.run_ddl, own, release, ddl, context.settings),
-            StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
-        }
-        db.patiently(own, make[plan.structure])
-    return _note_structure(connection, plan, release)
-
-
-def _note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
-    oid = catalog.schema_oid(connection, release.shadow_schema)
-    if oid is None:
-        raise errors.ServerFailed(f"schema {release.shadow_schema} has vanished", hint="Load again.")
-    return ledger.set_structure(connection, release, schema_oid=oid, structure=plan.structure)
-
-
-def find_checks(context: Context) -> list[checks.Check]:
-    """Return the project's own checks.
-
-    Raises:
-        UsageError: no such directory, or a file of it is not a check.
-    """
-    path = context.settings.checks.path
-    return [] if path is None else checks.find(context.resolved.path(path))
 
 
 def run_checks(

@@ -9,6 +9,7 @@ from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status, Table
 from bluegreen_etl.workflow import loading, upkeep
 from bluegreen_etl.workflow.context import Context
+from bluegreen_etl.workflow.planning import find_checks
 
 LIVE = "live"
 
@@ -131,7 +132,7 @@ def check(context: Context, *, which: str | None) -> loading.Checked:
     with context.server.connect(f"check {context.schema}") as connection:
         upkeep.ledger_needed(connection, context.schema)
         release = _to_check(connection, context.schema, which)
-        found = loading.find_checks(context)
+        found = find_checks(context)
         results = loading.run_checks(context, connection, release, _schema_of(connection, release), found)
         return loading.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 

@@ -71,7 +71,7 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
 
     Raises:
         BadSource: a file matches no table, or its columns do not fit.
-        Refused: a table has no file.
+        Refused: a table has no file, and there are no transforms that could fill it.
     """
     by_name = {table.name: table for table in tables}
     strangers = [item for item in found if item.table not in by_name]
@@ -83,10 +83,11 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
         )
     filled = {item.table for item in found}
     unfilled = [name for name in by_name if name not in filled]
-    if unfilled:
+    if unfilled and not context.settings.transform.files:
         raise errors.Refused(
             f"no file for table {', '.join(unfilled)} of {context.schema}: it would be empty after the promote",
-            hint="Add a file for it (a header alone loads no rows, with allow_empty = true), or drop the table first.",
+            hint="Add a file for it (a header alone loads no rows, with allow_empty = true), fill it by a transform, "
+            "or drop it.",
         )
     return [_fit(context, item, by_name[item.table]) for item in found]
 

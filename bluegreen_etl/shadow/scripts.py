@@ -1,0 +1,67 @@
+"""Runs the project's own SQL files for a release: its DDL, its transforms. They may change nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from bluegreen_etl import catalog, db, errors, names, queries
+
+# EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot end the transaction around it.
+_RUN = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.script'); END $do$"
+_HINT = "The file must be plain SQL without transaction control or psql commands."
+_HINTS = {
+    "42P06": "The schema is there and empty when the file runs: leave CREATE SCHEMA out, or add IF NOT EXISTS.",
+}
+
+
+def run(connection: db.Connection, file: Path) -> None:
+    """Run one file within the current transaction.
+
+    Raises:
+        BadSource: it cannot be read.
+        Refused: a statement fails; names file and line.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.BadSource(f"{file} cannot be read: {error}", hint="Check its path and encoding.") from error
+    connection.execute("SELECT pg_catalog.set_config('bluegreen.script', %s, true)", (text,))
+    try:
+        connection.execute(_RUN)
+    except psycopg.Error as error:
+        if db.is_lock_error(error):
+            raise
+        position = int(error.diag.internal_position or 0)
+        line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
+        raise errors.Refused(
+            f"{file}{line}: {error.diag.message_primary}",
+            hint=_HINTS.get(error.sqlstate or "") or error.diag.message_hint or _HINT,
+        ) from error
+
+
+@contextmanager
+def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[None]:
+    """Refuse what the body, scripts for `schema`, does to relations outside of it; the transaction is to be undone.
+
+    Raises:
+        Refused: a relation that was there before was dropped, replaced or altered, or rows were written outside.
+    """
+    existing = catalog.names_of_relations(connection)
+    yield
+    changed = catalog.changed_relations(connection, existing)
+    if changed:
+        listed = ", ".join(names.quoted(*existing[oid]) for oid in changed)
+        raise errors.Refused(
+            f"a script drops or changes {listed}, outside of {schema}",
+            hint="A bare name that the schema does not have is looked for in the rest of the search path: "
+            "leave DROP out (the schema is empty), or qualify the name.",
+        )
+    written = connection.execute(queries.get("tables_written"), {"schema": schema}).fetchall()
+    if written:
+        listed = ", ".join(names.quoted(*table) for table in written)
+        raise errors.Refused(
+            f"a script writes rows to {listed}, outside of {schema}",
+            hint="A release may change nothing but itself; names without a schema are those of the release.",
+        )

@@ -1,0 +1,56 @@
+"""The project's own SQL between COPY and the indexes: it builds tables of a release from those that were loaded."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from bluegreen_etl import db, errors, model
+from bluegreen_etl.shadow import scripts
+
+
+def run(connection: db.Connection, release: model.Release, files: Sequence[Path], watcher: model.Watcher) -> None:
+    """Run the files in order, each in a transaction of its own, names without a schema being the release's.
+
+    Raises:
+        BadSource: a file cannot be read.
+        Refused: a statement fails, or something outside of the release would change.
+    """
+    for file in files:
+        begun = time.monotonic()
+        with connection.transaction():
+            connection.execute(
+                "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
+                (release.shadow_schema,),
+            )
+            with scripts.leaving_others_alone(connection, release.shadow_schema):
+                scripts.run(connection, file)
+        watcher.say(f"{file.name}: {time.monotonic() - begun:.2f} s")
+
+
+def drop_temporary(connection: db.Connection, release: model.Release, tables: Iterable[str]) -> None:
+    """Drop the tables that only transforms have needed.
+
+    Raises:
+        Refused: something of the release still needs one.
+    """
+    for table in tables:
+        try:
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(release.shadow_schema, table)))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise errors.Refused(
+                f"temporary table {table} cannot be dropped: {error.diag.message_detail}",
+                hint="Let nothing of the release depend on it, or leave `temporary` out.",
+            ) from error
+
+
+def count(connection: db.Connection, release: model.Release, tables: Iterable[str]) -> list[model.TableLoad]:
+    """Return what is in tables that no file has filled."""
+    found = []
+    for table in tables:
+        place = sql.Identifier(release.shadow_schema, table)
+        [rows] = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone() or (0,)
+        found.append(model.TableLoad(table=table, files=0, rows=rows, bytes=0, seconds=0.0, frozen=False))
+    return found

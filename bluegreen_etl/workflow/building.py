@@ -1,0 +1,118 @@
+"""Builds what a plan says: structure, rows, transforms, indexes and keys; afterwards only the checks are missing."""
+
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from bluegreen_etl import catalog, db, errors, ledger, model
+from bluegreen_etl.model import Release, StructureFrom
+from bluegreen_etl.shadow import copy, dump, fill, finish, structure, transform
+from bluegreen_etl.workers import Workers
+from bluegreen_etl.workflow import matching
+from bluegreen_etl.workflow.context import Context, Stages
+from bluegreen_etl.workflow.planning import LoadPlan
+
+
+class Built(NamedTuple):
+    """A release as it is before its checks; `files` are those read, `loads` what is in its tables."""
+
+    release: Release
+    files: tuple[model.SourceFile, ...]
+    loads: tuple[model.TableLoad, ...]
+
+
+def build(context: Context, connection: db.Connection, plan: LoadPlan, release: Release, stages: Stages) -> Built:
+    """Make the release's tables, fill them, and build what belongs on them.
+
+    Raises:
+        BadSource, BadRow, Refused, ServerFailed: the release is not whole.
+    """
+    stages.begin("structure")
+    release = _make_structure(context, connection, plan, release)
+    put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
+    release = _note_structure(connection, plan, release)
+    tables = catalog.tables(connection, release.schema_oid or 0)
+    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
+    work = work or ()
+    stages.begin("copy", total=sum(item.size for item in work))
+    loads = _fill(context, release, work, () if plan.transforms else put_off, plan.jobs, stages)
+    if plan.transforms:
+        loads = _transform(context, connection, plan, release, loads, put_off, stages)
+    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=context.settings.load.session)
+    transform.drop_temporary(connection, release, sorted(plan.temporary))
+    finish.set_sequences(connection, release)
+    finish.refresh(connection, release)
+    files = tuple(
+        msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
+    )
+    return Built(release, files, tuple(load for load in loads if load.table not in plan.temporary))
+
+
+def _fill(
+    context: Context,
+    release: Release,
+    work: Sequence[copy.Work],
+    entries: Sequence[dump.Entry],
+    jobs: int,
+    stages: Stages,
+) -> list[model.TableLoad]:
+    """Copy the files, and build on each table those of the entries that belong to it alone."""
+    settings = context.settings.load.session
+    copied = partial(stages.begin, "finish")
+    with contextlib.closing(Workers(jobs)) as workers:
+        loads = copy.begin(release, work, jobs=jobs, workers=workers, progress=context.watcher.copied)
+        fill.run(context.server, release, loads, entries, jobs=jobs, settings=settings, copied=copied)
+    return [load.result() for load in loads]
+
+
+def _transform(
+    context: Context,
+    connection: db.Connection,
+    plan: LoadPlan,
+    release: Release,
+    loads: Sequence[model.TableLoad],
+    entries: Sequence[dump.Entry],
+    stages: Stages,
+) -> list[model.TableLoad]:
+    """Run the project's own SQL, then build on all tables; return what is in them."""
+    stages.begin("transform")
+    settings = context.settings.load.session
+    with context.server.connect(f"load {plan.schema} r{release.number}", settings) as own:
+        transform.run(own, release, plan.transforms, context.watcher)
+    stages.begin("finish")
+    tables = catalog.tables(connection, release.schema_oid or 0)
+    names = [table.name for table in tables if table.name not in plan.temporary]
+    fill.build(context.server, release, names, entries, jobs=plan.jobs, settings=settings)
+    loaded = {load.table for load in loads}
+    # Rows that a transform has written are not frozen, in tables that were loaded neither.
+    changed = [msgspec.structs.replace(load, frozen=False) for load in loads]
+    return [*changed, *transform.count(connection, release, [name for name in names if name not in loaded])]
+
+
+def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
+    """Make the shadow with all that belongs to its tables, so that what is put off can be read from it."""
+    release = msgspec.structs.replace(release, structure=plan.structure)
+    # A connection of its own: scripts may change settings of the session.
+    with context.server.connect(f"load {plan.schema} r{release.number}", context.settings.load.session) as own:
+        ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
+        columns = {table.name: table.columns for table in plan.tables}
+        make = {
+            StructureFrom.LIVE: partial(structure.clone, own, release, context.settings),
+            StructureFrom.DDL: partial(structure.run_ddl, own, release, ddl, context.settings),
+            StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
+        }
+        db.patiently(own, make[plan.structure])
+        oid = catalog.schema_oid(own, release.shadow_schema) or 0
+        made = {table.name for table in catalog.tables(own, oid)}
+        structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
+    return _note_structure(connection, plan, release)
+
+
+def _note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
+    oid = catalog.schema_oid(connection, release.shadow_schema)
+    if oid is None:
+        raise errors.ServerFailed(f"schema {release.shadow_schema} has vanished", hint="Load again.")
+    return ledger.set_structure(connection, release, schema_oid=oid, structure=plan.structure)

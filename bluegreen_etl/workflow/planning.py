@@ -1,0 +1,135 @@
+"""The plan of a load: what there is, and what will be done; everything that can be refused is refused here."""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
+from bluegreen_etl.model import Status, StructureFrom, Table
+from bluegreen_etl.shadow import copy
+from bluegreen_etl.workflow import matching
+from bluegreen_etl.workflow.context import Context, refuse_extensions
+
+MOST_JOBS = 8
+
+
+class LoadPlan(model.Record, frozen=True, kw_only=True):
+    """What a load will do: files by table, where the structure comes from, and live as it was found.
+
+    `work` is None where the tables are known only once the project's DDL has run; `temporary` are those of the
+    tables that are dropped before the release is ready.
+    """
+
+    schema: str
+    structure: StructureFrom
+    base_oid: int | None
+    found: tuple[matching.Found, ...]
+    tables: tuple[Table, ...]
+    work: tuple[copy.Work, ...] | None
+    transforms: tuple[Path, ...]
+    temporary: frozenset[str]
+    checks: tuple[checks.Check, ...]
+    jobs: int
+
+
+def plan_load(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
+    """Look at the world; everything that can be refused is refused here."""
+    live_oid = catalog.schema_oid(connection, context.schema)
+    tables = catalog.tables(connection, live_oid) if live_oid else []
+    # A schema without tables, such as a new database's public, has no structure to give.
+    source = _structure_source(context, live_oid if tables else None)
+    _refuse_without_privileges(context, connection, live_oid)
+    _refuse_taken_names(context, connection, live_oid)
+    refuse_extensions(context, connection, live_oid)
+    inferred = matching.infer(found, context.settings.tables)
+    marked = {name for name, table in context.settings.tables.items() if table.temporary}
+    temporary = marked & {item.table for item in found}
+    if source is StructureFrom.FILES:
+        tables = inferred
+    else:
+        made = {table.name for table in tables}
+        tables += [table for table in inferred if table.name in temporary - made]
+    known = source is not StructureFrom.DDL
+    return LoadPlan(
+        schema=context.schema,
+        structure=source,
+        base_oid=live_oid,
+        found=tuple(found),
+        tables=tuple(tables),
+        work=tuple(matching.match(context, found, tables)) if known else None,
+        transforms=tuple(_transforms(context)),
+        temporary=frozenset(temporary),
+        checks=tuple(find_checks(context)),
+        jobs=context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS),
+    )
+
+
+def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    role, database = connection.info.user, connection.info.dbname
+    if not catalog.may_create_schema(connection):
+        raise errors.NotPermitted(
+            f"role {role} may not create schemas in database {database}",
+            hint=f"GRANT CREATE ON DATABASE {names.quoted(database)} TO {names.quoted(role)};",
+        )
+    if live_oid is not None and not catalog.owns_schema(connection, live_oid):
+        raise errors.NotPermitted(
+            f"role {role} does not own schema {context.schema}",
+            hint=f"ALTER SCHEMA {names.quoted(context.schema)} OWNER TO {names.quoted(role)}; or load as its owner.",
+        )
+
+
+def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    """Refuse a schema where the new release will lie, or where live will go when it steps back."""
+    releases = ledger.releases(connection, context.schema)
+    last = max((release.number for release in releases), default=0)
+    numbers = [release.number for release in releases if release.status is Status.LIVE]
+    if live_oid is not None and not numbers:
+        numbers.append(last + 1)
+    for number in [*numbers, max([last, *numbers]) + 1]:
+        shadow = names.shadow_schema(context.schema, number)
+        if catalog.schema_oid(connection, shadow) is not None:
+            raise errors.Refused(
+                f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
+                hint="Rename or drop that schema.",
+            )
+
+
+def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom:
+    wanted = context.settings.structure
+    source = wanted.source or (
+        StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else StructureFrom.FILES
+    )
+    if source is StructureFrom.LIVE and filled_oid is None:
+        raise errors.Refused(
+            f"there is no schema {context.schema} with tables to take the structure from",
+            hint="Leave --structure out for the first load, or name the project's DDL under [structure] ddl.",
+        )
+    if source is StructureFrom.DDL and not wanted.ddl:
+        raise errors.UsageError("structure comes from DDL, but no file is named", hint="Write [structure] ddl = […].")
+    if source is StructureFrom.FILES:
+        context.watcher.say("tables and types are inferred from the files: no live schema or DDL was used")
+    return source
+
+
+def find_checks(context: Context) -> list[checks.Check]:
+    """Return the project's own checks.
+
+    Raises:
+        UsageError: no such directory, or a file of it is not a check.
+    """
+    path = context.settings.checks.path
+    return [] if path is None else checks.find(context.resolved.path(path))
+
+
+def _transforms(context: Context) -> list[Path]:
+    """Return the project's transforms, in the order of the settings, those of one glob by name."""
+    found: list[Path] = []
+    for pattern in context.settings.transform.files:
+        path = str(context.resolved.path(pattern))
+        # Path.glob refuses absolute patterns, and users write them.
+        matches = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
+        if not all(map(os.path.isfile, matches)) or not matches:
+            raise errors.UsageError(f"{pattern} is no file", hint="Check [transform] files in bluegreen.toml.")
+        found += map(Path, matches)
+    return found
