@@ -107,22 +107,26 @@ class JsonReader:
                 yield Block(number, run.first, run.rows.lines, run.rows.data, stream.consumed)
             self._sha256 = stream.finish()
 
-    def locate(self, block_number: int, block_first: int, line: int) -> str:
+    def locate(self, _block_number: int, block_first: int, line: int) -> str:
         """Say which element, or line of NDJSON, holds `line` of a block; reads the file again up to there."""
+        last = 0
         try:
             with streams.opened(self._source, self._before) as stream:
-                run = next(run for number, run in enumerate(self._runs(stream, None)) if number == block_number)
-        except (errors.BluegreenError, StopIteration):
-            return f"element {block_first} or after it"
-        found = elements.cutter(self._source).split(run.text) or []
-        last = position = 0
-        for position, element in enumerate(found):  # noqa: B007 the last one if there is no such line
-            last += rows.encoder(self._shape).one(element.text, "").count(b"\n")
-            if line <= last:
-                break
-        if self._source.format is Format.NDJSON and found:
-            return f"line {run.line + found[position].line}"
-        return f"element {run.first + position}"
+                # Blocks need not be those of the first time, where pieces were cut wrongly: elements are.
+                for number, place, text in self._elements(stream):
+                    if number >= block_first:
+                        last += rows.encoder(self._shape).one(text, "").count(b"\n")
+                        if line <= last:
+                            return f"line {place}" if self._source.format is Format.NDJSON else f"element {number}"
+        except errors.BluegreenError:
+            pass  # the file has changed since, for one
+        return f"element {block_first} or after it"
+
+    def _elements(self, stream: streams.Stream) -> Iterator[tuple[int, int, bytes]]:
+        """Yield each element's number, line and text."""
+        for run in self._runs(stream, None):
+            for position, element in enumerate(elements.cutter(self._source).split(run.text) or []):
+                yield run.first + position, run.line + element.line, element.text
 
     def _runs(self, stream: streams.Stream, workers: Workers | None) -> Iterator[_Run]:
         """Yield the file's elements in order; with `workers`, the pieces further on are encoded meanwhile.
