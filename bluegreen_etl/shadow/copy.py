@@ -99,8 +99,11 @@ class Load:
         """Take part in loading the table until there is nothing left of it."""
         with self._guard:
             self._begun = self._begun or time.monotonic()
+        rows = 0
         if len(self.tasks) > 1:
-            rows = sum(self._copy_file(connection, dealer, stop) for dealer in self._dealers)
+            for dealer in self._dealers:
+                with connection.transaction():
+                    rows += self._copy_file(connection, dealer, stop)
         else:
             with connection.transaction():
                 connection.execute(sql.SQL("TRUNCATE ONLY {}" if self.frozen else "TRUNCATE {}").format(self._place))
@@ -123,6 +126,7 @@ class Load:
     def _copy_file(self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event) -> int:
         sent: list[tuple[int, Block]] = []
         lines = 0
+        interrupted = False
         binary = dealer.opened.reader.copy_options.binary
         try:
             with connection.cursor() as cursor:
@@ -130,9 +134,9 @@ class Load:
                     if binary:
                         copy.write(_BINARY_HEADER)
                     for block in dealer.blocks(stop):
-                        # COPY tells of an error only at its end; a word from the server means that it has one.
-                        if select.select([connection.fileno()], [], [], 0)[0]:
-                            raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
+                        # A word from the server means an error, which COPY tells of only at its end.
+                        if interrupted := bool(select.select([connection.fileno()], [], [], 0)[0]):
+                            break
                         if not sent and not binary:
                             # A header, because the server counts the lines inside values only once it has seen how
                             # lines end.
@@ -142,6 +146,8 @@ class Load:
                         lines += block.lines
                     if binary:
                         copy.write(_BINARY_TRAILER)
+                if interrupted:  # by something else: what was sent is not the whole, and is rolled back
+                    raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
                 return cursor.rowcount
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
