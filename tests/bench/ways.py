@@ -1,14 +1,16 @@
-"""The ways of filling the table of `scripts/bench load`: psql, the server itself, bluegreen."""
+"""The ways of filling the table of `scripts/bench load`: psql, the server itself, bluegreen, and peers."""
 
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.bench import peers
 from tests.bench.measure import Way, say
 from tests.bench.server import Server
 
-NAMES = ("psql", "copy", "bluegreen")
+OWN = ("psql", "copy", "bluegreen")
+NAMES = (*OWN, *(peer.name for peer in peers.ALL))
 _UNPACK = {"csv.gz": "gzip", "csv.zst": "zstd"}
 
 
@@ -17,6 +19,9 @@ def every(server: Server, data: Path, formats: Sequence[str], jobs: Sequence[int
     found = [_psql(server, data, "csv")]
     for form in formats:
         found += [way for way in _own(server, data, form, jobs) if way.name in names and way not in found]
+        for peer in peers.ALL:
+            if peer.name in names and form in peer.formats:
+                found += _peer(peer, server, data, form)
     return found
 
 
@@ -52,3 +57,13 @@ def _psql_json(server: Server, data: Path) -> Way:
     return Way(
         "psql", "ndjson", None, server.psql("-c", "CREATE TEMPORARY TABLE lines (line json)", "-c", copy, "-c", insert)
     )
+
+
+def _peer(peer: peers.Peer, server: Server, data: Path, form: str) -> list[Way]:
+    """Return a peer's way as a list, which is empty where it is not installed."""
+    program = peer.find()
+    if program is None:
+        say(f"left out: {peer.name}, {form}: not installed: {peer.install}")
+        return []
+    command, environment = peer.command(program, server, f"{data}/t.{form}", form)
+    return [Way(peer.name, form, None, command, environment)]
