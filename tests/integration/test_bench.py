@@ -19,7 +19,7 @@ def running() -> Iterator[server.Server]:
 
 
 class Bench:
-    """`scripts/bench` on a server that is there: `bench("--rows", "300")` returns what it measured."""
+    """`scripts/bench` on a server that is there: `bench("job", "--rows", "300")` returns what it measured."""
 
     def __init__(self, running: server.Server, directory: Path, output: pytest.CaptureFixture[str]) -> None:
         self._running = running
@@ -61,3 +61,14 @@ def test_memory_is_measured_for_a_longer_file(bench: Bench) -> None:
     measured = bench("--rows", "300", "--long", "3", "--jobs", "1", "--ways", "bluegreen")
     assert [entry["way"] for entry in measured["results"]] == ["psql", "bluegreen"]
     assert measured["results"][1]["growth"] > 0
+
+
+@pytest.mark.parametrize(("mode", "ways"), [("job", ["psql", "in-place", "bluegreen"])])
+def test_whole_jobs_end_with_the_same_release(mode: str, ways: list[str], bench: Bench) -> None:
+    """Each way gives the same rows, indexes and keys, and no reader meets an error."""
+    measured = bench(mode, "--rows", "300", "--jobs", "2")
+    assert [entry["way"] for entry in measured["results"]] == ways
+    for entry in measured["results"]:
+        assert entry["exact"]
+        assert entry["ratio"]["median"] > 0
+        assert not entry["errors"] or entry["errors"]["max"] == 0
