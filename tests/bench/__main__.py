@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import data, job, load, measure, report, server, ways
+from tests.bench import data, job, load, measure, report, server, small, ways
 
 CORES = min(os.cpu_count() or 1, 8)
 
@@ -36,6 +36,8 @@ def play(given: argparse.Namespace, running: server.Server) -> None:
 def _measured(given: argparse.Namespace, running: server.Server) -> dict[str, Any]:
     if given.mode == "job":
         return job.measured(running, given.rows, given.rounds, given.jobs, given.ways)
+    if given.mode == "small":
+        return small.measured(running, given.rows, given.rounds, given.jobs, given.ways)
     if given.long:
         return load.measured_long(running, given.rows, given.long, given.formats[0], given.jobs, given.ways)
     return load.measured(running, given.rows, given.rounds, given.formats, given.jobs, given.ways)
@@ -54,11 +56,12 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    modes = parser.add_subparsers(dest="mode", required=True, metavar="load|job")
+    modes = parser.add_subparsers(dest="mode", required=True, metavar="load|job|small")
     one = _mode(modes.add_parser("load", help="one table, every way and format"), 3_000_000, 3, [1, 2], ways.NAMES)
     one.add_argument("--formats", nargs="+", default=["csv"], choices=data.FORMATS)
     one.add_argument("--long", type=int, metavar="N", help="memory for a file N times longer, instead of times")
     _mode(modes.add_parser("job", help="three tables up to the swap, under readers"), 3_000_000, 3, [CORES], job.NAMES)
+    _mode(modes.add_parser("small", help="twenty small tables"), 10_000, 5, [CORES], small.NAMES)
     return parser
 
 

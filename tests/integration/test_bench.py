@@ -63,7 +63,9 @@ def test_memory_is_measured_for_a_longer_file(bench: Bench) -> None:
     assert measured["results"][1]["growth"] > 0
 
 
-@pytest.mark.parametrize(("mode", "ways"), [("job", ["psql", "in-place", "bluegreen"])])
+@pytest.mark.parametrize(
+    ("mode", "ways"), [("job", ["psql", "in-place", "bluegreen"]), ("small", ["psql", "bluegreen"])]
+)
 def test_whole_jobs_end_with_the_same_release(mode: str, ways: list[str], bench: Bench) -> None:
     """Each way gives the same rows, indexes and keys, and no reader meets an error."""
     measured = bench(mode, "--rows", "300", "--jobs", "2")
