@@ -1,4 +1,4 @@
-"""`scripts/bench`: loads side by side, as ratios to psql."""
+"""`scripts/bench`: loads side by side, as ratios to psql. docs/performance.md says how to read them."""
 
 import argparse
 import json
