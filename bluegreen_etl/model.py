@@ -118,13 +118,16 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SourceFile(Record, frozen=True, kw_only=True):
-    """A data file found: `size` is what lies on disk, compressed or not; `sha256` is known once it was read."""
+    """A data file found: `size` is what lies on disk, compressed or not, and `sha256` its digest.
+
+    Both are known once it was read, and the size often before.
+    """
 
     path: str
     table: str
     format: Format
     compression: Compression
-    size: int
+    size: int | None
     options: SourceOptions = SourceOptions()
     sha256: str | None = None
 
@@ -193,6 +196,10 @@ class Reader(Protocol):
     @property
     def sha256(self) -> str:
         """The digest of the file's bytes on disk, known when blocks() is exhausted."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes that were, known when blocks() is exhausted."""
 
 
 # ---- work done

@@ -43,9 +43,10 @@ class Work(model.Record, frozen=True, kw_only=True):
     files: tuple[Opened, ...]
 
     @property
-    def size(self) -> int:
-        """Bytes on disk of its files."""
-        return sum(opened.source.size for opened in self.files)
+    def size(self) -> int | None:
+        """Bytes on disk of its files; None where that of one is not known yet."""
+        sizes = [opened.source.size for opened in self.files]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def load(
@@ -64,8 +65,8 @@ def load(
         BadSource: a file cannot be read to its end.
         ServerFailed: the server failed or is gone.
     """
-    total = sum(item.size for item in work)
-    largest_first = sorted(work, key=lambda item: -item.size)
+    total = sum(item.size or 0 for item in work)
+    largest_first = sorted(work, key=lambda item: -(item.size or 0))
     loads = [_Load(release, item, _is_dealt(item, total, jobs), progress) for item in largest_first]
     tasks = [task for item in loads for task in itertools.repeat(item.copy, jobs if item.dealt else 1)]
     purpose = f"load {release.live_schema} r{release.number}"
@@ -74,7 +75,8 @@ def load(
 
 
 def _is_dealt(item: Work, total: int, jobs: int) -> bool:
-    return jobs > 1 and item.size >= DEAL_BYTES and item.size * jobs > total
+    # What may turn out to be small is not worth the loss of FREEZE.
+    return jobs > 1 and item.size is not None and item.size >= DEAL_BYTES and item.size * jobs > total
 
 
 class _Load:
@@ -112,7 +114,7 @@ class _Load:
             table=self._work.table.name,
             files=len(self._work.files),
             rows=self._rows,
-            bytes=self._work.size,
+            bytes=sum(opened.reader.size for opened in self._work.files),
             seconds=self._ended - (self._begun or self._ended),
             frozen=self._frozen,
         )
@@ -220,7 +222,7 @@ class _Dealer:
             if self._source is None:
                 self._source = iter(self.opened.reader.blocks())
             block = next(self._source, None)
-            consumed = block.consumed if block else self.opened.source.size
+            consumed = block.consumed if block else self.opened.reader.size
             self._progress(consumed - self._consumed)
             self._consumed = consumed
             return block

@@ -1,4 +1,4 @@
-"""Files on disk become bytes for PostgreSQL's COPY; nothing here knows a database.
+"""Data files, wherever they lie, become bytes for PostgreSQL's COPY; nothing here knows a database.
 
 discover finds the files of each table, peek reads their first records, infer proposes column types,
 and open_reader gives the blocks that COPY reads.

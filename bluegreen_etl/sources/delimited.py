@@ -27,8 +27,8 @@ class DelimitedReader:
         self._source = source
         self._dialect = dialect.dialect_of(source)
         self._size = block_size or BLOCK_SIZE
-        self._before = streams.fingerprint(source.path)
-        self._sha256: str | None = None
+        self._before = streams.fingerprint(source)
+        self._digest: streams.Digest | None = None
         with streams.opened(source, self._before) as stream:
             opening = self._open(stream)
         self._eol = opening.eol
@@ -52,9 +52,12 @@ class DelimitedReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        if self._sha256 is None:
-            raise RuntimeError("the digest is known when blocks() is exhausted")
-        return self._sha256
+        return streams.known(self._digest).sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has on disk; blocks() must be exhausted."""
+        return streams.known(self._digest).size
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's records, without the header.
@@ -73,7 +76,7 @@ class DelimitedReader:
                 lines = data.count(self._eol[:1])
                 yield Block(number, line, lines, dialect.without_end_marker(self._dialect, data), stream.consumed)
                 line += data.count(self._feed) if len(self._eol) > 1 else lines
-            self._sha256 = stream.finish()
+            self._digest = stream.finish()
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which line of the file the server means by `line` of a block."""

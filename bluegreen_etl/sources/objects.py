@@ -46,8 +46,8 @@ class JsonReader:
         """
         self._source = source
         self._size = block_size or BLOCK_SIZE
-        self._before = streams.fingerprint(source.path)
-        self._sha256: str | None = None
+        self._before = streams.fingerprint(source)
+        self._digest: streams.Digest | None = None
         first = first_elements(source)
         generated = [column.name for column in columns if column.generated]
         fillable = {column.name: column for column in columns if not column.generated}
@@ -77,9 +77,12 @@ class JsonReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        if self._sha256 is None:
-            raise RuntimeError("the digest is known when blocks() is exhausted")
-        return self._sha256
+        return streams.known(self._digest).sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has on disk; blocks() must be exhausted."""
+        return streams.known(self._digest).size
 
     def blocks(self) -> Iterator[Block]:
         """Yield the file's elements as records of CSV.
@@ -92,7 +95,7 @@ class JsonReader:
             for number, run in enumerate(self._runs(stream)):
                 data = run.rows.records()
                 yield Block(number, run.first, data.count(b"\n"), data, stream.consumed)
-            self._sha256 = stream.finish()
+            self._digest = stream.finish()
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which element, or line of NDJSON, holds `line` of a block; reads the file again up to there."""

@@ -192,7 +192,8 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
         tables = catalog.tables(connection, release.schema_oid or 0)
         work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
     work = work or ()
-    with context.stage("copy", seconds, total=sum(item.size for item in work)):
+    sizes = [item.size for item in work]
+    with context.stage("copy", seconds, total=0 if None in sizes else sum(size or 0 for size in sizes)):
         loads = copy.load(
             context.server, release, work, jobs=plan.jobs, settings=settings, progress=context.watcher.copied
         )
@@ -205,7 +206,9 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
     with context.stage("check", seconds):
         results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
     files = tuple(
-        msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
+        msgspec.structs.replace(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        for item in work
+        for opened in item.files
     )
     release = _make_ready(connection, release, files, loads, seconds)
     return Loaded(
