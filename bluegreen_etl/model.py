@@ -118,9 +118,10 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SourceFile(Record, frozen=True, kw_only=True):
-    """A data file found: `size` is what lies on disk, compressed or not, and `sha256` its digest.
+    """A data file found: `path` names it for people, `address` is what is opened where that is something else.
 
-    Both are known once it was read, and the size often before.
+    What leaves the workflow has no address. `size` is what lies on disk, compressed or not, and
+    `sha256` its digest; both are known once it was read, and the size often before.
     """
 
     path: str
@@ -130,6 +131,7 @@ class SourceFile(Record, frozen=True, kw_only=True):
     size: int | None
     options: SourceOptions = SourceOptions()
     sha256: str | None = None
+    address: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Column(Record, frozen=True, kw_only=True):

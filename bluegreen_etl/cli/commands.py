@@ -75,7 +75,8 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
     """Load DATA into a new release: structure, COPY, indexes, checks.
 
     DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed. A file fills the table of
-    its name: players.csv, players.json.gz. Without DATA, bluegreen.toml says what to load.
+    its name: players.csv, players.json.gz. A zip stands for the files in it.
+    Without DATA, bluegreen.toml says what to load.
 
     \b
       bluegreen load data/ --schema league --promote

@@ -29,7 +29,8 @@ def discover(
     """Return the data files at `paths` and in the globs of `tables`, sorted by table and path.
 
     Args:
-        paths: files, directories (their own data files, not those further down), globs.
+        paths: files, directories (their own data files, not those further down), globs; a zip stands for the
+            files in it.
         tables: settings by table name; a table that is not in it takes its files by name.
         options: how the files of tables that are not in `tables` are written.
 
@@ -109,6 +110,7 @@ def _source(found: Found, table: str, name: naming.Name, options: SourceOptions)
         compression=name.compression,
         size=None,
         options=options,
+        address=msgspec.UNSET if found.address == (found.path,) else found.address,
     )
     size = places.of(source).fingerprint().size
     if size == 0:

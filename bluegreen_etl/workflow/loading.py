@@ -206,7 +206,7 @@ def _carry_out(context: Context, connection: db.Connection, plan: LoadPlan, rele
     with context.stage("check", seconds):
         results = run_checks(context, connection, release, release.shadow_schema, plan.checks)
     files = tuple(
-        msgspec.structs.replace(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        _without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
         for item in work
         for opened in item.files
     )
@@ -339,4 +339,9 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
 
 
 def _files(plan: LoadPlan) -> tuple[model.SourceFile, ...]:
-    return tuple(file for item in plan.found for file in item.files)
+    return tuple(_without_address(file) for item in plan.found for file in item.files)
+
+
+def _without_address(source: model.SourceFile, **known: object) -> model.SourceFile:
+    """Return a source for everyone to see."""
+    return msgspec.structs.replace(source, address=msgspec.UNSET, **known)

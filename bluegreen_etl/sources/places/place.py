@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 from bluegreen_etl import errors
 
+ZIP = ".zip"
+
 
 class Fingerprint(NamedTuple):
     """What tells that a place still holds the same bytes: their number, None where nobody knows it, and whatever
@@ -39,7 +41,7 @@ class Found(NamedTuple):
 
     `address` is what `places.of` opens; `name` is what says table and format; `identity` is the same for every way
     that leads to the file. `named`: it was asked for by its own path, so it must not be passed over in silence;
-    `inside`: only the directory that holds it was asked for.
+    `inside`: only the directory or the zip that holds it was asked for.
     """
 
     path: str
@@ -48,6 +50,11 @@ class Found(NamedTuple):
     identity: tuple[str, ...]
     named: bool = False
     inside: bool = False
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether it stands for what is in it."""
+        return self.name.lower().endswith(ZIP)
 
 
 def unreadable(path: str, error: OSError) -> errors.BadSource:
