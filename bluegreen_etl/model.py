@@ -84,6 +84,8 @@ class Release(Record, frozen=True, kw_only=True):
 
 # ---- files
 
+STDIN = "-"  # where a path is wanted, standard input
+
 
 class Format(StrEnum):
     """How the bytes of a data file are to be read, once decompressed."""

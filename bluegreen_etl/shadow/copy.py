@@ -17,7 +17,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names
+from bluegreen_etl import db, errors, interrupts, model, names
 from bluegreen_etl.model import Block, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import parallel
 
@@ -221,7 +221,8 @@ class _Dealer:
                 raise errors.Interrupted("stopped because another stream failed")
             if self._source is None:
                 self._source = iter(self.opened.reader.blocks())
-            block = next(self._source, None)
+            with interrupts.heeding(stop):
+                block = next(self._source, None)
             consumed = block.consumed if block else self.opened.reader.size
             self._progress(consumed - self._consumed)
             self._consumed = consumed

@@ -83,7 +83,10 @@ class DelimitedReader:
         if self._eol != b"\r\n":
             return f"line {block_first + line - 1}"
         # An editor counts line feeds, also those inside values, which the server does not count in such a file.
-        data = next((block.data for block in self.blocks() if block.number == block_number), b"")
+        try:
+            data = next((block.data for block in self.blocks() if block.number == block_number), b"")
+        except errors.BluegreenError:  # what was read once may be gone
+            return f"line {block_first + line - 1} or after it"
         position = -1
         for _ in range(line - 1):
             position = data.find(b"\r", position + 1)

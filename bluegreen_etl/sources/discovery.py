@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Record, SourceFile, SourceOptions
+from bluegreen_etl.model import STDIN, Record, SourceFile, SourceOptions
 from bluegreen_etl.sources import naming, places
 from bluegreen_etl.sources.places import Found
 
@@ -29,13 +29,14 @@ def discover(
     """Return the data files at `paths` and in the globs of `tables`, sorted by table and path.
 
     Args:
-        paths: files, directories (their own data files, not those further down), globs; a zip stands for the
-            files in it.
+        paths: files, directories (their own data files, not those further down), globs, or `-` for standard
+            input, which a table must list; a zip stands for the files in it.
         tables: settings by table name; a table that is not in it takes its files by name.
         options: how the files of tables that are not in `tables` are written.
 
     Raises:
         BadSource: a path is missing, unreadable or empty, has no known format, or belongs to two tables.
+        UsageError: nobody says which table standard input is for.
     """
     owners: _Owners = {}
     others = TableFiles(options=options or SourceOptions())
@@ -77,6 +78,8 @@ def _matched_by_name(
         if found.identity in owners:
             count += 1
             continue
+        if pattern == STDIN:
+            raise errors.UsageError(f"no table is named for {found.path}", hint="Name it with --table.")
         name = naming.parse(found.name)
         settings = tables.get(name.table, others)
         # A format for all files does not make data of whatever else a directory holds.
@@ -123,7 +126,7 @@ def _no_data_files(pattern: str) -> errors.BadSource:
 
 
 def _unknown_format(found: Found) -> errors.BadSource:
-    return errors.BadSource(
-        f"{found.path} is of unknown format",
-        hint=f"Let its name end in {naming.SUFFIXES}, or set `format` in the table's options.",
-    )
+    hint = f"Let its name end in {naming.SUFFIXES}, or set `format` in the table's options."
+    if found.address == (STDIN,):
+        hint = "It has no name to say it: give --format, or set `format` in the table's options."
+    return errors.BadSource(f"{found.path} is of unknown format", hint=hint)

@@ -1,11 +1,11 @@
-"""Where data files may lie: files of this machine, members of a zip.
+"""Where data files may lie: files of this machine, members of a zip, standard input.
 
 find lists what a path, a directory or a glob means, and of gives the place of one file to whoever opens it.
 """
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import SourceFile
-from bluegreen_etl.sources.places import local, members
+from bluegreen_etl.model import STDIN, SourceFile
+from bluegreen_etl.sources.places import local, members, stdin
 from bluegreen_etl.sources.places.place import Fingerprint, Found, Place
 
 __all__ = ["Fingerprint", "Found", "Place", "find", "of"]
@@ -22,6 +22,8 @@ def find(pattern: str) -> list[Found]:
     Raises:
         BadSource: there are none, or they cannot be listed.
     """
+    if pattern == STDIN:
+        return [stdin.find()]
     outer = local.find(pattern)
     found = [inner for each in outer for inner in _unpacked(each)]
     for path, rest in members.splits(pattern):
@@ -33,7 +35,7 @@ def find(pattern: str) -> list[Found]:
 
 def _at(address: tuple[str, ...]) -> Place:
     first, *names = address
-    place: Place = local.LocalFile(first)
+    place: Place = stdin.standard_input() if first == STDIN else local.LocalFile(first)
     for name in names:
         place = members.Member(place, name)
     return place
