@@ -122,13 +122,15 @@ class _Load:
     def _copy_file(self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event) -> int:
         sent: list[tuple[int, Block]] = []
         lines = 0
+        interrupted = False
         try:
             with connection.cursor() as cursor:
                 with cursor.copy(self._statement(dealer.opened.reader)) as copy:
                     for block in dealer.blocks(stop):
                         # COPY tells of an error only at its end; a word from the server means that it has one.
-                        if select.select([connection.fileno()], [], [], 0)[0]:
-                            raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
+                        interrupted = bool(select.select([connection.fileno()], [], [], 0)[0])
+                        if interrupted:
+                            break
                         if not sent:
                             # A header, because the server counts the lines inside values only once it has seen how
                             # lines end.
@@ -136,6 +138,8 @@ class _Load:
                         sent.append((lines, block._replace(data=b"")))
                         copy.write(block.data)
                         lines += block.lines
+                if interrupted:
+                    raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
                 return cursor.rowcount
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:

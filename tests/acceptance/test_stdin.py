@@ -194,3 +194,15 @@ def test_endless_input_takes_little_memory_and_can_be_interrupted(bluegreen: Blu
         assert time.monotonic() - begun < 10
         assert "bluegreen: error: interrupted: live is unchanged" in said
     assert live.dump() == before
+
+
+def test_error_that_arrives_while_the_pipe_is_silent_is_told(bluegreen: Bluegreen, live: Live) -> None:
+    """The server has refused a row by the time that the next ones come."""
+    with started(bluegreen) as process:
+        feed(process, b"team_id,name\n1,Ann\none,Zo\n", 1)
+        rows = b"1,%s\n" % (b"x" * 47) * 20_000
+        feed(process, rows, 2)
+        time.sleep(3)
+        said = process.communicate(rows * 3)[1].decode()
+        assert process.returncode == 1
+    assert 'standard input, line 3, column team_id: invalid input syntax for type integer: "one"' in said
