@@ -80,14 +80,14 @@ def main() -> None:
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
 
-    DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed. A file fills the
+    DATA are files, directories, globs or URLs of CSV, TSV, JSON and NDJSON, plain or compressed. A file fills the
     table of its name: players.csv, players.json.gz. A zip stands for the files in it, `-` for standard input. Without
     DATA, bluegreen.toml says what to load.
 
     \b
       bluegreen load data/ --schema league --promote
       bluegreen load players.csv teams.json -s league --dry-run
-      bluegreen load export.zip
+      bluegreen load export.zip 'https://example.org/export/*.csv.gz'
       zcat players.gz | bluegreen load teams.csv - --table players --format csv
     """
     flags = {

@@ -1,5 +1,6 @@
 """Which file belongs to which table: by its name, or by the globs that the table's settings list."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -29,7 +30,7 @@ def discover(
     """Return the data files at `paths` and in the globs of `tables`, sorted by table and path.
 
     Args:
-        paths: files, directories (their own data files, not those further down), globs, or `-` for standard
+        paths: files, directories (their own data files, not those further down), globs or URLs, `-` for standard
             input, which a table must list; a zip stands for the files in it.
         tables: settings by table name; a table that is not in it takes its files by name.
         options: how the files of tables that are not in `tables` are written.
@@ -43,7 +44,7 @@ def discover(
     sources = list(_listed(tables, owners))
     for pattern in paths:
         sources += _matched_by_name(pattern, tables, others, owners)
-    return sorted(sources, key=lambda source: (source.table, source.path))
+    return _told_apart(sorted(sources, key=lambda source: (source.table, source.path)))
 
 
 def _listed(tables: Mapping[str, TableFiles], owners: _Owners) -> Iterator[SourceFile]:
@@ -121,8 +122,23 @@ def _source(found: Found, table: str, name: naming.Name, options: SourceOptions)
     return msgspec.structs.replace(source, size=size)
 
 
+def _told_apart(sources: Sequence[SourceFile]) -> list[SourceFile]:
+    """Return the sources with different paths: URLs may differ in nothing but what is never shown."""
+    seen = Counter[str]()
+    told = []
+    for source in sources:
+        seen[source.path] += 1
+        if (count := seen[source.path]) > 1:
+            address = source.address or (source.path,)
+            source = msgspec.structs.replace(source, path=f"{source.path} ({count})", address=address)
+        told.append(source)
+    return told
+
+
 def _no_data_files(pattern: str) -> errors.BadSource:
-    return errors.BadSource(f"{pattern} holds no data files", hint=f"Data files end in {naming.SUFFIXES}.")
+    return errors.BadSource(
+        f"{places.shown(pattern)} holds no data files", hint=f"Data files end in {naming.SUFFIXES}."
+    )
 
 
 def _unknown_format(found: Found) -> errors.BadSource:

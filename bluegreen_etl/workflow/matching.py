@@ -127,7 +127,7 @@ def _declared(tables: Mapping[str, config.TableSettings], name: str) -> Mapping[
 
 
 def _from_file(resolved: config.Resolved, path: str) -> str:
-    return path if path == model.STDIN or Path(path).is_absolute() else str(resolved.path(path))
+    return path if sources.is_anchored(path) or Path(path).is_absolute() else str(resolved.path(path))
 
 
 def _options(*layers: model.SourceOptions) -> model.SourceOptions:
