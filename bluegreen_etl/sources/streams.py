@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 _DISK_CHUNK = 1 << 20
 
-# What the decompressors raise for a damaged archive; Python 3.14 brings one of its own for zstd.
+# What the decompressors raise for a damaged archive; isal, and Python 3.14 for zstd, bring one of their own.
 _DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError)
-with contextlib.suppress(ImportError):
-    _DAMAGED = (*_DAMAGED, importlib.import_module("compression.zstd").ZstdError)
+for _module, _name in (("isal.igzip_lib", "error"), ("compression.zstd", "ZstdError")):
+    with contextlib.suppress(ImportError):
+        _DAMAGED = (*_DAMAGED, getattr(importlib.import_module(_module), _name))
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 # The longer marks first: UTF-32's begins with UTF-16's.
@@ -217,13 +218,20 @@ def _decompressed(source: SourceFile, file: BinaryIO) -> BinaryIO:
         case Compression.NONE:
             return file
         case Compression.GZIP:
-            return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+            return _ungzip(file)
         case Compression.BZIP2:
             return cast("BinaryIO", bz2.BZ2File(file))
         case Compression.XZ:
             return cast("BinaryIO", lzma.LZMAFile(file))
         case Compression.ZSTD:
             return _unzstd(source.path, file)
+
+
+def _ungzip(file: BinaryIO) -> BinaryIO:
+    """Open a .gz file by the package isal where it is installed: it takes a third of the standard library's time."""
+    with contextlib.suppress(ImportError):
+        return cast("BinaryIO", importlib.import_module("isal.igzip").IGzipFile(fileobj=file, mode="rb"))
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file))
 
 
 def _unzstd(path: str, file: BinaryIO) -> BinaryIO:
