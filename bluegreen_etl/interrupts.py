@@ -1,10 +1,16 @@
-"""Ctrl-C and termination: both raise KeyboardInterrupt in the main thread, except while a commit is under way."""
+"""Ctrl-C and termination: both raise KeyboardInterrupt in the main thread, except while a commit is under way.
+
+Other threads are told by an event; what may wait for long in one of them asks `stopped` meanwhile.
+"""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 _depth = 0
 _pending = False
 _finished = False
@@ -61,6 +67,22 @@ def check() -> None:
     """Raise the interrupt that was held back, if one was."""
     if _pending:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def heeding(stop: threading.Event) -> Iterator[None]:
+    """Let `stopped` in the body go by an event."""
+    token = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
+
+
+def stopped() -> bool:
+    """Say whether the work that this thread takes part in is to end."""
+    stop = _stop.get()
+    return stop is not None and stop.is_set()
 
 
 def _arrived(_number: int, _frame: FrameType | None) -> None:

@@ -85,6 +85,8 @@ class Release(Record, frozen=True, kw_only=True):
 
 # ---- files
 
+STDIN = "-"  # where a path is wanted, standard input
+
 
 class Format(StrEnum):
     """How the bytes of a data file are to be read, once decompressed."""
@@ -126,21 +128,26 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SourceFile(Record, frozen=True, kw_only=True):
-    """A data file found: `size` is what lies on disk, compressed or not; `sha256` is known once it was read."""
+    """A data file found: `path` names it for people, `address` is what is opened where that is something else.
+
+    An address may hold secrets: what leaves the workflow has none. `size` is what lies on disk, compressed or not, and
+    `sha256` its digest; both are known once it was read, and the size often before.
+    """
 
     path: str
     table: str
     format: Format
     compression: Compression
-    size: int
+    size: int | None
     options: SourceOptions = SourceOptions()
     sha256: str | None = None
+    address: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
-    def weight(self) -> int:
-        """About how many bytes its text has."""
+    def weight(self) -> int | None:
+        """About how many bytes its text has; None where nobody knows."""
         packed = self.compression is not Compression.NONE or self.format is Format.PARQUET
-        return self.size * (_PACKED if packed else 1)
+        return None if self.size is None else self.size * (_PACKED if packed else 1)
 
 
 class Column(Record, frozen=True, kw_only=True):
@@ -224,6 +231,10 @@ class Reader(Protocol):
     @property
     def sha256(self) -> str:
         """The digest of the file's bytes on disk, known when blocks() is exhausted."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes that were, known when blocks() is exhausted."""
 
 
 # ---- work done

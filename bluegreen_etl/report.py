@@ -153,7 +153,9 @@ def _sample(check: model.CheckResult) -> str:
     return "\n".join(lines)
 
 
-def _size(size: int) -> str:
+def _size(size: int | None) -> str:
+    if size is None:
+        return "unknown"
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:

@@ -24,25 +24,27 @@ class Bluegreen:
         self.dsn = dsn
         self.directory = directory
 
-    def __call__(self, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end and insist on its exit code."""
-        done = subprocess.run(
+    def __call__(
+        self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, `stdin` piped into it, and insist on its exit code."""
+        ended = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
             env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            text=True,
             timeout=120,
             check=False,
         )
+        done = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr or "--debug" in arguments
         return done
 
-    def json(self, *arguments: str, code: int = 0) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    def json(self, *arguments: str, code: int = 0, stdin: str | bytes = b"") -> Any:  # noqa: ANN401 - whatever the JSON holds
         """Run a command with --json and return what it wrote to stdout."""
-        return json.loads(self(*arguments, "--json", code=code).stdout)
+        return json.loads(self(*arguments, "--json", code=code, stdin=stdin).stdout)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bluegreen_etl import embedded, errors, workflow
+from bluegreen_etl import embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
 from bluegreen_etl.cli.options import common, execute, fail
 
@@ -66,6 +66,12 @@ def main() -> None:
     help="Where tables come from.  [default: ddl if configured, else live if it exists, else files]",
 )
 @checks_directory
+@click.option("--table", metavar="NAME", help="The table that standard input, `-` among DATA, fills.")
+@click.option(
+    "--format",
+    type=click.Choice([each.value for each in model.Format]),
+    help="How standard input is written; without --table, how all DATA are, whatever their names say.",
+)
 @click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
 @max_wait
@@ -74,12 +80,15 @@ def main() -> None:
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
 
-    DATA are files, directories or globs of CSV, TSV, JSON and NDJSON, plain or compressed, and Parquet. A file fills
-    the table of its name: players.csv, players.json.gz. Without DATA, bluegreen.toml says what to load.
+    DATA are files, directories, globs or URLs of CSV, TSV, JSON and NDJSON, plain or compressed, and of Parquet. A
+    file fills the table of its name: players.csv, players.json.gz. A zip stands for the files in it, `-` for standard
+    input. Without DATA, bluegreen.toml says what to load.
 
     \b
       bluegreen load data/ --schema league --promote
       bluegreen load players.csv teams.json -s league --dry-run
+      bluegreen load export.zip 'https://example.org/export/*.csv.gz'
+      zcat players.gz | bluegreen load teams.csv - --table players --format csv
     """
     flags = {
         "load": {"jobs": options["jobs"]},
@@ -88,13 +97,30 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
         "sources": {"null": options["null"], "encoding": options["encoding"]},
         "promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None},
     }
+    if options["table"]:
+        # Standard input is a file that the table lists, and its only one.
+        flags["tables"] = {options["table"]: {"files": [model.STDIN], "format": options["format"]}}
+    else:
+        flags["sources"]["format"] = options["format"]
 
     def work(context: workflow.Context) -> object:
+        _check_stdin(data, options["table"])
         if options["promote"] and not options["dry_run"]:
             return workflow.load_and_promote(context, data)
         return workflow.load(context, data, dry_run=options["dry_run"])
 
     execute(options, flags, work)
+
+
+def _check_stdin(data: Sequence[str], table: str | None) -> None:
+    """Refuse a table without standard input, and standard input twice."""
+    count = data.count(model.STDIN)
+    if table and not count:
+        raise errors.UsageError(
+            "--table is for standard input, and that is not among DATA", hint="Write `-` where DATA are named."
+        )
+    if count > 1:
+        raise errors.UsageError("standard input is among DATA twice", hint="Name `-` once; it can only be read once.")
 
 
 @main.command()

@@ -16,7 +16,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names
+from bluegreen_etl import db, errors, interrupts, model, names
 from bluegreen_etl.model import Block, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import parallel
 from bluegreen_etl.workers import Workers
@@ -46,14 +46,16 @@ class Work(model.Record, frozen=True, kw_only=True):
     files: tuple[Opened, ...]
 
     @property
-    def size(self) -> int:
-        """Bytes on disk of its files."""
-        return sum(opened.source.size for opened in self.files)
+    def size(self) -> int | None:
+        """Bytes on disk of its files; None where that of one is not known yet."""
+        sizes = [opened.source.size for opened in self.files]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
-    def weight(self) -> int:
-        """About how many bytes COPY will have to read."""
-        return sum(opened.source.weight for opened in self.files)
+    def weight(self) -> int | None:
+        """About how many bytes COPY will have to read; None where nobody knows."""
+        weights = [opened.source.weight for opened in self.files]
+        return None if None in weights else sum(weight or 0 for weight in weights)
 
 
 def begin(
@@ -65,15 +67,16 @@ def begin(
     value is refused, with file, line, column and the text shortened, and BadSource when a file cannot be read to
     its end.
     """
-    total = sum(item.weight for item in work)
-    largest_first = sorted(work, key=lambda item: -item.weight)
+    total = sum(item.weight or 0 for item in work)
+    largest_first = sorted(work, key=lambda item: -(item.weight or 0))
     return [
         Load(release, item, jobs if _is_dealt(item, total, jobs) else 1, workers, progress) for item in largest_first
     ]
 
 
 def _is_dealt(item: Work, total: int, jobs: int) -> bool:
-    return jobs > 1 and item.weight >= DEAL_BYTES and item.weight * jobs > total
+    # What may turn out to be small is not worth the loss of FREEZE.
+    return jobs > 1 and item.weight is not None and item.weight >= DEAL_BYTES and item.weight * jobs > total
 
 
 class Load:
@@ -118,7 +121,7 @@ class Load:
             table=self._work.table.name,
             files=len(self._work.files),
             rows=self._rows,
-            bytes=self._work.size,
+            bytes=sum(opened.reader.size for opened in self._work.files),
             seconds=self._ended - (self._begun or self._ended),
             frozen=self.frozen,
         )
@@ -238,8 +241,9 @@ class _Dealer:
                 raise errors.Interrupted("stopped because another stream failed")
             if self._source is None:
                 self._source = iter(self.opened.reader.blocks(self._workers))
-            block = next(self._source, None)
-            consumed = block.consumed if block else self.opened.source.size
+            with interrupts.heeding(stop):
+                block = next(self._source, None)
+            consumed = block.consumed if block else self.opened.reader.size
             self._progress(consumed - self._consumed)
             self._consumed = consumed
             return block

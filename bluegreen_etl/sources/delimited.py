@@ -30,8 +30,8 @@ class DelimitedReader:
         self._source = source
         self._dialect = dialect.dialect_of(source)
         self._size = block_size or BLOCK_SIZE
-        self._before = streams.fingerprint(source.path)
-        self._sha256: str | None = None
+        self._before = streams.fingerprint(source)
+        self._digest: streams.Digest | None = None
         with streams.opened(source, self._before) as stream:
             opening = self._open(stream)
         self._eol = opening.eol
@@ -60,9 +60,12 @@ class DelimitedReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        if self._sha256 is None:
-            raise RuntimeError("the digest is known when blocks() is exhausted")
-        return self._sha256
+        return streams.known(self._digest).sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has on disk; blocks() must be exhausted."""
+        return streams.known(self._digest).size
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
         """Yield the file's records, without the header; `workers` leave out columns where some are ignored.
@@ -78,7 +81,10 @@ class DelimitedReader:
         """Say which line of the file the server means by `line` of a block; may read the file again up to there."""
         if self._eol != b"\r\n" and self._projection is None:
             return f"line {block_first + line - 1}"
-        data = next((block.data for block in self._whole_blocks() if block.number == block_number), b"")
+        try:
+            data = next((block.data for block in self._whole_blocks() if block.number == block_number), b"")
+        except errors.BluegreenError:  # what was read once may be gone
+            return f"line {block_first + line - 1} or after it"
         return f"line {block_first + data.count(self._feed, 0, self._position(data, line))}"
 
     def _position(self, data: bytes, line: int) -> int:
@@ -101,7 +107,7 @@ class DelimitedReader:
     ) -> Iterator[Block]:
         source = f"{self._source.path}, line {{}}"
         calls = ((block, partial(projection.project, keep, block.data, block.first, source)) for block in blocks)
-        shared = workers and self._source.size >= SHARED_SIZE
+        shared = workers and (self._source.size is None or self._source.size >= SHARED_SIZE)
         for block, data in workers.in_order(calls) if workers and shared else ((one, call()) for one, call in calls):
             yield block._replace(data=data, lines=data.count(self._eol[:1]))
 
@@ -116,7 +122,7 @@ class DelimitedReader:
                 lines = data.count(self._eol[:1])
                 yield Block(number, line, lines, dialect.without_end_marker(self._dialect, data), stream.consumed)
                 line += data.count(self._feed) if len(self._eol) > 1 else lines
-            self._sha256 = stream.finish()
+            self._digest = stream.finish()
 
     def _refuse_options(self, ways: keys.Keys) -> None:
         """Refuse options that are not for such a file."""

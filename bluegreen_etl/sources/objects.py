@@ -56,8 +56,8 @@ class JsonReader:
         """
         self._source = source
         self._size = block_size or BLOCK_SIZE
-        self._before = streams.fingerprint(source.path)
-        self._sha256: str | None = None
+        self._before = streams.fingerprint(source)
+        self._digest: streams.Digest | None = None
         first = first_elements(source)
         generated = tuple(column.name for column in columns if column.generated)
         fillable = {column.name: column for column in columns if not column.generated}
@@ -89,9 +89,12 @@ class JsonReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        if self._sha256 is None:
-            raise RuntimeError("the digest is known when blocks() is exhausted")
-        return self._sha256
+        return streams.known(self._digest).sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has on disk; blocks() must be exhausted."""
+        return streams.known(self._digest).size
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
         """Yield the file's elements as records of CSV, encoded by `workers` where that pays.
@@ -100,12 +103,12 @@ class JsonReader:
             BadSource: the file is damaged, not one array, or changed since it was opened.
             BadRow: an element does not fit the table, or is not JSON.
         """
-        if self._source.size < SHARED_SIZE:
+        if self._source.size is not None and self._source.size < SHARED_SIZE:
             workers = None
         with streams.opened(self._source, self._before) as stream:
             for number, run in enumerate(self._runs(stream, workers)):
                 yield Block(number, run.first, run.rows.lines, run.rows.data, stream.consumed)
-            self._sha256 = stream.finish()
+            self._digest = stream.finish()
 
     def locate(self, _block_number: int, block_first: int, line: int) -> str:
         """Say which element, or line of NDJSON, holds `line` of a block; reads the file again up to there."""

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, Compression, CopyOptions, SourceFile
-from bluegreen_etl.sources import arrow, header, keys, streams, values
+from bluegreen_etl.sources import arrow, header, keys, places, streams, values
 from bluegreen_etl.workers import Workers
 
 BLOCK_SIZE = 1 << 20
@@ -37,8 +37,8 @@ class ParquetReader:
             UsageError: its options are not for Parquet.
         """
         self._source = source
-        self._before = streams.fingerprint(source.path)
-        self._sha256: str | None = None
+        self._before = streams.fingerprint(source)
+        self._digest: streams.Digest | None = None
         fillable = [column.name for column in columns if not column.generated]
         generated = [column.name for column in columns if column.generated]
         with _opened(source) as file:
@@ -80,9 +80,12 @@ class ParquetReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        if self._sha256 is None:
-            raise RuntimeError("the digest is known when blocks() is exhausted")
-        return self._sha256
+        return streams.known(self._digest).sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has on disk; blocks() must be exhausted."""
+        return streams.known(self._digest).size
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
         """Yield the file's rows.
@@ -96,10 +99,10 @@ class ParquetReader:
             data = self._encode(batch, first)
             first += len(batch)
             lines = len(batch) if self._binary else data.count(b"\n")
-            consumed = self._source.size * (first - 1) // max(self._rows, 1)
+            consumed = (self._source.size or 0) * (first - 1) // max(self._rows, 1)
             yield Block(number, first - len(batch), lines, data, consumed)
         with streams.opened(self._source, self._before) as stream:
-            self._sha256 = stream.finish()
+            self._digest = stream.finish()
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which row holds `line` of a block; where rows go as text, encodes the block again."""
@@ -156,7 +159,7 @@ def columns(source: SourceFile) -> dict[str, str]:
 def _opened(source: SourceFile) -> Any:  # noqa: ANN401 - pyarrow has no types
     _check(source)
     try:
-        return parquet.ParquetFile(source.path, pre_buffer=False, buffer_size=_BUFFER)
+        return parquet.ParquetFile(places.of(source).open_seekable(), pre_buffer=False, buffer_size=_BUFFER)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(source.path, error) from error
 

@@ -37,7 +37,8 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
     tables = catalog.tables(connection, release.schema_oid or 0)
     work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
     work = work or ()
-    stages.begin("copy", total=sum(item.size for item in work))
+    sizes = [item.size for item in work]
+    stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
     loads = _fill(context, release, work, () if plan.transforms else put_off, plan.jobs, stages)
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
@@ -46,7 +47,9 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
     finish.set_sequences(connection, release)
     finish.refresh(connection, release)
     files = tuple(
-        msgspec.structs.replace(opened.source, sha256=opened.reader.sha256) for item in work for opened in item.files
+        without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        for item in work
+        for opened in item.files
     )
     return Built(release, files, tuple(load for load in loads if load.table not in plan.temporary))
 
@@ -116,3 +119,8 @@ def _note_structure(connection: db.Connection, plan: LoadPlan, release: Release)
     if oid is None:
         raise errors.ServerFailed(f"schema {release.shadow_schema} has vanished", hint="Load again.")
     return ledger.set_structure(connection, release, schema_oid=oid, structure=plan.structure)
+
+
+def without_address(source: model.SourceFile, **known: object) -> model.SourceFile:
+    """Return a source for everyone to see."""
+    return msgspec.structs.replace(source, address=msgspec.UNSET, **known)

@@ -9,7 +9,7 @@ from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.building import build
+from bluegreen_etl.workflow.building import build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
 from bluegreen_etl.workflow.planning import LoadPlan, plan_load
 
@@ -189,4 +189,4 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
 
 
 def _files(plan: LoadPlan) -> tuple[model.SourceFile, ...]:
-    return tuple(file for item in plan.found for file in item.files)
+    return tuple(without_address(file) for item in plan.found for file in item.files)

@@ -42,10 +42,8 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
             "no data files were named", hint="Name files or a directory, or write [sources] paths into bluegreen.toml."
         )
     by_table: dict[str, list[SourceFile]] = defaultdict(list)
-    defaults = _options(settings.sources)
-    for source in sources.discover(named, tables=tables):
-        options = source.options if source.table in tables else defaults
-        by_table[source.table].append(msgspec.structs.replace(source, options=options))
+    for source in sources.discover(named, tables=tables, options=_options(settings.sources)):
+        by_table[source.table].append(source)
     return [
         Found(table=table, files=tuple(files), peeks=tuple(sources.peek(file) for file in files))
         for table, files in sorted(by_table.items())
@@ -131,7 +129,7 @@ def _declared(tables: Mapping[str, config.TableSettings], name: str) -> Mapping[
 
 
 def _from_file(resolved: config.Resolved, path: str) -> str:
-    return path if path == "-" or Path(path).is_absolute() else str(resolved.path(path))
+    return path if sources.is_anchored(path) or Path(path).is_absolute() else str(resolved.path(path))
 
 
 def _options(*layers: model.SourceOptions) -> model.SourceOptions:

@@ -17,11 +17,16 @@ class Refusal(NamedTuple):
 
 
 def refused(
-    bluegreen: Bluegreen, *arguments: str, live: Live | None = None, code: int = 1, **environment: str
+    bluegreen: Bluegreen,
+    *arguments: str,
+    live: Live | None = None,
+    code: int = 1,
+    stdin: str | bytes = b"",
+    **environment: str,
 ) -> Refusal:
     """Run a command that must be refused with this exit code, a sentence and a hint, and must leave `live` alone."""
     before = live.dump() if live else None
-    done = bluegreen(*arguments, code=code, **environment)
+    done = bluegreen(*arguments, code=code, stdin=stdin, **environment)
     if live:
         assert live.dump() == before
     lines = done.stderr.splitlines()

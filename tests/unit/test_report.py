@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from bluegreen_etl import model, report, workflow
@@ -68,6 +69,8 @@ def test_a_dry_run_shows_the_files() -> None:
         ["table", "file", "format", "compression", "size"],
         ["teams", "data/teams.csv.gz", "csv", "gz", "1.2 kB"],
     ]
+    unknown = msgspec.structs.replace(FILE, size=None)
+    assert cells(msgspec.structs.replace(dry, files=(unknown,)))[1][-1] == "unknown"
 
 
 def test_a_cutover_says_how_long_readers_were_held() -> None:

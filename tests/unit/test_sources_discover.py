@@ -117,6 +117,25 @@ def test_format_option_makes_any_name_a_data_file() -> None:
     assert (teams.table, teams.format, teams.options) == ("teams", Format.TSV, options)
 
 
+def test_format_for_all_files_counts_more_than_their_names() -> None:
+    """For files that were asked for; what else lies in a directory does not become data by it."""
+    touch("d/players.txt", "d/teams.json", "d/notes")
+    options = SourceOptions(format=Format.NDJSON)
+    for paths, tables in (
+        (["d/players.txt", "d/teams.json"], ["players", "teams"]),
+        (["d/*.txt"], ["players"]),
+        (["d"], ["teams"]),
+    ):
+        sources = discover(paths, tables={}, options=options)
+        assert [(source.table, source.format) for source in sources] == [(table, Format.NDJSON) for table in tables]
+
+
+def test_file_that_two_globs_of_a_table_match_is_found_once() -> None:
+    """Its rows would be there twice."""
+    touch("d/p1.csv")
+    assert found(tables={"players": TableFiles(files=("d/*.csv", "d/p1.csv"))}) == [("players", "d/p1.csv")]
+
+
 def test_missing_path_is_refused_with_a_close_match() -> None:
     """A slip of the finger is answered with the name that was meant."""
     touch("data/players.csv")

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import lzma
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Reader
-from bluegreen_etl.sources import discover, open_reader, peek
+from bluegreen_etl.sources import discover, open_reader, peek, streams
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 HAS_ZSTD = any(
@@ -70,6 +71,41 @@ def test_damaged_archive_is_refused(suffix: str, compress: Callable[[bytes], byt
     }[damage]
     with pytest.raises(errors.BadSource, match=rf"^t.csv.{suffix} cannot be read to its end: "):
         text_of(opened(f"t.csv.{suffix}", damaged))
+
+
+@pytest.fixture(params=["isal", "standard library"])
+def gzip_decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each decoder of gzip in turn: without isal it is the standard library's."""
+    if request.param == "standard library":
+        monkeypatch.setitem(sys.modules, "isal.igzip", None)
+    return str(request.param)
+
+
+def test_gzip_file_is_read_by_either_decoder(gzip_decoder: str) -> None:
+    """Through all members, and what is behind them is hashed too."""
+    data = gzip.compress(b"a,b\n1,x\n") + gzip.compress(b"2,y\n" * 100_000) + b"\0" * 100_000
+    reader = opened("t.csv.gz", data)
+    assert text_of(reader) == b"1,x\n" + b"2,y\n" * 100_000
+    assert reader.sha256 == hashlib.sha256(data).hexdigest()
+    with streams.opened(discover(["t.csv.gz"], tables={})[0]) as stream:
+        assert type(stream._text).__module__ == ("isal.igzip" if gzip_decoder == "isal" else "gzip")
+
+
+@pytest.mark.parametrize("kept", [-1, -9, 5, 15])
+@pytest.mark.parametrize("before", [b"", gzip.compress(b"a,b\n1,x\n")])
+def test_truncated_gzip_file_is_refused_by_either_decoder(gzip_decoder: str, kept: int, before: bytes) -> None:
+    """Wherever it ends, in its first member or in a later one."""
+    packed = gzip.compress(b"a,b\n" + os.urandom(50_000).hex().encode() + b",x\n")
+    with pytest.raises(errors.BadSource, match=r"^t.csv.gz cannot be read to its end: "):
+        text_of(opened("t.csv.gz", before + packed[:kept]))
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 100, b"\xff" * 100, os.urandom(100)])
+def test_damaged_gzip_file_is_refused_by_either_decoder(gzip_decoder: str, damage: bytes) -> None:
+    """isal has an error of its own for it."""
+    packed = gzip.compress(b"a,b\n" + os.urandom(50_000).hex().encode() + b",x\n")
+    with pytest.raises(errors.BadSource, match=r"^t.csv.gz cannot be read to its end: "):
+        text_of(opened("t.csv.gz", packed[:20_000] + damage + packed[20_100:]))
 
 
 @pytest.mark.skipif(not HAS_ZSTD, reason="needs Python 3.14 or the package zstandard")

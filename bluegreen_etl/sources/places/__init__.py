@@ -1,0 +1,92 @@
+"""Where data files may lie: files of this machine, members of a zip, standard input, URLs.
+
+find lists what a path, a directory, a glob or a URL means, and of gives the place of one file to whoever opens it.
+"""
+
+from urllib.parse import unquote
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import STDIN, SourceFile
+from bluegreen_etl.sources.places import local, members, remote, stdin
+from bluegreen_etl.sources.places.place import Fingerprint, Found, Place
+
+__all__ = ["Fingerprint", "Found", "Place", "find", "is_anchored", "of", "shown"]
+
+
+def of(source: SourceFile) -> Place:
+    """Return the place where a source lies."""
+    return _at(source.address or (source.path,))
+
+
+def find(pattern: str) -> list[Found]:
+    """Return the data files that a path, a directory, a glob or a URL means, a zip standing for what is in it.
+
+    Raises:
+        BadSource: there are none, or they cannot be listed.
+    """
+    if pattern == STDIN:
+        return [stdin.find()]
+    url = remote.split(pattern)
+    if url and url.scheme == "file":
+        return find(unquote(url.rest).removeprefix("localhost"))
+    found = _find_at(url) if url else _find_here(pattern)
+    if found is None:
+        raise remote.missing(url) if url else _missing(pattern)
+    return found
+
+
+def is_anchored(pattern: str) -> bool:
+    """Whether a pattern means the same whatever directory it is read from."""
+    return pattern == STDIN or remote.split(pattern) is not None
+
+
+def shown(pattern: str) -> str:
+    """Return a path, a glob or a URL as it may be shown."""
+    url = remote.split(pattern)
+    return url.shown if url else stdin.PATH if pattern == STDIN else pattern
+
+
+def _at(address: tuple[str, ...]) -> Place:
+    first, *names = address
+    url = remote.split(first)
+    place: Place = (
+        stdin.standard_input() if first == STDIN else remote.RemoteFile(url) if url else local.LocalFile(first)
+    )
+    for name in names:
+        place = members.Member(place, name)
+    return place
+
+
+def _find_here(pattern: str) -> list[Found] | None:
+    """Return what is there; None when the pattern means nothing, not even a zip of nothing."""
+    outer = local.find(pattern)
+    found = [inner for each in outer for inner in _unpacked(each)]
+    for path, rest in members.splits(pattern):
+        found += [inner for each in local.find(path) for inner in _matching(each, rest)]
+    return found if found or outer else None
+
+
+def _find_at(url: remote.URL) -> list[Found] | None:
+    """Return what is there; None as for files of this machine."""
+    # Asking for a path inside of a zip takes a request, and many servers answer one to anything.
+    for path, rest in members.splits(url.rest):
+        return [inner for each in remote.find(url._replace(rest=path)) for inner in _matching(each, rest)] or None
+    outer = remote.find(url)
+    return [inner for each in outer for inner in _unpacked(each)] if outer else None
+
+
+def _unpacked(outer: Found) -> list[Found]:
+    return members.unpacked(outer, _at(outer.address)) if outer.is_zip else [outer]
+
+
+def _matching(outer: Found, pattern: str) -> list[Found]:
+    # A directory may be called like a zip; what lies in it has been found by its path already.
+    return [] if outer.inside or not outer.is_zip else members.matching(outer, _at(outer.address), pattern)
+
+
+def _missing(pattern: str) -> errors.BadSource:
+    for path, rest in members.splits(pattern):
+        for outer in local.find(path):
+            if outer.named and (close := members.closest(_at(outer.address), rest)):
+                return errors.BadSource(f"{pattern} does not exist", hint=f"Did you mean {path}/{close}?")
+    return local.missing(pattern)
