@@ -9,22 +9,26 @@ The library is the commands as functions: make a Context from settings, call a c
 Every error is a BluegreenError; any of them but OutcomeUnknown means that live did not change.
 """
 
-from bluegreen_etl import config, errors
-from bluegreen_etl.errors import BluegreenError
-from bluegreen_etl.model import Watcher
-from bluegreen_etl.workflow import (
-    Context,
-    check,
-    diff,
-    history,
-    load,
-    load_and_promote,
-    promote,
-    protect,
-    prune,
-    rollback,
-    status,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bluegreen_etl import config, errors
+    from bluegreen_etl.errors import BluegreenError
+    from bluegreen_etl.model import Watcher
+    from bluegreen_etl.workflow import (
+        Context,
+        check,
+        diff,
+        history,
+        load,
+        load_and_promote,
+        promote,
+        protect,
+        prune,
+        rollback,
+        status,
+    )
 
 __all__ = [
     "BluegreenError",
@@ -43,3 +47,15 @@ __all__ = [
     "rollback",
     "status",
 ]
+
+# Worker processes import parts of this package and need neither the driver nor most of the rest: where a name is not
+# in the workflow, it is here.
+_ELSEWHERE = {"BluegreenError": "errors", "Watcher": "model", "config": "", "errors": ""}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = _ELSEWHERE.get(name, "workflow")
+    return getattr(import_module(f"{__name__}.{place}"), name) if place else import_module(f"{__name__}.{name}")

@@ -9,7 +9,7 @@ from bluegreen_etl.model import Block, Column, CopyOptions, SourceFile
 from bluegreen_etl.sources import dialect, header, keys, projection, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
-BLOCK_SIZE = 1 << 20
+BLOCK_SIZE = 1 << 18
 
 
 class DelimitedReader:

@@ -10,7 +10,7 @@ from bluegreen_etl.model import Block, Column, CopyOptions, Format, SourceFile
 from bluegreen_etl.sources import elements, encodings, header, keys, rows, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
-BLOCK_SIZE = 1 << 20
+BLOCK_SIZE = 1 << 21
 PEEK_SIZE = 1 << 20
 PEEK_ROWS = 1000
 
