@@ -3,6 +3,7 @@
 pyarrow reads, pgpq encodes; both work outside of the interpreter's lock or so quickly that processes would not pay.
 """
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -156,12 +157,18 @@ def columns(source: SourceFile) -> dict[str, str]:
     }
 
 
-def _opened(source: SourceFile) -> Any:  # noqa: ANN401 - pyarrow has no types
+@contextlib.contextmanager
+def _opened(source: SourceFile) -> Iterator[Any]:
     _check(source)
-    try:
-        return parquet.ParquetFile(places.of(source).open_seekable(), pre_buffer=False, buffer_size=_BUFFER)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(source.path, error) from error
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(places.of(source).open_seekable())
+        # Files of this machine are read without the interpreter's lock when pyarrow opens them itself.
+        given = source.path if isinstance(raw, io.FileIO) else stack.enter_context(io.BufferedReader(raw, _BUFFER))
+        try:
+            file = stack.enter_context(parquet.ParquetFile(given, pre_buffer=False, buffer_size=_BUFFER))
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(source.path, error) from error
+        yield file
 
 
 def _check(source: SourceFile) -> None:

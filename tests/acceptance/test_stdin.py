@@ -142,6 +142,15 @@ def test_what_does_not_fit_together_is_a_usage_error(
     assert refused(bluegreen, "load", *arguments, stdin=PLAYERS, code=2, live=live).sentence == sentence
 
 
+def test_parquet_needs_a_file(bluegreen: Bluegreen, live: Live) -> None:
+    """It is read from its end."""
+    said = refused(
+        bluegreen, "load", "teams.csv", "-", "--table", "players", "--format", "parquet", stdin="PAR1", live=live
+    )
+    assert said.sentence == "standard input cannot be read from its end"
+    assert said.hint == "Write it to a file first, and load that."
+
+
 def test_closed_input_is_refused(bluegreen: Bluegreen, live: Live) -> None:
     """Its number may be that of another file by then."""
     command = " ".join(bluegreen.command("load", "teams.csv", "-", *CSV))

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from pyarrow import parquet
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Compression, Format, SourceFile, SourceOptions
@@ -179,6 +181,20 @@ def test_file_can_be_read_in_any_order(web: Web, memory: MemoryFileSystem) -> No
         with io.BufferedReader(places.of(source).open_seekable()) as file:
             file.seek(-4, io.SEEK_END)
             assert (file.read(), file.tell()) == (b"2,y\n", len(TEXT))
+
+
+def test_parquet_is_read_where_it_lies(web: Web, memory: MemoryFileSystem) -> None:
+    """In parts, and once more as a whole for its digest."""
+    data = io.BytesIO()
+    parquet.write_table(pa.table({"a": [1, 2], "b": ["x", "y"]}), data)
+    memory.pipe("/t.parquet", data.getvalue())
+    web.pages["/t.parquet"] = Page(data.getvalue(), parts=True)
+    for url in ("memory://t.parquet", f"{web.url}/t.parquet"):
+        [source] = discover([url], tables={})
+        assert peek(source).columns == ("a", "b")
+        reader = open_reader(source, COLUMNS)
+        assert sum(block.lines for block in reader.blocks()) == 2
+        assert reader.sha256 == hashlib.sha256(data.getvalue()).hexdigest()
 
 
 def test_server_that_gives_no_parts_is_told(web: Web) -> None:

@@ -9,11 +9,13 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Compression, Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, open_reader, places
+from bluegreen_etl.sources import TableFiles, discover, open_reader, peek, places
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 TEXT = b"a,b\n1,x\n2,y\n"
@@ -181,6 +183,19 @@ def test_member_can_be_read_in_any_order() -> None:
         assert (file.read(), file.tell()) == (b"2,y\n", len(TEXT))
         file.seek(0)
         assert file.read(3) == b"a,b"
+
+
+def test_parquet_member_is_read() -> None:
+    """pyarrow gets the member as a file; the digest is that of its bytes."""
+    table = pa.table({"a": [1, 2], "b": ["x", "y"]})
+    data = io.BytesIO()
+    parquet.write_table(table, data)
+    packed("data.zip", {"t.parquet": data.getvalue()})
+    [source] = discover(["data.zip"], tables={})
+    assert peek(source).columns == ("a", "b")
+    reader = open_reader(source, COLUMNS)
+    assert sum(block.lines for block in reader.blocks()) == 2
+    assert reader.sha256 == hashlib.sha256(data.getvalue()).hexdigest()
 
 
 def test_source_can_be_sent_to_another_process() -> None:
