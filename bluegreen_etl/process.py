@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from bluegreen_etl import config, embedded, errors
@@ -69,9 +70,11 @@ def visible(command: Sequence[str | Path], *, directory: Path, environment: Mapp
 def _search_path(name: str) -> list[Path]:
     found = shutil.which(name)
     # Debian's pg_dump on PATH is a wrapper that asks for a cluster; the versions themselves lie beside each other.
-    return [*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *([Path(found).parent] if found else [])]
+    own = [Path(found).parent] if found and Path(found).resolve().name != "pg_wrapper" else []
+    return [*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *own]
 
 
+@cache
 def _major(program: Path) -> int:
     match = _VERSION.search(output([program, "--version"], environment={}))
     return int(match[1]) if match else 0

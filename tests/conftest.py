@@ -1,7 +1,6 @@
 """A real PostgreSQL for every test that needs one: a server for the session, a fresh database for each test."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,10 +13,28 @@ from psycopg.rows import TupleRow
 from tests import servers
 from tests.support import Bluegreen, Live
 
+MAX_WORKERS = 4  # more would end before the tests of concurrency, which run one after the other
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite run on another major version: `scripts/test --postgres 15`."""
     parser.addoption("--postgres", type=int, default=18, help="major version of the server that the tests start")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Let one worker a core run, each with a server of its own, because some tests fill the whole server's lock table.
+
+    A server that is given is one, so there all tests run in this process.
+    """
+    return 0 if "BLUEGREEN_TEST_DSN" in os.environ else min(os.cpu_count() or 1, MAX_WORKERS)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of concurrency on one worker: two storms at once would measure each other."""
+    for item in items:
+        if "concurrency" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("concurrency"))
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +44,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
         yield given
         return
     major = request.config.getoption("--postgres")
-    # Not below pytest's own directory: each session closes that to other users, and as root the server is one.
-    with (
-        tempfile.TemporaryDirectory(prefix="bluegreen-") as directory,
-        servers.running(major, Path(directory) / "data") as dsn,
-    ):
+    with servers.place() as directory, servers.running(major, directory / "data") as dsn:
         yield dsn
 
 

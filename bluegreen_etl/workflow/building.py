@@ -39,10 +39,10 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
     work = work or ()
     sizes = [item.size for item in work]
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
-    loads = _fill(context, release, work, () if plan.transforms else put_off, plan.jobs, stages)
+    loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages)
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
-    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=context.settings.load.session)
+    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
     transform.drop_temporary(connection, release, sorted(plan.temporary))
     finish.set_sequences(connection, release)
     finish.refresh(connection, release)
@@ -56,18 +56,17 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
 
 def _fill(
     context: Context,
+    plan: LoadPlan,
     release: Release,
     work: Sequence[copy.Work],
     entries: Sequence[dump.Entry],
-    jobs: int,
     stages: Stages,
 ) -> list[model.TableLoad]:
     """Copy the files, and build on each table those of the entries that belong to it alone."""
-    settings = context.settings.load.session
     copied = partial(stages.begin, "finish")
-    with contextlib.closing(Workers(jobs)) as workers:
-        loads = copy.begin(release, work, jobs=jobs, workers=workers, progress=context.watcher.copied)
-        fill.run(context.server, release, loads, entries, jobs=jobs, settings=settings, copied=copied)
+    with contextlib.closing(Workers(plan.jobs)) as workers:
+        loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=context.watcher.copied)
+        fill.run(context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied)
     return [load.result() for load in loads]
 
 
@@ -82,13 +81,12 @@ def _transform(
 ) -> list[model.TableLoad]:
     """Run the project's own SQL, then build on all tables; return what is in them."""
     stages.begin("transform")
-    settings = context.settings.load.session
-    with context.server.connect(f"load {plan.schema} r{release.number}", settings) as own:
+    with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
         transform.run(own, release, plan.transforms, context.watcher)
     stages.begin("finish")
     tables = catalog.tables(connection, release.schema_oid or 0)
     names = [table.name for table in tables if table.name not in plan.temporary]
-    fill.build(context.server, release, names, entries, jobs=plan.jobs, settings=settings)
+    fill.build(context.server, release, names, entries, jobs=plan.jobs, settings=plan.session)
     loaded = {load.table for load in loads}
     # Rows that a transform has written are not frozen, in tables that were loaded neither.
     changed = [msgspec.structs.replace(load, frozen=False) for load in loads]
@@ -99,7 +97,7 @@ def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan,
     """Make the shadow with all that belongs to its tables, so that what is put off can be read from it."""
     release = msgspec.structs.replace(release, structure=plan.structure)
     # A connection of its own: scripts may change settings of the session.
-    with context.server.connect(f"load {plan.schema} r{release.number}", context.settings.load.session) as own:
+    with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
         ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
         columns = {table.name: table.columns for table in plan.tables}
         make = {

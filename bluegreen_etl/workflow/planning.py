@@ -12,13 +12,14 @@ from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 MOST_JOBS = 8
+BUILDING_MEMORY = 256  # MB for each connection that builds an index
 
 
 class LoadPlan(model.Record, frozen=True, kw_only=True):
     """What a load will do: files by table, where the structure comes from, and live as it was found.
 
-    `work` is None where the tables are known only once the project's DDL has run; `temporary` are those of the
-    tables that are dropped before the release is ready.
+    `session` are the server settings of the connections that load and build. `work` is None where the tables are
+    known only once the project's DDL has run; `temporary` are those that are dropped before the release is ready.
     """
 
     schema: str
@@ -31,6 +32,7 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     temporary: frozenset[str]
     checks: tuple[checks.Check, ...]
     jobs: int
+    session: dict[str, str]
 
 
 def plan_load(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
@@ -50,6 +52,7 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
     else:
         made = {table.name for table in tables}
         tables += [table for table in inferred if table.name in temporary - made]
+    jobs = context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
     known = source is not StructureFrom.DDL
     return LoadPlan(
         schema=context.schema,
@@ -61,8 +64,17 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
         transforms=tuple(_transforms(context)),
         temporary=frozenset(temporary),
         checks=tuple(find_checks(context)),
-        jobs=context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS),
+        jobs=jobs,
+        session={**_building_settings(connection, jobs), **context.settings.load.session},
     )
+
+
+def _building_settings(connection: db.Connection, jobs: int) -> dict[str, str]:
+    """Return what the sessions that build indexes get, unless the server's own setting is larger."""
+    row = connection.execute("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))").fetchone()
+    memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if row and row[0] < BUILDING_MEMORY << 20 else {}
+    # Beside other streams they only take their cores; one each helps where the last index is left alone.
+    return {**memory, **({"max_parallel_maintenance_workers": "1"} if jobs > 1 else {})}
 
 
 def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:

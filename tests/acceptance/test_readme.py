@@ -7,8 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from bluegreen_etl import embedded
 
+pytestmark = pytest.mark.usefixtures("server")  # its start makes the system user that every later one finds
 README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

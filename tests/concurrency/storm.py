@@ -4,8 +4,8 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event, Semaphore
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -29,11 +29,26 @@ class Tally(model.Record, frozen=True, kw_only=True):
     worst: float
 
 
+class Signals:
+    """What readers tell while they read, and what they are told."""
+
+    def __init__(self, spawning: SpawnContext) -> None:
+        self.ready = spawning.Semaphore(0)
+        self.mixed = spawning.Event()
+        self.stop = spawning.Event()
+
+
 class Storm:
     """Readers under way; `tallies` is filled when they have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
         self.tallies: list[Tally] = []
+
+    @property
+    def seen_mixed(self) -> bool:
+        """Whether a reader has seen two releases in one answer by now."""
+        return self._signals.mixed.is_set()
 
     def total(self, field: str) -> int:
         """Add up what all readers saw."""
@@ -50,26 +65,26 @@ class Storm:
 def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Storm]:
     """Let readers read as long as the body runs: `styles` says how many of each style."""
     spawning = multiprocessing.get_context("spawn")
-    stop, ready, results = spawning.Event(), spawning.Semaphore(0), spawning.Queue()
+    signals, results = Signals(spawning), spawning.Queue()
     names = [name for name, count in styles.items() for _ in range(count)]
     processes = [
-        spawning.Process(target=_read_on, args=(dsn, name, tables, ready, stop, results), daemon=True) for name in names
+        spawning.Process(target=_read_on, args=(dsn, name, tables, signals, results), daemon=True) for name in names
     ]
     for process in processes:
         process.start()
-    storm = Storm()
+    storm = Storm(signals)
     try:
         for _ in processes:
-            assert ready.acquire(timeout=_START), "the readers did not start"
+            assert signals.ready.acquire(timeout=_START), "the readers did not start"
         yield storm
     finally:
-        stop.set()
+        signals.stop.set()
         storm.tallies += [results.get(timeout=30) for _ in processes]
         for process in processes:
             process.join(timeout=30)
 
 
-def _read_on(dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, results: "Queue[Tally]") -> None:
+def _read_on(dsn: str, style: str, tables: int, signals: Signals, results: "Queue[Tally]") -> None:
     reads = mixed = empty = 0
     worst = 0.0
     errors: list[str] = []
@@ -79,8 +94,8 @@ def _read_on(dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, r
         connection.execute("SET jit = off")
         read = STYLES[style]
         read(connection, tables)
-        ready.release()
-        while not stop.is_set():
+        signals.ready.release()
+        while not signals.stop.is_set():
             begun = time.perf_counter()
             try:
                 answers = read(connection, tables)
@@ -91,6 +106,8 @@ def _read_on(dsn: str, style: str, tables: int, ready: Semaphore, stop: Event, r
             reads += len(answers)
             mixed += sum(len(set(answer)) > 1 for answer in answers)
             empty += sum(not answer for answer in answers)
+            if mixed:
+                signals.mixed.set()
     results.put(Tally(style=style, reads=reads, mixed=mixed, empty=empty, errors=tuple(errors), worst=worst))
 
 

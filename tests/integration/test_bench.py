@@ -10,6 +10,8 @@ import pytest
 from tests.bench import __main__ as script
 from tests.bench import server
 
+pytestmark = pytest.mark.usefixtures("server")  # its start makes the system user that every later one finds
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[server.Server]:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,16 @@ import psycopg
 import pytest
 
 from bluegreen_etl import embedded
+from tests import servers
+
+pytestmark = pytest.mark.usefixtures("server")  # its start makes the system user that every later one finds
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that is not below pytest's own, for the reason that the fixture `server` gives."""
-    with tempfile.TemporaryDirectory(prefix="bluegreen-") as directory:
-        yield Path(directory)
+    """A directory for the data of a server of the test's own."""
+    with servers.place() as directory:
+        yield directory
 
 
 def test_starting_twice_gives_the_same_server(place: Path) -> None:

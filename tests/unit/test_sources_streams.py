@@ -92,7 +92,7 @@ def test_gzip_file_is_read_by_either_decoder(gzip_decoder: str) -> None:
 
 
 @pytest.mark.parametrize("kept", [-1, -9, 5, 15])
-@pytest.mark.parametrize("before", [b"", gzip.compress(b"a,b\n1,x\n")])
+@pytest.mark.parametrize("before", [b"", gzip.compress(b"a,b\n1,x\n")], ids=["first member", "later member"])
 def test_truncated_gzip_file_is_refused_by_either_decoder(gzip_decoder: str, kept: int, before: bytes) -> None:
     """Wherever it ends, in its first member or in a later one."""
     packed = gzip.compress(b"a,b\n" + os.urandom(50_000).hex().encode() + b",x\n")
@@ -100,7 +100,7 @@ def test_truncated_gzip_file_is_refused_by_either_decoder(gzip_decoder: str, kep
         text_of(opened("t.csv.gz", before + packed[:kept]))
 
 
-@pytest.mark.parametrize("damage", [b"\0" * 100, b"\xff" * 100, os.urandom(100)])
+@pytest.mark.parametrize("damage", [b"\0" * 100, b"\xff" * 100, os.urandom(100)], ids=["zeros", "ones", "noise"])
 def test_damaged_gzip_file_is_refused_by_either_decoder(gzip_decoder: str, damage: bytes) -> None:
     """isal has an error of its own for it."""
     packed = gzip.compress(b"a,b\n" + os.urandom(50_000).hex().encode() + b",x\n")
