@@ -26,7 +26,7 @@ from tests.concurrency.expected import BY_HAND, LIVE, Ending, League, Release, S
 
 TABLES = {"teams": "id,gen", "players": "id,team_id,gen", "games": "id,gen"}
 ROWS = {"teams": ("1", "2"), "players": ("1,1", "2,2", "3,1"), "games": ("1", "2")}
-STAGES = ("structure", "copy", "copied", "finish", "analyze", "check")
+STAGES = ("structure", "copy", "copied", "finish", "check")
 CHECK = "SELECT id FROM games WHERE id > 100"
 BY_HAND_DDL = """
     CREATE SCHEMA league;

@@ -55,7 +55,7 @@ def test_ddl_cannot_point_an_outside_view_at_the_shadow(
     )
     bluegreen.write("bluegreen.toml", WITH_DDL)
     done = bluegreen("load", "data", code=1)
-    assert "the DDL drops or changes public.report, outside of league" in done.stderr
+    assert "a script drops or changes public.report, outside of league" in done.stderr
     assert one(connection, "SELECT n FROM public.report") == 2
 
 
@@ -80,7 +80,7 @@ def test_bare_drop_in_ddl_does_not_reach_another_schema(
     bluegreen.write("schema.sql", "DROP TABLE IF EXISTS teams CASCADE;" + DDL)
     bluegreen.write("bluegreen.toml", WITH_DDL)
     done = bluegreen("load", "data", code=1)
-    assert "the DDL drops or changes public.teams, outside of league" in done.stderr
+    assert "a script drops or changes public.teams, outside of league" in done.stderr
     assert one(connection, "SELECT id FROM public.teams") == 7
 
 
