@@ -83,23 +83,25 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
     bluegreen.write_league()
     bluegreen("load", "data")
     release = live.dump("league__r2")
-    for text, sentence in (
-        ("SELECT *\nFROM players\nWHERE borne IS NULL", 'bad.sql, line 3: column "borne" does not exist'),
-        ("SELEKT 1", "bad.sql, line 1: syntax error at or near "),
-        ("DELETE FROM teams RETURNING *", "bad.sql, line 1: "),
-        ("WITH d AS (DELETE FROM teams RETURNING *) SELECT * FROM d", "bad.sql, line 1: "),
-        ("SELECT wipe()", "bad.sql: cannot execute DELETE in a read-only transaction"),
-        ("SELECT 1) AS x; COMMIT; DELETE FROM league.players; SELECT (SELECT 1", "bad.sql: cannot insert multiple"),
-        ("SELECT set_config('transaction_read_only', 'off', true), wipe()", "bad.sql: "),
-    ):
-        bluegreen.write("checks/bad.sql", text)
-        said = refused(bluegreen, "check", "--checks", "checks", code=3)
-        assert said.sentence.startswith("1 of 2 checks failed on release 2: bad: ")
-        assert sentence in said.sentence
+    bad = {
+        "column": ("SELECT *\nFROM players\nWHERE borne IS NULL", ', line 3: column "borne" does not exist'),
+        "syntax": ("SELEKT 1", ", line 1: syntax error at or near "),
+        "delete": ("DELETE FROM teams RETURNING *", ", line 1: "),
+        "with": ("WITH d AS (DELETE FROM teams RETURNING *) SELECT * FROM d", ", line 1: "),
+        "wipe": ("SELECT wipe()", ": cannot execute DELETE in a read-only transaction"),
+        "several": ("SELECT 1) AS x; COMMIT; DELETE FROM league.players; SELECT (SELECT 1", ": cannot insert multiple"),
+        "set": ("SELECT set_config('transaction_read_only', 'off', true), wipe()", ": "),
+    }
+    for name, (text, _) in bad.items():
+        bluegreen.write(f"checks/{name}.sql", text)
+    said = refused(bluegreen, "check", "--checks", "checks", code=3)
+    assert said.sentence.startswith("7 of 8 checks failed on release 2: column: ")
+    for name, (_, sentence) in bad.items():
+        assert f"/checks/{name}.sql{sentence}" in said.sentence
     assert live.dump() == before
     assert live.dump("league__r2") == release
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
-    assert said.sentence.startswith("1 of 2 checks failed on release 3: bad: ")
+    assert said.sentence.startswith("7 of 8 checks failed on release 3: column: ")
 
 
 def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegreen, live: Live) -> None:

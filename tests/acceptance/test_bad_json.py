@@ -15,17 +15,9 @@ def test_json_that_is_no_array_of_objects_is_refused(bluegreen: Bluegreen, live:
     bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
     for text, sentence in (
         ('{"teams": [{"id": 1, "name": "Ajax"}]}', "teams.json is a JSON object, not an array of objects"),
-        ('"Ajax"', "teams.json is a string, not an array of objects"),
-        ("42", "teams.json is a number, not an array of objects"),
         (f"[{GOOD}, 7]", "teams.json, element 2: is a number, not an object"),
-        (f"[{GOOD}, [1]]", "teams.json, element 2: is an array, not an object"),
         (f'[{GOOD}, {{"id": 2, "na', "teams.json, element 2: the file ends before its array does"),
-        (f"[{GOOD},", "teams.json, element 2: the file ends before its array does"),
-        (f"[{GOOD}, {{'id': 2}}]", "teams.json, element 2: JSON is malformed"),
-        (f"[{GOOD}] {GOOD}", "teams.json goes on after the end of its array"),
         (f'[{GOOD}, {{"id": 2, "name": "A", "city": "B"}}]', "teams.json has column city, which table teams lacks"),
-        ("", "teams.json is empty"),
-        (" \n", "teams.json holds no JSON"),
     ):
         bluegreen.write("teams.json", text)
         assert refused(bluegreen, "load", "teams.json", "players.csv").sentence.startswith(sentence)
@@ -45,7 +37,6 @@ def test_broken_line_of_ndjson_is_named(bluegreen: Bluegreen, live: Live) -> Non
     before = live.dump()
     bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
     for text, sentence in (
-        (f'{GOOD}\n{{"id": 2, "name"\n{GOOD}\n', "teams.ndjson, line 2: "),
         (f"{GOOD}\n7\n", "teams.ndjson, line 2: is a number, not an object"),
         (f"{GOOD}\n\n\n[{GOOD}]\n", "teams.ndjson, line 4: is an array, not an object"),
     ):
@@ -60,9 +51,7 @@ def test_value_of_the_wrong_type_names_the_element(bluegreen: Bluegreen, live: L
     bluegreen.write("players.csv", "id,team_id,name\n1,1,Ann\n")
     for count, value, reason in (
         (1, '"two"', 'invalid input syntax for type integer: "two"'),
-        (1, "[2]", 'invalid input syntax for type integer: "[2]"'),
         (3000, "2.5", 'invalid input syntax for type integer: "2.5"'),
-        (3000, "true", 'invalid input syntax for type integer: "true"'),
     ):
         elements = [f'{{"id": {number}, "name": "two\\nlines {number}"}}' for number in range(1, count + 1)]
         bluegreen.write("teams.json", f'[{",".join(elements)}, {{"id": {value}, "name": "A"}}]')

@@ -45,6 +45,7 @@ def protected(bluegreen: Bluegreen, live: Live) -> Live:
 def test_protected_database_refuses_what_changes_live(bluegreen: Bluegreen, protected: Live) -> None:
     """Promote, rollback, prune, load --promote and taking the mark away; load alone is allowed."""
     name = conninfo.conninfo_to_dict(bluegreen.dsn)["dbname"]
+    before = protected.dump()
     for arguments, what in (
         (("promote",), "promote of league"),
         (("rollback",), "rollback of league"),
@@ -52,9 +53,10 @@ def test_protected_database_refuses_what_changes_live(bluegreen: Bluegreen, prot
         (("load", "data", "--promote"), "promote of league"),
         (("protect", "--off"), f"unprotect of {name}"),
     ):
-        said = refused(bluegreen, *arguments, live=protected)
+        said = refused(bluegreen, *arguments)
         assert said.sentence == f"database {name} is protected: {what} needs a confirmation"
         assert "--force" in said.hint
+    assert protected.dump() == before
     state = bluegreen.json("status")
     assert state["protected"] is True
     assert {r["number"]: r["status"] for r in state["releases"]} == {1: "previous", 2: "live", 3: "ready"}
@@ -65,10 +67,8 @@ def test_protected_database_refuses_what_changes_live(bluegreen: Bluegreen, prot
 
 def test_force_confirms(bluegreen: Bluegreen, protected: Live) -> None:
     """The same commands do their work once told that it is meant."""
-    bluegreen("promote", "--force")
-    assert bluegreen.json("status")["live"] == 3
-    bluegreen("rollback", "--force")
-    assert bluegreen.json("status")["live"] == 2
+    assert bluegreen.json("promote", "--force")["cutover"]["to_number"] == 3
+    assert bluegreen.json("rollback", "--force")["cutover"]["to_number"] == 2
     bluegreen("prune", "--keep", "0", "--force")
     bluegreen("load", "data", "--promote", "--force")
     assert bluegreen.json("status")["live"] == 4

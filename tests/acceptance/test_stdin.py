@@ -206,13 +206,21 @@ def test_endless_input_takes_little_memory_and_can_be_interrupted(bluegreen: Blu
 
 
 @pytest.mark.usefixtures("live")
-def test_error_that_arrives_while_the_pipe_is_silent_is_told(bluegreen: Bluegreen) -> None:
+def test_error_that_arrives_while_the_pipe_is_silent_is_told(
+    bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
+) -> None:
     """The server has refused a row by the time that the next ones come."""
-    row = b"1,%s\n" % (b"x" * 47)
+    aborted = "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%(aborted)'"
+    rows = b"1,%s\n" % (b"x" * 47) * 1_000
     with started(bluegreen) as process:
-        # psycopg sends megabytes: the second one holds the row, and what follows is not enough for a third.
-        feed(process, b"team_id,name\n" + row * 40_000 + b"one,Zo\n" + row * 8_000, 1)
-        time.sleep(3)
-        said = process.communicate(row * 60_000)[1].decode()
+        feed(process, b"team_id,name\n", 1)
+        feed(process, rows, 30)  # more than what is looked at before the load
+        feed(process, b"one,Zo\n", 1)
+        deadline = time.monotonic() + 20
+        while not connection.execute(aborted).fetchone():
+            assert time.monotonic() < deadline
+            feed(process, rows, 1)  # until its block is full, and long before the next one is
+            time.sleep(0.05)
+        said = process.communicate(rows * 30)[1].decode()
         assert process.returncode == 1
-    assert 'standard input, line 40002, column team_id: invalid input syntax for type integer: "one"' in said
+    assert 'standard input, line 30002, column team_id: invalid input syntax for type integer: "one"' in said
