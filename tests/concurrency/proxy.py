@@ -1,5 +1,6 @@
 """A proxy between client and server that cuts the client off at a chosen message, as a firewall or a crash would."""
 
+import contextlib
 import shutil
 import socket
 import tempfile
@@ -47,10 +48,13 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._deaf and self.happened.is_set():
+            try:
+                server = None if self._deaf and self.happened.is_set() else self._connected()
+            except OSError:  # it has crashed
+                server = None
+            if server is None:
                 client.close()
                 continue
-            server = self._connected()
             threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
             threading.Thread(target=_pump, args=(server, client), daemon=True).start()
 
@@ -59,19 +63,24 @@ class Proxy:
         if not host.startswith("/"):
             return socket.create_connection((host, port))
         server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{host}/.s.PGSQL.{port}")
+        try:
+            server.connect(f"{host}/.s.PGSQL.{port}")
+        except OSError:
+            server.close()
+            raise
         return server
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         """Pass whole messages from client to server, and look at each."""
-        for message in _messages(client):
-            if not self.happened.is_set() and self._is_it(message):
-                self.happened.set()
-                if self._cut is Cut.BEFORE_THE_ANSWER:
-                    server.sendall(message)
-                _hang_up(client)
-                break
-            server.sendall(message)
+        with contextlib.suppress(OSError):  # the server may crash
+            for message in _messages(client):
+                if not self.happened.is_set() and self._is_it(message):
+                    self.happened.set()
+                    if self._cut is Cut.BEFORE_THE_ANSWER:
+                        server.sendall(message)
+                    _hang_up(client)
+                    break
+                server.sendall(message)
         # The server reads to the end of what it got, answers nobody, and then finds the client gone.
         _shut(server, socket.SHUT_WR)
 

@@ -1,5 +1,6 @@
 """A live schema whose loads stop at any stage one likes, so that something can happen to them there."""
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,8 +57,9 @@ class SlowLoad:
                 scene.wait_until(lambda: scene.sessions(self.connection, _STOPPED_ANYWHERE))
                 yield load
             finally:
-                self.connection.execute("DELETE FROM public.slow")
-                holder.rollback()
+                with contextlib.suppress(psycopg.OperationalError):  # the server may be gone
+                    self.connection.execute("DELETE FROM public.slow")
+                    holder.rollback()
                 load.communicate(timeout=60)
 
     def assert_untouched(self) -> None:
