@@ -6,7 +6,8 @@ The library is the commands as functions: make a Context from settings, call a c
     context = Context(resolved, watcher)
     released = load_and_promote(context, ["data/"])
 
-Every error is a BluegreenError; any of them but OutcomeUnknown means that live did not change.
+Every error is a BluegreenError; any of them but OutcomeUnknown means that live did not change, or is again what it was
+(ChecksFailed of promote.verify, whose message says so if it is not).
 """
 
 from importlib import import_module

@@ -27,6 +27,7 @@ class Check(model.Record, frozen=True, kw_only=True):
     query: sql.Composable
     severity: Severity = Severity.ERROR
     description: str | None = None
+    tags: tuple[str, ...] = ()
     file: str | None = None
 
 
@@ -97,6 +98,7 @@ def _read(file: Path) -> Check:
         query=sql.SQL(text.rstrip().rstrip(";")),
         severity=severity,
         description=header.get("description"),
+        tags=tuple(tag.strip() for tag in header.get("tags", "").split(",") if tag.strip()),
         file=str(file),
     )
 

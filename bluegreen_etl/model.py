@@ -287,6 +287,13 @@ class Direction(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Trial(StrEnum):
+    """What is done instead of a cut-over: printing its script, or carrying it out and taking it back."""
+
+    SCRIPT = "script"
+    REHEARSAL = "rehearsal"
+
+
 class Cutover(Record, frozen=True, kw_only=True):
     """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
     tries spent on locks; both in seconds. `token` tells this cut-over from every other try.
@@ -302,6 +309,17 @@ class Cutover(Record, frozen=True, kw_only=True):
     waited: float
     by: str
     token: UUID
+
+
+class Rehearsal(Record, frozen=True, kw_only=True):
+    """A cut-over that was carried out up to its commit, and taken back; the figures are as a Cutover's."""
+
+    live_schema: str
+    direction: Direction
+    to_number: int
+    held: float
+    tries: int
+    waited: float
 
 
 class Session(Record, frozen=True, kw_only=True):

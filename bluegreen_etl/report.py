@@ -59,6 +59,8 @@ def _(outcome: workflow.Checked) -> str:
 
 @text_of.register
 def _(outcome: workflow.Promoted) -> str:
+    if outcome.rehearsal is not None:
+        return _rehearsed(outcome.rehearsal)
     if outcome.cutover is None:
         return outcome.script or ""
     cutover = outcome.cutover
@@ -73,6 +75,11 @@ def _(outcome: workflow.Promoted) -> str:
     )
     heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
     return _table(heads, [row])
+
+
+def _rehearsed(done: model.Rehearsal) -> str:
+    row = (done.live_schema, done.to_number, _milliseconds(done.held), done.tries, _seconds(done.waited))
+    return _table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
 
 
 @text_of.register

@@ -441,15 +441,31 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalo
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
 
 -- name: blockers
--- Who holds a lock on one of these relations that an exclusive lock has to wait for.
+-- Who holds a lock on one of these relations that an exclusive lock has to wait for, or is changing one of the schemas.
 SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-  AND l.relation = ANY (%(relations)s::oid[])
+WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND (l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+       -- Whoever has replaced its row and not ended yet.
+       OR l.locktype = 'transactionid'
+       AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
 ORDER BY 6 DESC NULLS LAST
+
+-- name: cancel
+-- Only what runs in a transaction that old: by now the session may have gone on to something else.
+SELECT pid FROM pg_catalog.pg_stat_activity
+WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client backend'
+                AND extract(epoch FROM clock_timestamp() - xact_start) >= %(age)s
+           THEN pg_catalog.pg_cancel_backend(pid) END
+
+-- name: lock_room
+-- About how many more locks the server can hold; it has some more than that, and other sessions want them.
+SELECT greatest(0, current_setting('max_locks_per_transaction')::bigint
+                   * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
+                   - (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath))
 
 -- name: tables_built_on
 WITH plain AS (
@@ -518,17 +534,18 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, TABLE = names[current];
 END
 
--- name: compare
-DECLARE
-    live_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {live});
-    incoming_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {incoming});
+-- name: compare_schemas
 BEGIN
-    IF live_oid IS DISTINCT FROM {live_oid}::oid THEN
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {live}) IS DISTINCT FROM {live_oid}::oid THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live is not the schema that was inspected';
     END IF;
-    IF incoming_oid IS DISTINCT FROM {incoming_oid}::oid THEN
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {incoming}) IS DISTINCT FROM {incoming_oid}::oid THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release''s schema is not where the ledger says';
     END IF;
+END
+
+-- name: compare
+BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = {incoming_id} AND status = {incoming_status}) THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release has been moved by another run';
     END IF;
@@ -536,10 +553,10 @@ BEGIN
         IS DISTINCT FROM {outgoing_id}::bigint THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'another release went live meanwhile';
     END IF;
-    IF live_oid IS NOT NULL AND {fingerprint} <> (
+    IF {live_oid}::oid IS NOT NULL AND {fingerprint} <> (
         SELECT coalesce(md5(string_agg(oid::text, ' ' ORDER BY oid)), '')
         FROM pg_catalog.pg_class
-        WHERE relnamespace = live_oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
+        WHERE relnamespace = {live_oid}::oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
     ) THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'tables of live were created or dropped meanwhile';
     END IF;

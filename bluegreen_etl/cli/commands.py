@@ -1,7 +1,7 @@
 """The commands. Each is its options, and one call."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ Exit codes:
   0  done
   1  refused or failed, live unchanged
   2  usage or configuration
-  3  checks failed, live unchanged
+  3  checks failed, live unchanged, or back to what it was
   4  lock not obtained in the time allowed, live unchanged, safe to run again
   5  conflict: live is not what the load saw, or another run holds the target
   6  outcome unknown: run `bluegreen status`
@@ -28,6 +28,15 @@ max_wait = click.option(
     help="How long the cut-over may try to get its locks.  [default: 30]",
 )
 as_script = click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+rehearse = click.option(
+    "--rehearse", is_flag=True, help="Do all of it but commit, and say how long readers would be held."
+)
+cancel_blockers = click.option(
+    "--cancel-blockers",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Cancel statements that have been in the way for so long; sessions are never ended.  [default: never]",
+)
 discard_writes = click.option(
     "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
 )
@@ -75,6 +84,7 @@ def main() -> None:
 @click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
 @max_wait
+@cancel_blockers
 @discard_writes
 @common
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
@@ -95,7 +105,7 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"]},
         "sources": {"null": options["null"], "encoding": options["encoding"]},
-        "promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None},
+        **_promote_settings(options),
     }
     if options["table"]:
         # Standard input is a file that the table lists, and its only one.
@@ -149,7 +159,9 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 @main.command()
 @click.argument("release", required=False, type=int)
 @as_script
+@rehearse
 @max_wait
+@cancel_blockers
 @discard_writes
 @common
 def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
@@ -157,8 +169,11 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
 
     Without RELEASE: the newest ready one. A previous release may be named too: forward again after a rollback.
     """
-    flags = {"promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None}}
-    execute(options, flags, lambda context: workflow.promote(context, number=release, dry_run=options["dry_run"]))
+    execute(
+        options,
+        _promote_settings(options),
+        lambda context: workflow.promote(context, number=release, trial=_trial(options)),
+    )
 
 
 @main.command()
@@ -166,12 +181,33 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
     "--to", "number", type=int, metavar="RELEASE", help="A kept release.  [default: the one that live replaced]"
 )
 @as_script
+@rehearse
 @max_wait
+@cancel_blockers
 @common
 def rollback(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Go back to the release that live replaced, at once for every reader."""
-    flags = {"promote": {"max_wait": options["max_wait"]}}
-    execute(options, flags, lambda context: workflow.rollback(context, number=number, dry_run=options["dry_run"]))
+    execute(
+        options,
+        _promote_settings(options),
+        lambda context: workflow.rollback(context, number=number, trial=_trial(options)),
+    )
+
+
+def _promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "promote": {
+            "max_wait": options["max_wait"],
+            "cancel_blockers": options["cancel_blockers"],
+            "discard_writes": options.get("discard_writes") or None,
+        }
+    }
+
+
+def _trial(options: Mapping[str, Any]) -> model.Trial | None:
+    if options["dry_run"] and options["rehearse"]:
+        raise errors.UsageError("--dry-run and --rehearse are two different things", hint="Give one of them.")
+    return model.Trial.SCRIPT if options["dry_run"] else model.Trial.REHEARSAL if options["rehearse"] else None
 
 
 @main.command()

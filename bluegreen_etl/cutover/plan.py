@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+import msgspec
 from psycopg import sql
 
 from bluegreen_etl import model, queries
@@ -23,7 +24,8 @@ class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
 
     `relations` are what live holds, views before tables; `fingerprint` stands for them, `sequences` are the names
-    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it.
+    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it. A `rehearsal` is
+    taken back instead of committed.
     """
 
     direction: Direction
@@ -34,6 +36,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     fingerprint: str
     sequences: tuple[tuple[str, bool], ...]
     outside: Outside = Outside()
+    rehearsal: bool = False
 
     @property
     def locks(self) -> tuple[Relation, ...]:
@@ -52,7 +55,7 @@ class Try(model.Record, frozen=True, kw_only=True):
 
 
 def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
-    """Return the statement that takes ACCESS EXCLUSIVE on one relation."""
+    """Return the statement that takes ACCESS EXCLUSIVE on one relation, where it lies in the transaction."""
     place = sql.Identifier(relation.schema, relation.name)
     if relation.kind in _ALTER:
         return sql.SQL("ALTER {} {} OWNER TO {}").format(_ALTER[relation.kind], place, sql.Identifier(relation.owner))
@@ -61,9 +64,13 @@ def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
 
 
 def transaction(plan: Plan, attempt: Try) -> sql.Composed:
-    """Return the whole try as one message: locks, comparison, swap, ledger, commit, and the time before and after."""
+    """Return the whole try as one message: renames, locks, comparison, ledger, commit, and the time before and after.
+
+    A rename is seen by nobody before the commit, and waits for whoever changes the schema itself (GRANT ON SCHEMA):
+    it comes before the locks, so that nobody waits with it.
+    """
     timeout = f"{max(round((attempt.timeout or 0) * 1000), 1)}ms"
-    locks = [lock_statement(relation, nowait=attempt.timeout is None) for relation in attempt.order]
+    locks = _locks(plan, attempt, nowait=attempt.timeout is None)
     return _joined(
         # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
         sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
@@ -76,22 +83,23 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
         queries.get("renaming", schema=sql.Literal(plan.live_schema)),
         # Once before the locks too: it fails without making anybody wait, and what it reads is then in the caches.
         _comparison(plan),
+        *_renames(plan),
         sql.SQL("SELECT clock_timestamp()"),
         *([_lock_block(attempt.order, locks)] if locks else []),
         *_swap(plan, attempt),
-        sql.SQL("COMMIT"),
+        sql.SQL("ROLLBACK" if plan.rehearsal else "COMMIT"),
         sql.SQL("SELECT clock_timestamp()"),
     )
 
 
 def script(plan: Plan, attempt: Try) -> str:
     """Return the same transaction for people and psql, with its locks written out."""
-    locks = [lock_statement(relation, nowait=False) for relation in attempt.order]
     statements = [
         sql.SQL("BEGIN"),
         sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = '500ms'"),
-        *locks,
+        *_renames(plan),
+        *_locks(plan, attempt, nowait=False),
         *_swap(plan, attempt),
         sql.SQL("COMMIT"),
     ]
@@ -108,14 +116,39 @@ def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
-def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
+def _locks(plan: Plan, attempt: Try, *, nowait: bool) -> list[sql.Composed]:
+    """Return the locks in the order of the try; what lies in live has been renamed by then."""
+    renamed = plan.outgoing.shadow_schema if plan.outgoing else plan.live_schema
+    placed = (
+        msgspec.structs.replace(relation, schema=renamed) if relation.schema == plan.live_schema else relation
+        for relation in attempt.order
+    )
+    return [lock_statement(relation, nowait=nowait) for relation in placed]
+
+
+def _renames(plan: Plan) -> Iterable[sql.Composed]:
+    """Yield the renames, and before them the comparison of what they rename."""
     live = sql.Identifier(plan.live_schema)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-    yield _comparison(plan)
+    body = queries.get(
+        "compare_schemas",
+        conflict=sql.Literal(CONFLICT_SQLSTATE),
+        live=sql.Literal(plan.live_schema),
+        live_oid=sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None),
+        incoming=sql.Literal(plan.incoming.shadow_schema),
+        incoming_oid=sql.Literal(plan.incoming.schema_oid),
+    )
+    yield sql.SQL("DO {}").format(sql.Literal(body.as_string()))
     if plan.outgoing is not None:
-        yield from (_sequence(plan, name, ascending) for name, ascending in plan.sequences)
         yield rename.format(live, sql.Identifier(plan.outgoing.shadow_schema))
     yield rename.format(sql.Identifier(plan.incoming.shadow_schema), live)
+
+
+def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
+    """Yield what is done under the locks."""
+    yield _comparison(plan)
+    if plan.outgoing is not None:
+        yield from (_sequence(plan, plan.outgoing, name, ascending) for name, ascending in plan.sequences)
     if plan.outside.statements:
         yield _following(plan.outside.statements)
     yield from _ledger(plan, attempt)
@@ -134,8 +167,6 @@ def _comparison(plan: Plan) -> sql.Composed:
         conflict=sql.Literal(CONFLICT_SQLSTATE),
         live=sql.Literal(plan.live_schema),
         live_oid=sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None),
-        incoming=sql.Literal(plan.incoming.shadow_schema),
-        incoming_oid=sql.Literal(plan.incoming.schema_oid),
         incoming_id=sql.Literal(plan.incoming.id),
         incoming_status=sql.Literal(str(plan.incoming.status)),
         outgoing_id=sql.Literal(plan.outgoing.id if plan.outgoing else None),
@@ -144,13 +175,13 @@ def _comparison(plan: Plan) -> sql.Composed:
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
-def _sequence(plan: Plan, name: str, ascending: bool) -> sql.Composed:
-    place = sql.Identifier(plan.incoming.shadow_schema, name)
+def _sequence(plan: Plan, outgoing: Release, name: str, ascending: bool) -> sql.Composed:
+    place = sql.Identifier(plan.live_schema, name)
     return queries.get(
         "sequence_not_behind",
         sequence=place,
         sequence_text=sql.Literal(place.as_string()),
-        live=sql.Identifier(plan.live_schema, name),
+        live=sql.Identifier(outgoing.shadow_schema, name),
         further=sql.SQL(">" if ascending else "<"),
     )
 

@@ -8,13 +8,16 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 from uuid import uuid4
 
+import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import db, errors, interrupts, ledger, model, queries
 from bluegreen_etl.catalog import Relation
+from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover import plan as planning
 from bluegreen_etl.cutover.plan import Plan, Try
 from bluegreen_etl.model import Cutover
@@ -32,7 +35,14 @@ _HINT_UNKNOWN = "Run `bluegreen status` when the server is back: it tells which 
 Say = Callable[[str], None]
 
 
-def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
+class Patience(NamedTuple):
+    """How long the locks are tried for, and when who is in the way is cancelled (None: never), in seconds."""
+
+    max_wait: float
+    cancel_after: float | None = None
+
+
+def run(server: db.Server, plan: Plan, *, patience: Patience, say: Say) -> Cutover:
     """Swap the schemas; returns once the swap is on disk.
 
     Raises:
@@ -40,7 +50,7 @@ def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
         Conflict: live is not what was inspected, or another cut-over of this schema is under way.
         OutcomeUnknown: the connection was lost and the server cannot be asked.
     """
-    swap = _Swap(plan, max_wait, say)
+    swap = _Swap(plan, patience, say)
     purpose = f"{plan.direction} {plan.live_schema} r{plan.incoming.number}"
     with interrupts.deferred():
         try:
@@ -52,6 +62,18 @@ def run(server: db.Server, plan: Plan, *, max_wait: float, say: Say) -> Cutover:
                 raise
             say("the connection was lost during the swap; asking the server what became of it")
         return swap.settle(server)
+
+
+def rehearse(server: db.Server, plan: Plan, *, patience: Patience, say: Say) -> model.Rehearsal:
+    """Do all of the swap but commit it: the locks are had for as long as it would hold them.
+
+    Raises:
+        LockNotObtained, Conflict, Refused: as run.
+    """
+    swap = _Swap(msgspec.structs.replace(plan, rehearsal=True), patience, say)
+    with server.connect(f"rehearse {plan.live_schema} r{plan.incoming.number}") as connection:
+        hold(connection, plan.live_schema)
+        return swap.rehearse(connection)
 
 
 def hold(connection: db.Connection, live_schema: str) -> None:
@@ -70,10 +92,13 @@ class _Swap:
     `in_doubt`: the swap may have been committed, or has been and is not known to be on disk.
     """
 
-    def __init__(self, plan: Plan, max_wait: float, say: Say) -> None:
+    def __init__(self, plan: Plan, patience: Patience, say: Say) -> None:
         self.in_doubt = False
         self._plan = plan
-        self._max_wait = max_wait
+        self._max_wait = patience.max_wait
+        self._cancel_after = patience.cancel_after
+        self._begun = time.monotonic()
+        self._tries = 0
         self._say = say
         self._token = uuid4()
         self._order = plan.locks
@@ -81,16 +106,40 @@ class _Swap:
 
     def carry_out(self, connection: db.Connection) -> Cutover:
         """Try until the swap is committed, then flush it to disk."""
+        held = self._succeed(connection)
+        self.in_doubt = True
+        found = self._kept(connection, held)
+        # A backend lets its locks go a little after its client has left; who asks next should not be told to wait.
+        db.unlock(connection, LOCK, self._plan.live_schema)
+        if found is None:
+            raise errors.OutcomeUnknown("the ledger does not hold the swap that was committed", hint=_HINT_UNKNOWN)
+        return found
+
+    def rehearse(self, connection: db.Connection) -> model.Rehearsal:
+        """Try until the swap could have been committed."""
+        held = self._succeed(connection)
+        return model.Rehearsal(
+            live_schema=self._plan.live_schema,
+            direction=self._plan.direction,
+            to_number=self._plan.incoming.number,
+            held=held,
+            tries=self._tries,
+            waited=self._waited,
+        )
+
+    def _succeed(self, connection: db.Connection) -> float:
+        """Try until one is carried out whole; return for how many seconds readers could be kept waiting."""
         sent = False
 
         def attempt(number: int) -> float:
             nonlocal sent
             interrupts.check()  # nothing is held between two tries
-            sent = True
+            sent = not self._plan.rehearsal
+            self._tries = number
             return self._try(connection, number)
 
         try:
-            held = db.retrying(
+            return db.retrying(
                 attempt,
                 max_wait=self._max_wait,
                 pause=_pause,
@@ -99,13 +148,6 @@ class _Swap:
         except psycopg.Error as error:
             self.in_doubt = sent and connection.closed
             raise self._explained(connection, error) from error
-        self.in_doubt = True
-        found = self._kept(connection, held)
-        # A backend lets its locks go a little after its client has left; who asks next should not be told to wait.
-        db.unlock(connection, LOCK, self._plan.live_schema)
-        if found is None:
-            raise errors.OutcomeUnknown("the ledger does not hold the swap that was committed", hint=_HINT_UNKNOWN)
-        return found
 
     def settle(self, server: db.Server) -> Cutover:
         """Return the committed cut-over from the ledger, asking for at most `max_wait` seconds.
@@ -167,6 +209,9 @@ class _Swap:
 
     def _failed(self, connection: db.Connection, number: int, error: psycopg.Error) -> None:
         self._learn(error)
+        if self._cancel_after is not None and time.monotonic() - self._begun >= self._cancel_after:
+            found = blockers.find(connection, self._plan)
+            blockers.cancel(connection, found, after=self._cancel_after, say=self._say)
         if number % TELL_EVERY == 0 and number > BURST:
             self._say(f"still waiting for locks after {number} tries: {self._blockers(connection)}")
 
@@ -184,9 +229,7 @@ class _Swap:
         return relation.schema == self._plan.live_schema, relation.kind not in {"v", "m"}
 
     def _blockers(self, connection: db.Connection) -> str:
-        relations = [relation.oid for relation in self._plan.locks]
-        rows = connection.execute(queries.get("blockers"), {"relations": relations}).fetchall()
-        return "; ".join(describe(session) for session in ledger.sessions(rows)) or "nobody at this moment"
+        return blockers.described(blockers.find(connection, self._plan))
 
     def _explained(self, connection: db.Connection, error: psycopg.Error) -> errors.BluegreenError:
         if db.is_lock_error(error):
@@ -218,16 +261,6 @@ class _Swap:
                 hint="Raise max_locks_per_transaction and restart the server.",
             )
         return db.explain(error)
-
-
-def describe(session: model.Session) -> str:
-    """Return one line about a session that stands in the way."""
-    age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
-    where = f" from {session.address}" if session.address else ""
-    return (
-        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
-        f"{session.state}{age}): {' '.join((session.query or '').split())[:80]}"
-    )
 
 
 def _patience(number: int) -> float | None:

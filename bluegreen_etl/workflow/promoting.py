@@ -8,22 +8,24 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import changes, outside, swap, writes
+from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
+from bluegreen_etl.cutover import blockers, changes, outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
-from bluegreen_etl.model import Direction, Release, Status
+from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.workflow import upkeep
 from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
-from bluegreen_etl.workflow.loading import Loaded, load
+from bluegreen_etl.workflow.loading import Loaded, load, run_checks
+from bluegreen_etl.workflow.planning import find_checks
 
 
 class Promoted(model.Record, frozen=True, kw_only=True):
-    """A cut-over done, and what was dropped after it. `script` is set instead of both by a dry run."""
+    """A cut-over done, and what was dropped after it. A dry run sets `script` instead, a rehearsal `rehearsal`."""
 
     schema: str
     cutover: model.Cutover | None = None
     pruned: tuple[int, ...] = ()
     script: str | None = None
+    rehearsal: model.Rehearsal | None = None
 
 
 class Released(model.Record, frozen=True, kw_only=True):
@@ -44,8 +46,8 @@ def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
     return Released(loaded=loaded, promoted=promote(context, number=number))
 
 
-def promote(context: Context, *, number: int | None = None, dry_run: bool = False) -> Promoted:
-    """Make a release live: the newest ready one, or the one named.
+def promote(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
+    """Make a release live: the newest ready one, or the one named; a `trial` changes nothing.
 
     Raises:
         Refused: there is none, it is not in a state to be promoted, or something outside would be left behind.
@@ -55,11 +57,11 @@ def promote(context: Context, *, number: int | None = None, dry_run: bool = Fals
     with context.server.connect(f"promote {context.schema}") as connection:
         upkeep.ledger_needed(connection, context.schema)
         incoming = _to_promote(connection, context.schema, number)
-        return _cut_over(context, connection, Direction.PROMOTE, incoming, dry_run=dry_run)
+        return _cut_over(context, connection, Direction.PROMOTE, incoming, trial)
 
 
-def rollback(context: Context, *, number: int | None = None, dry_run: bool = False) -> Promoted:
-    """Make the release live again that the live one replaced, or another kept one.
+def rollback(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
+    """Make the release live again that the live one replaced, or another kept one; a `trial` changes nothing.
 
     Raises:
         Refused: there is nothing to go back to.
@@ -68,17 +70,19 @@ def rollback(context: Context, *, number: int | None = None, dry_run: bool = Fal
     with context.server.connect(f"rollback {context.schema}") as connection:
         upkeep.ledger_needed(connection, context.schema)
         incoming = _to_go_back_to(connection, context.schema, number)
-        return _cut_over(context, connection, Direction.ROLLBACK, incoming, dry_run=dry_run)
+        return _cut_over(context, connection, Direction.ROLLBACK, incoming, trial)
 
 
 def _cut_over(
-    context: Context, connection: db.Connection, direction: Direction, incoming: Release, *, dry_run: bool
+    context: Context, connection: db.Connection, direction: Direction, incoming: Release, trial: Trial | None
 ) -> Promoted:
-    if not dry_run:
+    if trial is None:
         refuse_if_protected(context, connection, direction)
-    outgoing = _outgoing(context, connection, incoming, dry_run=dry_run)
+    outgoing = _outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = _plan(connection, direction, incoming, outgoing)
+    to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
+    _refuse_without_lock_room(connection, plan)
     _refuse_unsecured(context, connection, incoming, outgoing)
     outside.refuse_orphans(connection, plan.outside, incoming.shadow_schema)
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
@@ -86,32 +90,96 @@ def _cut_over(
         writes.refuse(connection, incoming)
     if incoming.status is Status.READY and incoming.base_oid and not context.force:
         changes.refuse(connection, incoming)
-    if dry_run:
+    if trial is Trial.SCRIPT:
         attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
         return Promoted(schema=context.schema, script=script(plan, attempt))
-    context.watcher.stage(f"{direction} release {incoming.number}")
-    max_wait = context.settings.promote.max_wait
+    context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
+    patience = _patience(context)
     if context.settings.promote.old_snapshots == "wait":
-        _wait_for_old_snapshots(context, connection, incoming, max_wait)
+        _wait_for_old_snapshots(context, connection, incoming, patience)
+    if trial:
+        rehearsal = swap.rehearse(context.server, plan, patience=patience, say=context.watcher.say)
+        context.watcher.say("rehearsed: nothing was changed")
+        return Promoted(schema=context.schema, rehearsal=rehearsal)
     with interrupts.deferred():
-        cutover = swap.run(context.server, plan, max_wait=max_wait, say=context.watcher.say)
-        tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
-        held = (cutover.held or 0) * 1000
-        context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
-        pruned = _afterwards(context, connection, plan)
+        cutover = _carry_out(context, plan)
+        pruned = _afterwards(context, connection, plan, to_verify)
         interrupts.finish()
     return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
 
 
-def _afterwards(context: Context, connection: db.Connection, plan: Plan) -> tuple[int, ...]:
+def _checks_to_verify(context: Context) -> list[checks.Check]:
+    """Return the checks that live has to pass after its promote, which a missing one must not find out too late."""
+    tags = set(context.settings.promote.verify)
+    found = [check for check in find_checks(context) if tags & set(check.tags)] if tags else []
+    if missing := tags.difference(*(check.tags for check in found)):
+        raise errors.UsageError(
+            f"no check has the tag {', '.join(sorted(missing))}, which promote.verify names",
+            hint="Write `-- tags: …` into a check, and set checks.path.",
+        )
+    return found
+
+
+def _patience(context: Context) -> swap.Patience:
+    settings = context.settings.promote
+    return swap.Patience(settings.max_wait, settings.cancel_blockers)
+
+
+def _carry_out(context: Context, plan: Plan) -> model.Cutover:
+    cutover = swap.run(context.server, plan, patience=_patience(context), say=context.watcher.say)
+    tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
+    held = (cutover.held or 0) * 1000
+    context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
+    return cutover
+
+
+def _afterwards(
+    context: Context, connection: db.Connection, plan: Plan, to_verify: Sequence[checks.Check]
+) -> tuple[int, ...]:
     """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
     try:
         with interrupts.allowed():
+            if to_verify:
+                _verify(context, connection, plan, to_verify)
             _validate(context, connection, plan)
             return _prune(context, connection)
     except KeyboardInterrupt:
         context.watcher.say(f"interrupted after the cut-over: release {plan.incoming.number} is live")
         return ()
+
+
+def _verify(context: Context, connection: db.Connection, plan: Plan, found: Sequence[checks.Check]) -> None:
+    """Run checks on what is live now; where they fail, make the release live again that was before.
+
+    Raises:
+        ChecksFailed: some have failed, whether or not there was a way back; the message says which is live.
+    """
+    now = ledger.find(connection, context.schema, plan.incoming.number)
+    context.watcher.stage(f"verify release {now.number}")
+    try:
+        run_checks(context, connection, now, context.schema, found)
+    except errors.ChecksFailed as failed:
+        with interrupts.deferred():
+            what, hint = _taken_back(context, connection, now, plan.outgoing)
+            interrupts.finish()
+        raise errors.ChecksFailed(f"{what}: {failed.message}", results=failed.results, hint=hint) from failed
+
+
+def _taken_back(
+    context: Context, connection: db.Connection, failed: Release, before: Release | None
+) -> tuple[str, str]:
+    """Roll back to the release that was live before; return what became of it, and what to do now."""
+    what = f"release {failed.number} has failed its verification"
+    if before is None:
+        return f"{what} and is live all the same: it replaced none", "Load again."
+    context.watcher.stage(f"rollback to release {before.number}")
+    try:
+        back = _plan(connection, Direction.ROLLBACK, ledger.find(connection, context.schema, before.number), failed)
+        _carry_out(context, back)
+    except (errors.BluegreenError, KeyboardInterrupt) as error:
+        why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
+        return f"{what} and is live still: {why}", "Run `bluegreen rollback`."
+    return f"{what}; release {before.number} is live again", f"Look at the rows with `bluegreen check {failed.number}`."
 
 
 def _validate(context: Context, connection: db.Connection, plan: Plan) -> None:
@@ -222,6 +290,16 @@ def _accept_drift(context: Context, connection: db.Connection, live: Release | N
         return adopt(context, connection, oid) if oid is not None else None
 
 
+def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:
+    """Refuse what would fill the server's lock table, which all its sessions share."""
+    row = connection.execute(queries.get("lock_room")).fetchone()
+    if row and len(plan.locks) > row[0]:
+        raise errors.Refused(
+            f"the cut-over locks {len(plan.locks)} relations at once; the server has room for {row[0]} more locks",
+            hint="Raise max_locks_per_transaction and restart the server.",
+        )
+
+
 def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Release, outgoing: Release | None) -> None:
     """Refuse to open rows that policies hide in live: the project's DDL or the files may not have them."""
     if context.force or outgoing is None or outgoing.schema_oid is None:
@@ -256,19 +334,23 @@ def _plan(connection: db.Connection, direction: Direction, incoming: Release, ou
     )
 
 
-def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, max_wait: float) -> None:
+def _wait_for_old_snapshots(
+    context: Context, connection: db.Connection, release: Release, patience: swap.Patience
+) -> None:
     """Wait until no session is left whose snapshot is so old that it would find the new tables empty."""
-    deadline = time.monotonic() + max_wait
+    begun = time.monotonic()
     told = False
     while sessions := ledger.old_snapshots(connection, release):
-        listed = "; ".join(swap.describe(session) for session in sessions)
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > patience.max_wait:
             raise errors.LockNotObtained(
                 f"transactions older than the load would find release {release.number} empty; still there after "
-                f"{max_wait:g} s: {listed}",
+                f"{patience.max_wait:g} s: {blockers.described(sessions)}",
                 hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",
             )
         if not told:
-            context.watcher.say(f"waiting for transactions older than the load: {listed}")
+            context.watcher.say(f"waiting for transactions older than the load: {blockers.described(sessions)}")
             told = True
+        if patience.cancel_after is not None and waited >= patience.cancel_after:
+            blockers.cancel(connection, sessions, after=patience.cancel_after, say=context.watcher.say)
         time.sleep(0.2)

@@ -1,6 +1,7 @@
 """What these tests share: bluegreen as a library, two releases that can be told apart, and what must always hold."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,14 +42,20 @@ class Listener:
 
 
 def context(
-    dsn: str, *, max_wait: float = 30, keep: int = 5, jobs: int = 2, listener: Listener | None = None
+    dsn: str,
+    *,
+    max_wait: float = 30,
+    cancel_blockers: float | None = None,
+    keep: int = 5,
+    jobs: int = 2,
+    listener: Listener | None = None,
 ) -> workflow.Context:
     """Return what a command on the schema `league` works with."""
     flags = {
         "schema": "league",
         "dsn": dsn,
         "load": {"jobs": jobs},
-        "promote": {"max_wait": max_wait},
+        "promote": {"max_wait": max_wait, "cancel_blockers": cancel_blockers},
         "retention": {"keep": keep},
     }
     return workflow.Context(config.resolve(flags, environ={}), listener or Listener())
@@ -107,8 +114,8 @@ def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cut
 
 def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:
     """Carry a cut-over out."""
-    max_wait = surroundings.settings.promote.max_wait
-    return swap.run(surroundings.server, plan, max_wait=max_wait, say=surroundings.watcher.say)
+    patience = swap.Patience(surroundings.settings.promote.max_wait)
+    return swap.run(surroundings.server, plan, patience=patience, say=surroundings.watcher.say)
 
 
 def live_generation(connection: Connection) -> int:
@@ -162,14 +169,41 @@ def terminate(connection: Connection, pid: int) -> bool:
 
 @contextlib.contextmanager
 def holding(dsn: str, statement: str, *, application: str = "holder") -> Iterator[Connection]:
-    """Keep a transaction open that has run a statement."""
-    with psycopg.connect(dsn, application_name=application) as connection:
+    """Keep a transaction open that has run a statement, until the body or the server ends."""
+    connection = psycopg.connect(dsn, application_name=application)
+    try:
         connection.execute(statement)
         yield connection
-        if not connection.closed:
-            connection.rollback()
+    finally:
+        connection.close()
 
 
 def is_busy(connection: Connection, kind: str) -> bool:
     """Say whether somebody holds bluegreen's advisory lock of a kind (load, cutover) on league."""
     return db.is_locked(connection, kind, "league")
+
+
+class Reader(threading.Thread):
+    """Reads one table in a closed loop until it is told to stop, and remembers its longest wait."""
+
+    def __init__(self, dsn: str, query: str) -> None:
+        super().__init__(daemon=True)
+        self._dsn = dsn
+        self._query = query
+        self._stop_reading = threading.Event()
+        self.worst = 0.0
+        self.reads = 0
+
+    def run(self) -> None:
+        """Read."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            while not self._stop_reading.wait(0.002):
+                begun = time.monotonic()
+                connection.execute(self._query)
+                self.worst = max(self.worst, time.monotonic() - begun)
+                self.reads += 1
+
+    def end(self) -> None:
+        """Stop reading."""
+        self._stop_reading.set()
+        self.join(timeout=30)

@@ -14,32 +14,6 @@ from tests.concurrency.storm import readers
 from tests.support import Bluegreen, Live
 
 
-class Reader(threading.Thread):
-    """Reads one table in a closed loop until it is told to stop, and remembers its longest wait."""
-
-    def __init__(self, dsn: str, query: str) -> None:
-        super().__init__(daemon=True)
-        self._dsn = dsn
-        self._query = query
-        self._stop_reading = threading.Event()
-        self.worst = 0.0
-        self.reads = 0
-
-    def run(self) -> None:
-        """Read."""
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
-            while not self._stop_reading.wait(0.002):
-                begun = time.monotonic()
-                connection.execute(self._query)
-                self.worst = max(self.worst, time.monotonic() - begun)
-                self.reads += 1
-
-    def end(self) -> None:
-        """Stop reading."""
-        self._stop_reading.set()
-        self.join(timeout=30)
-
-
 def test_promote_names_who_is_in_the_way_and_leaves_live_alone(
     dsn: str, bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
@@ -78,7 +52,7 @@ def test_promote_succeeds_when_the_holder_ends_in_time(
 def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path: Path) -> None:
     """Somebody holds a table for as long as promote tries; nobody else waits for a second."""
     scene.generations(dsn, tmp_path, tables=3)
-    reader = Reader(dsn, "SELECT FROM league.t02")
+    reader = scene.Reader(dsn, "SELECT FROM league.t02")
     with scene.holding(dsn, "SELECT FROM league.t02"):
         reader.start()
         with pytest.raises(errors.LockNotObtained):
@@ -91,7 +65,7 @@ def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path
 def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
     """Holders that end one after the other do not add up to a long wait for those who read the first table."""
     scene.generations(dsn, tmp_path, tables=12)
-    reader = Reader(dsn, "SELECT FROM league.t01")
+    reader = scene.Reader(dsn, "SELECT FROM league.t01")
     holders = [psycopg.connect(dsn) for _ in range(12)]
     for number, holder in enumerate(holders, 1):
         holder.execute(f"SELECT FROM league.t{number:02}")
@@ -126,7 +100,7 @@ def test_promote_waits_for_a_load_that_is_making_its_structure(
     bluegreen("load", "data")
     bluegreen.write("bluegreen.toml", '[structure]\nddl = ["schema.sql"]\n')
     bluegreen.write("schema.sql", f"{Live.DDL.partition('INSERT')[0].partition(';')[2]} SELECT pg_sleep(5);")
-    reader = Reader(dsn, "SELECT FROM league.players")
+    reader = scene.Reader(dsn, "SELECT FROM league.players")
     load = bluegreen.start("load", "data", "--structure", "ddl")
     scene.wait_until(lambda: scene.sessions(connection, "wait_event = 'PgSleep'"))
     reader.start()

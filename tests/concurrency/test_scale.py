@@ -54,15 +54,15 @@ def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> 
 
 
 def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Connection) -> None:
-    """Somebody fills the server's lock table: nothing is swapped, and the error names the setting."""
+    """Somebody fills the server's lock table: no lock is tried, and the error names the setting."""
     with psycopg.connect(dsn, autocommit=True) as greedy:
         with pytest.raises(psycopg.errors.OutOfMemory):
             greedy.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 10000000) AS n")
         # Room for whatever else runs, not for a thousand tables.
         greedy.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1, 500) AS n")
-        with pytest.raises(errors.ServerFailed) as caught:
+        with pytest.raises(errors.Refused) as caught:
             workflow.promote(scene.context(dsn, max_wait=1))
-    assert f"no room for the {TABLES} relations" in caught.value.message
+    assert f"the cut-over locks {TABLES} relations at once" in caught.value.message
     assert caught.value.hint == "Raise max_locks_per_transaction and restart the server."
     assert scene.statuses(many) == {1: "live", 2: "ready"}
     scene.assert_whole(many)

@@ -2,21 +2,22 @@
 BEGIN;
 SET LOCAL search_path = '';
 SET LOCAL lock_timeout = '500ms';
-ALTER VIEW "app"."report" OWNER TO "ann";
-ALTER VIEW "league"."squads" OWNER TO "ann";
-ALTER MATERIALIZED VIEW "league"."sizes" OWNER TO "ann";
-LOCK TABLE "league"."Teams" IN ACCESS EXCLUSIVE MODE;
-ALTER FOREIGN TABLE "league"."abroad" OWNER TO "ann";
-DO 'DECLARE
-    live_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ''league'');
-    incoming_oid CONSTANT oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ''league__r2'');
-BEGIN
-    IF live_oid IS DISTINCT FROM 1001::oid THEN
+DO 'BEGIN
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ''league'') IS DISTINCT FROM 1001::oid THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live is not the schema that was inspected'';
     END IF;
-    IF incoming_oid IS DISTINCT FROM 1002::oid THEN
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ''league__r2'') IS DISTINCT FROM 1002::oid THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''the release''''s schema is not where the ledger says'';
     END IF;
+END';
+ALTER SCHEMA "league" RENAME TO "league__r1";
+ALTER SCHEMA "league__r2" RENAME TO "league";
+ALTER VIEW "app"."report" OWNER TO "ann";
+ALTER VIEW "league__r1"."squads" OWNER TO "ann";
+ALTER MATERIALIZED VIEW "league__r1"."sizes" OWNER TO "ann";
+LOCK TABLE "league__r1"."Teams" IN ACCESS EXCLUSIVE MODE;
+ALTER FOREIGN TABLE "league__r1"."abroad" OWNER TO "ann";
+DO 'BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = 102 AND status = ''ready'') THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''the release has been moved by another run'';
     END IF;
@@ -24,24 +25,22 @@ BEGIN
         IS DISTINCT FROM 101::bigint THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''another release went live meanwhile'';
     END IF;
-    IF live_oid IS NOT NULL AND ''cafe'' <> (
+    IF 1001::oid IS NOT NULL AND ''cafe'' <> (
         SELECT coalesce(md5(string_agg(oid::text, '' '' ORDER BY oid)), '''')
         FROM pg_catalog.pg_class
-        WHERE relnamespace = live_oid AND relkind IN (''r'', ''p'', ''v'', ''m'', ''f'')
+        WHERE relnamespace = 1001::oid AND relkind IN (''r'', ''p'', ''v'', ''m'', ''f'')
     ) THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''tables of live were created or dropped meanwhile'';
     END IF;
 END';
-SELECT pg_catalog.setval('"league__r2"."teams_id_seq"', live.last_value, live.is_called)
-FROM "league"."teams_id_seq" AS live, "league__r2"."teams_id_seq" AS own
+SELECT pg_catalog.setval('"league"."teams_id_seq"', live.last_value, live.is_called)
+FROM "league__r1"."teams_id_seq" AS live, "league"."teams_id_seq" AS own
 WHERE live.last_value > own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
-SELECT pg_catalog.setval('"league__r2"."countdown"', live.last_value, live.is_called)
-FROM "league"."countdown" AS live, "league__r2"."countdown" AS own
+SELECT pg_catalog.setval('"league"."countdown"', live.last_value, live.is_called)
+FROM "league__r1"."countdown" AS live, "league"."countdown" AS own
 WHERE live.last_value < own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
-ALTER SCHEMA "league" RENAME TO "league__r1";
-ALTER SCHEMA "league__r2" RENAME TO "league";
 DO '-- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
 DECLARE
     statements CONSTANT text[] := ''{"CREATE OR REPLACE VIEW app.report AS SELECT 1"}''::text[];

@@ -57,18 +57,19 @@ def assert_in_order(whole: str, *parts: str) -> None:
 
 
 def test_the_statements_come_in_the_order_that_makes_the_swap_atomic() -> None:
-    """Locks before the comparison that counts, comparison before renames, ledger before COMMIT; live leaves first."""
+    """Renames first, which nobody sees, locks before the comparison that counts, ledger before COMMIT."""
     assert_in_order(
         text(),
         "BEGIN",
         "SET LOCAL synchronous_commit = off",
         "SET LOCAL lock_timeout = ",
-        "SELECT clock_timestamp()",
-        "LOCK TABLE",
         "live is not the schema that was inspected",
-        "setval",
         'ALTER SCHEMA "league" RENAME TO "league__r1"',
         'ALTER SCHEMA "league__r2" RENAME TO "league"',
+        "SELECT clock_timestamp()",
+        "LOCK TABLE",
+        "tables of live were created or dropped meanwhile",
+        "setval",
         "CREATE OR REPLACE VIEW app.report",
         "status = 'previous'",
         "status = 'live'",
@@ -85,10 +86,10 @@ def test_views_are_locked_before_tables_and_outside_before_live() -> None:
     assert_in_order(
         text(),
         'ALTER VIEW "app"."report" OWNER TO "ann"',
-        'ALTER VIEW "league"."squads" OWNER TO "ann"',
-        'ALTER MATERIALIZED VIEW "league"."sizes" OWNER TO "ann"',
-        'LOCK TABLE "league"."Teams" IN ACCESS EXCLUSIVE MODE',
-        'ALTER FOREIGN TABLE "league"."abroad" OWNER TO "ann"',
+        'ALTER VIEW "league__r1"."squads" OWNER TO "ann"',
+        'ALTER MATERIALIZED VIEW "league__r1"."sizes" OWNER TO "ann"',
+        'LOCK TABLE "league__r1"."Teams" IN ACCESS EXCLUSIVE MODE',
+        'ALTER FOREIGN TABLE "league__r1"."abroad" OWNER TO "ann"',
     )
 
 

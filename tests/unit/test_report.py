@@ -243,6 +243,16 @@ def test_protection_is_yes_or_no(protected: bool, shown: str) -> None:
     assert cells(workflow.Protection(database="007", protected=protected))[1] == ["007", shown]
 
 
+def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
+    """As a cut-over does, under another head."""
+    rehearsal = model.Rehearsal(
+        live_schema="league", direction=Direction.PROMOTE, to_number=2, held=0.0042, tries=3, waited=0.5
+    )
+    shown = cells(workflow.Promoted(schema="league", rehearsal=rehearsal))
+    assert shown[0] == ["schema", "rehearsed", "readers held", "tries", "waited for locks"]
+    assert shown[1] == ["league", "2", "4.2 ms", "3", "0.50 s"]
+
+
 def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """Durations in seconds, sizes in bytes, times with their zone, one object."""
     report.show(workflow.Promoted(schema="league", cutover=CUTOVER), as_json=True)
@@ -262,6 +272,7 @@ def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
         },
         "pruned": [],
         "script": None,
+        "rehearsal": None,
     }
 
 

@@ -1,0 +1,192 @@
+"""Who holds a swap up is named, and cancelled where that is asked for; nobody waits together with the swap."""
+
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import errors, workflow
+from bluegreen_etl.shadow import copy
+from tests.concurrency import scene
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+
+
+class Report(threading.Thread):
+    """A long statement over a table of live, in a session that goes on after it."""
+
+    def __init__(self, dsn: str, statement: str) -> None:
+        super().__init__()
+        self.connection = psycopg.connect(dsn, autocommit=True, application_name="report")
+        self.cancelled = False
+        self._statement = statement
+
+    def run(self) -> None:
+        """Run it to its end, whichever that is."""
+        try:
+            self.connection.execute(self._statement.encode())
+        except psycopg.errors.QueryCanceled:
+            self.cancelled = True
+
+    @property
+    def pid(self) -> int:
+        """Its session."""
+        return self.connection.info.backend_pid
+
+    def begin(self, connection: Connection) -> None:
+        """Start, and return when it runs."""
+        self.start()
+        scene.wait_until(lambda: scene.sessions(connection, f"pid = {self.pid} AND state = 'active'"))
+
+    def end(self) -> None:
+        """Leave nothing of it."""
+        self.connection.cancel_safe(timeout=5)
+        self.join(timeout=20)
+
+
+@pytest.fixture
+def report(dsn: str, live: Live) -> Iterator[Report]:
+    """A statement that reads live for a minute."""
+    thread = Report(dsn, "SELECT pg_sleep(60) FROM league.teams")
+    yield thread
+    thread.end()
+    thread.connection.close()
+
+
+@pytest.fixture
+def ready(bluegreen: Bluegreen, live: Live) -> str:
+    """Release 2 is ready; what live looks like."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    return live.dump()
+
+
+@pytest.mark.usefixtures("ready")
+def test_statement_in_the_way_is_cancelled_where_that_is_asked_for(
+    bluegreen: Bluegreen, report: Report, connection: Connection
+) -> None:
+    """Said by name; its session lives on."""
+    report.begin(connection)
+    done = bluegreen("promote", "--cancel-blockers", "0.5", "--max-wait", "20")
+    report.join(timeout=20)
+    assert report.cancelled
+    assert f"cancelled: pid {report.pid} ({report.connection.info.user}, report" in done.stderr
+    assert report.connection.execute("SELECT 1").fetchone() == (1,)
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}
+
+
+def test_nobody_is_cancelled_before_the_time_nor_without_being_asked(
+    dsn: str, live: Live, report: Report, connection: Connection, bluegreen: Bluegreen, ready: str
+) -> None:
+    """Neither by default, nor when --max-wait is over first."""
+    report.begin(connection)
+    for seconds in (None, 50):
+        with pytest.raises(errors.LockNotObtained):
+            workflow.promote(scene.context(dsn, max_wait=0.5, cancel_blockers=seconds))
+    assert report.is_alive()
+    assert live.dump() == ready
+
+
+def test_session_that_runs_nothing_is_left_alone(dsn: str, live: Live, connection: Connection, ready: str) -> None:
+    """Idle in its transaction: there is no statement to cancel, and sessions are never ended."""
+    listener = scene.Listener()
+    with scene.holding(dsn, "SELECT FROM league.teams") as holder:
+        with pytest.raises(errors.LockNotObtained, match=f"pid {holder.info.backend_pid} "):
+            workflow.promote(scene.context(dsn, max_wait=1, cancel_blockers=0, listener=listener))
+        assert not any("cancelled" in line for line in listener.said)
+        assert holder.execute("SELECT 1").fetchone() == (1,)
+    assert live.dump() == ready
+
+
+def test_statement_of_another_role_is_told_when_it_may_not_be_cancelled(
+    dsn: str, bluegreen: Bluegreen, connection: Connection, report: Report
+) -> None:
+    """A role may cancel its own kind only: one line, and the swap gives up as before."""
+    connection.execute("CREATE ROLE loader LOGIN")
+    try:
+        name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+        connection.execute(
+            f"GRANT CREATE ON DATABASE {name} TO loader; GRANT pg_read_all_stats TO loader;"
+            "ALTER SCHEMA league OWNER TO loader; ALTER TABLE league.teams OWNER TO loader;"
+            "ALTER TABLE league.players OWNER TO loader; ALTER VIEW league.squads OWNER TO loader"
+        )
+        bluegreen.write_league()
+        own = Bluegreen(psycopg.conninfo.make_conninfo(dsn, user="loader"), bluegreen.directory)
+        own("load", "data")
+        report.begin(connection)
+        failed = own("promote", "--cancel-blockers", "0.2", "--max-wait", "1", code=4)
+        assert f"not cancelled: pid {report.pid} " in failed.stderr
+        assert not report.cancelled
+    finally:
+        report.end()
+        connection.execute("REASSIGN OWNED BY loader TO CURRENT_USER; DROP OWNED BY loader; DROP ROLE loader")
+
+
+def test_older_snapshot_is_cancelled_too(
+    dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the swap up by what it would see, not by a lock."""
+    monkeypatch.setattr(copy, "DEAL_BYTES", 0)
+    report = Report(dsn, "SELECT pg_sleep(60)")
+    report.begin(connection)
+    try:
+        bluegreen.write_league()
+        workflow.load(scene.context(dsn), [str(bluegreen.directory / "data")])
+        listener = scene.Listener()
+        workflow.promote(scene.context(dsn, max_wait=20, cancel_blockers=0.2, listener=listener))
+        assert any(line.startswith(f"cancelled: pid {report.pid}") for line in listener.said)
+    finally:
+        report.end()
+        report.connection.close()
+    assert report.cancelled
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}
+
+
+def test_nobody_waits_while_the_swap_waits_for_a_change_of_the_schema(dsn: str, live: Live, ready: str) -> None:
+    """An uncommitted GRANT ON SCHEMA holds the rename up: readers go on, and the error names who it is."""
+    reader = scene.Reader(dsn, "SELECT FROM league.players")
+    with scene.holding(dsn, "GRANT USAGE ON SCHEMA league TO PUBLIC", application="granting") as holder:
+        reader.start()
+        with pytest.raises(errors.LockNotObtained, match=f"pid {holder.info.backend_pid} .*granting"):
+            workflow.promote(scene.context(dsn, max_wait=4))
+        reader.end()
+    assert reader.reads > 100
+    assert reader.worst < 0.2
+    assert live.dump() == ready
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+def test_rehearsal_does_everything_and_changes_nothing(
+    bluegreen: Bluegreen, live: Live, connection: Connection, command: str
+) -> None:
+    """It says how long readers would be held; the ledger and live are as they were, and the real thing works."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    bluegreen("load", "data")
+    before = live.dump(), live.dump("bluegreen", sequences=False)
+    done = bluegreen.json(command, "--rehearse")
+    assert (live.dump(), live.dump("bluegreen", sequences=False)) == before
+    rehearsal = done["rehearsal"]
+    assert done["cutover"] is None
+    assert rehearsal["direction"] == command
+    assert rehearsal["to_number"] == {"promote": 3, "rollback": 1}[command]
+    assert 0 < rehearsal["held"] < 1
+    assert rehearsal["tries"] >= 1
+    bluegreen(command)
+    scene.assert_whole(connection)
+
+
+def test_rehearsal_meets_what_the_cut_over_would_meet(
+    bluegreen: Bluegreen, live: Live, connection: Connection, ready: str
+) -> None:
+    """Locks that are not to be had: exit code 4, and who is in the way."""
+    with scene.holding(bluegreen.dsn, "SELECT FROM league.teams", application="nightly report"):
+        failed = bluegreen("promote", "--rehearse", "--max-wait", "1", code=4)
+    assert "nightly report" in failed.stderr
+    connection.execute("CREATE MATERIALIZED VIEW public.sizes AS SELECT count(*) FROM league.teams")
+    assert "public.sizes" in bluegreen("promote", "--rehearse", code=1).stderr
+    connection.execute("DROP MATERIALIZED VIEW public.sizes")
+    assert live.dump() == ready
