@@ -461,6 +461,9 @@ WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client ba
                 AND extract(epoch FROM clock_timestamp() - xact_start) >= %(age)s
            THEN pg_catalog.pg_cancel_backend(pid) END
 
+-- name: deadlock_timeout
+SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::float8
+
 -- name: lock_room
 -- About how many more locks the server can hold; it has some more than that, and other sessions want them.
 SELECT greatest(0, current_setting('max_locks_per_transaction')::bigint

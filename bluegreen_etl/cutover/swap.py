@@ -25,7 +25,9 @@ from bluegreen_etl.model import Cutover
 # Tries that do not wait: each holds anything for well under a millisecond, so an idle instant is enough.
 BURST = 10
 BETWEEN = 3  # such tries between two that wait: readers in conflicting orders leave nothing but idle instants
-FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds; the longest stays below deadlock_timeout (1 s by default)
+FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds
+STEPS = 10  # by then the longest is reached
+BELOW_DEADLOCK = 0.7  # of deadlock_timeout: a reader that waits longer may be ended by the server
 BURST_PAUSE = (0.001, 0.02)  # seconds between tries of the burst, when nothing is held
 TELL_EVERY = 10  # tries
 _SHOWN = 100
@@ -103,6 +105,7 @@ class _Swap:
         self._token = uuid4()
         self._order = plan.locks
         self._waited = 0.0
+        self._longest = LONGEST_WAIT
 
     def carry_out(self, connection: db.Connection) -> Cutover:
         """Try until the swap is committed, then flush it to disk."""
@@ -139,10 +142,12 @@ class _Swap:
             return self._try(connection, number)
 
         try:
+            row = connection.execute(queries.get("deadlock_timeout")).fetchone()
+            self._longest = min(LONGEST_WAIT, row[0] * BELOW_DEADLOCK) if row else LONGEST_WAIT
             return db.retrying(
                 attempt,
                 max_wait=self._max_wait,
-                pause=_pause,
+                pause=lambda number: _pause(_patience(number, self._longest)),
                 on_retry=lambda number, error: self._failed(connection, number, error),
             )
         except psycopg.Error as error:
@@ -196,7 +201,11 @@ class _Swap:
         """Send one whole try; returns for how many seconds readers could be kept waiting."""
         begun = time.monotonic()
         attempt = Try(
-            token=self._token, number=number, waited=self._waited, timeout=_patience(number), order=self._order
+            token=self._token,
+            number=number,
+            waited=self._waited,
+            timeout=_patience(number, self._longest),
+            order=self._order,
         )
         try:
             cursor = connection.execute(planning.transaction(self._plan, attempt).as_bytes(connection))
@@ -263,18 +272,17 @@ class _Swap:
         return db.explain(error)
 
 
-def _patience(number: int) -> float | None:
-    """Return how long a try may wait for each lock, in seconds: not at all at first, then growing, with jitter."""
+def _patience(number: int, longest: float) -> float | None:
+    """Return how long a try may wait for its locks, in seconds: not at all at first, then growing, with jitter."""
     round_, place = divmod(number - BURST - 1, BETWEEN + 1)
     if round_ < 0 or place > 0:
         return None
-    longest = min(FIRST_WAIT * 1.5**round_, LONGEST_WAIT)
-    return random.uniform(longest / 2, longest)
+    upper = min(FIRST_WAIT * 1.5 ** min(round_, STEPS), longest)
+    return random.uniform(upper / 2, upper)
 
 
-def _pause(number: int) -> float:
+def _pause(patience: float | None) -> float:
     """Return for how long nothing is held after a try: readers get at least as long as they had to wait."""
-    patience = _patience(number)
     return random.uniform(*BURST_PAUSE) if patience is None else patience
 
 

@@ -146,6 +146,26 @@ def _transaction(connection: Connection, tables: int) -> Answers:
     return [both[0] + both[1] if all(both) else []]
 
 
+def _snapshot(connection: Connection, tables: int) -> Answers:
+    """Two statements at REPEATABLE READ, whose snapshot is there before either: a swap may come between."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT FROM pg_class LIMIT 1")
+        time.sleep(0.005)
+        both = [_flat(connection.execute(joined(tables)).fetchall()) for _ in range(2)]
+    return [both[0] + both[1] if all(both) else []]
+
+
+def _writer(connection: Connection, tables: int) -> Answers:
+    """Write to the first table and to the last one in one transaction."""
+    with connection.transaction():
+        written = [
+            connection.execute(f"UPDATE league.t{number:02} SET gen = gen RETURNING gen").fetchall()  # noqa: S608 - our own
+            for number in (1, tables)
+        ]
+    return [_flat([row for rows in written for row in rows]) if all(written) else []]
+
+
 def _reverse(connection: Connection, tables: int) -> Answers:
     """Take the tables one by one in one transaction, the last one first."""
     with connection.transaction():
@@ -161,6 +181,8 @@ STYLES: dict[str, Callable[[Connection, int], Answers]] = {
     "view": _view,
     "function": _function,
     "transaction": _transaction,
+    "snapshot": _snapshot,
+    "writer": _writer,
     "reverse": _reverse,
 }
 # Those that take their tables in the same order: readers in conflicting orders leave a swap nothing but idle instants.

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from tests.concurrency import scene
+from tests.concurrency import proxy, scene
 from tests.concurrency.slow import STAGES, STOPPED, SlowLoad
 from tests.support import Bluegreen, Live
 
@@ -131,4 +131,55 @@ def test_interrupt_after_the_swap_does_not_claim_that_live_is_unchanged(
         stderr = promote.communicate(timeout=20)[1]
     assert promote.returncode == 0, stderr
     assert "interrupted after the cut-over: release 3 is live" in stderr
+    scene.assert_whole(connection)
+
+
+@pytest.fixture
+def three(bluegreen: Bluegreen, live: Live, connection: Connection) -> Live:
+    """Release 2 is live, 1 is kept, 3 is ready."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    bluegreen("load", "data")
+    assert scene.statuses(connection) == {1: "previous", 2: "live", 3: "ready"}
+    return live
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(("command", "target"), [("promote", 3), ("rollback", 1)])
+def test_cut_over_killed_at_its_commit_is_known_to_the_ledger(
+    bluegreen: Bluegreen, connection: Connection, command: str, target: int
+) -> None:
+    """kill -9 when the server has got the swap and nobody its answer: it is done, and status says so."""
+    with proxy.between(bluegreen.dsn, proxy.Cut.BEFORE_THE_ANSWER) as between:
+        process = Bluegreen(between.dsn, bluegreen.directory).start(command)
+        assert between.happened.wait(timeout=20)
+        process.kill()
+        process.communicate(timeout=20)
+        scene.wait_until(lambda: not scene.is_busy(connection, "cutover"))
+    assert bluegreen.json("status")["live"] == target
+    scene.assert_whole(connection)
+    bluegreen("load", "data", "--promote")
+    scene.assert_whole(connection)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL", "terminate"])
+def test_interrupted_prune_drops_all_of_a_release_or_nothing(
+    bluegreen: Bluegreen, connection: Connection, three: Live, how: str
+) -> None:
+    """Stopped while it waits for somebody who reads an old release, however: that is whole, and goes the next time."""
+    before, kept = three.dump(), three.dump("league__r1")
+    with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
+        process = bluegreen.start("prune", "--keep", "0")
+        waiting = "application_name LIKE 'bluegreen prune%' AND wait_event_type = 'Lock'"
+        scene.wait_until(lambda: scene.sessions(connection, waiting))
+        if how == "terminate":
+            for pid in scene.sessions(connection, waiting):
+                scene.terminate(connection, pid)
+        else:
+            process.send_signal(signal.Signals[how])
+        process.communicate(timeout=20)
+        assert process.returncode != 0
+        scene.wait_until(lambda: not scene.is_busy(connection, "cutover"))
+    assert (three.dump(), three.dump("league__r1")) == (before, kept)
+    assert bluegreen.json("prune", "--keep", "0")["dropped"] == [1]
     scene.assert_whole(connection)

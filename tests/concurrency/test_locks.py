@@ -1,5 +1,6 @@
 """Sessions that hold what the cut-over needs: it gives way, names them, and learns in which order to ask."""
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -89,6 +90,22 @@ def test_readers_in_another_order_do_not_starve_the_swap(dsn: str, tmp_path: Pat
         cutovers = [scene.exchange(surroundings) for _ in range(10)]
     assert storm.damage == (0, 0, 0)
     assert len(cutovers) == 10
+
+
+def test_no_reader_is_the_victim_of_a_deadlock(
+    dsn: str, tmp_path: Path, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """Readers in conflicting orders, in a database whose server looks for deadlocks after 200 ms: none is ended."""
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    connection.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '200ms'".encode())
+    scene.generations(dsn, tmp_path, tables=10)
+    surroundings = scene.context(dsn, max_wait=2)
+    with readers(dsn, {"reverse": 2, "transaction": 2}, tables=10) as storm:
+        deadline = time.monotonic() + 6
+        while time.monotonic() < deadline:
+            with contextlib.suppress(errors.LockNotObtained):
+                scene.exchange(surroundings)
+    assert storm.damage == (0, 0, 0)
 
 
 @pytest.mark.usefixtures("live")

@@ -1,10 +1,13 @@
 """Readers in a closed loop while releases are swapped: every answer comes from one release, whole."""
 
+import re
+import threading
 import time
 from pathlib import Path
 
 from tests.concurrency import scene
 from tests.concurrency.storm import IN_ORDER, readers
+from tests.support import Live
 
 SWAPS = 200
 
@@ -21,7 +24,7 @@ def test_reader_never_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
 
 
 def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
-    """Prepared, pipelined, by view, by function, in transactions: all stay whole."""
+    """Prepared, pipelined, by view, by function, in transactions, with older snapshots, writing: all stay whole."""
     scene.generations(dsn, tmp_path, tables=10)
     surroundings = scene.context(dsn)
     with readers(dsn, dict.fromkeys(IN_ORDER, 1), tables=10) as storm:
@@ -29,6 +32,33 @@ def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> No
             scene.exchange(surroundings)
     assert storm.damage == (0, 0, 0)
     assert all(tally.reads > 0 for tally in storm.tallies)
+
+
+def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
+    """pg_dump reads the catalog first and each table later, while releases are swapped under it."""
+    scene.generations(dsn, tmp_path, tables=10)
+    surroundings = scene.context(dsn)
+    dumps: list[str] = []
+    stop = threading.Event()
+
+    def dump() -> None:
+        while not stop.is_set():
+            dumps.append(Live(dsn).dump())
+
+    thread = threading.Thread(target=dump)
+    thread.start()
+    cutovers = 0
+    while cutovers < SWAPS // 4 or len(dumps) < SWAPS // 20:
+        scene.exchange(surroundings)
+        cutovers += 1
+    stop.set()
+    thread.join(timeout=60)
+    for text in dumps:
+        # After the line that begins its data, a table's only row: id and generation.
+        rows = re.findall(r"^COPY league\.t\d\d .*\n1\t(\d)\n", text, re.MULTILINE)
+        assert len(rows) == 10
+        assert len(set(rows)) == 1
+    assert {rows for text in dumps for rows in re.findall(r"\n1\t(\d)\n", text)} == {"1", "2"}
 
 
 def test_without_the_locks_readers_see_half_a_release(dsn: str, tmp_path: Path) -> None:
