@@ -1,6 +1,7 @@
 """Reads PostgreSQL's catalogs: what schemas hold. SQL only, no policy, writes nothing."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -56,15 +57,32 @@ def schema_name(connection: db.Connection, oid: int) -> str | None:
 def tables(connection: db.Connection, oid: int) -> list[Table]:
     """Return the tables of a schema by name, partitions left to their parents."""
     rows = connection.execute(queries.get("tables"), {"oid": oid}).fetchall()
+    columns = _Columns(connection, [relation for relation, *_ in rows])
     return [
-        Table(
-            name=name,
-            partitioned=partitioned,
-            rows=count,
-            columns=msgspec.convert(columns, tuple[model.Column, ...]),
-        )
-        for name, partitioned, count, columns in rows
+        Table(name=name, partitioned=partitioned, rows=count, columns=columns.of(relation))
+        for relation, name, partitioned, count in rows
     ]
+
+
+class _Columns:
+    """The columns of relations, those of composite types included that they are made of."""
+
+    def __init__(self, connection: db.Connection, relations: Iterable[int]) -> None:
+        self._found: dict[int, list[dict[str, Any]]] = {}
+        wanted = set(relations)
+        while wanted:
+            rows = connection.execute(queries.get("columns"), {"relations": list(wanted)}).fetchall()
+            self._found.update(rows)
+            inner = {column["composite"] for _, columns in rows for column in columns if column["composite"]}
+            wanted = inner - self._found.keys()
+
+    def of(self, relation: int) -> tuple[model.Column, ...]:
+        """Return the columns of one relation in order."""
+        return tuple(
+            msgspec.convert({**column, "fields": self.of(composite) if composite else ()}, model.Column)
+            for column in self._found[relation]
+            for composite in [column["composite"]]
+        )
 
 
 def tables_built_on(connection: db.Connection, oid: int) -> dict[tuple[str, str], str]:

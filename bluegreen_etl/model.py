@@ -153,13 +153,15 @@ class SourceFile(Record, frozen=True, kw_only=True):
 class Column(Record, frozen=True, kw_only=True):
     """A column as the server has it; `type` is `format_type`'s text, `domain_over` what a domain stands on.
 
-    `receive` is the server's function that reads its binary form, where the server has been asked.
+    `receive` is the server's function that reads its binary form, where the server has been asked; `fields` are those
+    of a composite type, or of an array's elements where they are composite.
     """
 
     name: str
     type: str
     domain_over: str | None = None
     receive: str | None = None
+    fields: "tuple[Column, ...]" = ()
     not_null: bool = False
     has_default: bool = False
     generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it

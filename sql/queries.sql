@@ -30,8 +30,15 @@ SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'
 SELECT pg_catalog.pg_has_role(nspowner, 'USAGE') FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 
 -- name: tables
+SELECT oid::bigint, relname, relkind = 'p', CASE WHEN reltuples >= 0 THEN reltuples::bigint END
+FROM pg_catalog.pg_class
+WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p') AND NOT relispartition
+ORDER BY relname
+
+-- name: columns
+-- Of tables, and of composite types, which have a relation too; `composite` is that of a column's, or of its elements'.
 -- A type of the same schema is named without it, so that the same column reads the same in every release.
-SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END,
+SELECT c.oid::bigint,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'name', a.attname,
                    'type', CASE WHEN t.typnamespace = c.relnamespace
@@ -40,6 +47,7 @@ SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::
                                 ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END,
                    'domain_over', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(base.oid, NULL) END,
                    'receive', base.typreceive::oid::pg_catalog.regproc,
+                   'composite', nullif(coalesce(element.typrelid, base.typrelid)::bigint, 0),
                    'not_null', a.attnotnull,
                    'has_default', a.atthasdef OR a.attidentity <> '',
                    'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
@@ -47,15 +55,14 @@ SELECT c.relname, c.relkind = 'p', CASE WHEN c.reltuples >= 0 THEN c.reltuples::
         JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
         JOIN LATERAL (
             WITH RECURSIVE standing AS (
-                SELECT t.oid, t.typtype, t.typbasetype, t.typreceive
+                SELECT t.*
                 UNION ALL
-                SELECT under.oid, under.typtype, under.typbasetype, under.typreceive
-                FROM standing JOIN pg_catalog.pg_type AS under ON under.oid = standing.typbasetype)
-            SELECT oid, typreceive FROM standing WHERE typtype <> 'd') AS base ON true
+                SELECT under.* FROM standing JOIN pg_catalog.pg_type AS under ON under.oid = standing.typbasetype)
+            SELECT * FROM standing WHERE typtype <> 'd') AS base ON true
+        LEFT JOIN pg_catalog.pg_type AS element ON base.typcategory = 'A' AND element.oid = base.typelem
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-ORDER BY c.relname
+WHERE c.oid = ANY (%(relations)s::oid[])
 
 -- name: relations
 -- Views come first: their readers lock them before the tables below.

@@ -226,7 +226,7 @@ def text(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return text(array.dictionary_decode(), column)
     if is_nested(kind):
-        convert = values.converter(column.base_type)
+        convert = values.converter(column)
         return _mapped(array, lambda value: _field(convert(_json(value))))
     if _is_bytes(kind):
         prefix = "" if column.receive == "uuid_recv" else "\\x"

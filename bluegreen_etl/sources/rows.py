@@ -60,7 +60,7 @@ class RowEncoder:
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
-        self._converters = {column.name: values.converter(column.base_type) for column in shape.taken}
+        self._converters = {column.name: values.converter(column) for column in shape.taken}
         self._row = _struct(shape)
         row = self._row.type if self._row else msgspec.Struct
         self._lines = msgspec.json.Decoder(row)
@@ -324,7 +324,7 @@ def _struct(shape: Shape) -> _Row | None:
     special, raw = [], []
     for column, way in zip(shape.taken, ways, strict=True):
         holder, _, field = way.rpartition(".")
-        if values.is_special(column.base_type):
+        if values.is_special(column):
             special.append(_Special(attrgetter(holder) if holder else _itself, field, column.name))
         elif not _is_text(column):
             raw.append(way)
@@ -368,7 +368,7 @@ def _defined(tree: Mapping[str, Any], prefix: str, places: dict[str, str], *, st
 
 
 def _is_text(column: Column) -> bool:
-    return not values.is_special(column.base_type) and column.base_type.startswith(_STRINGS)
+    return not values.is_special(column) and column.base_type.startswith(_STRINGS)
 
 
 def _taker(ways: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:

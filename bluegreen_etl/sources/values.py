@@ -1,9 +1,11 @@
 """JSON values on their way into CSV fields that PostgreSQL reads as json_to_record would have read the values."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
+
+from bluegreen_etl.model import Column
 
 # What a converter returns: Raw goes out as it is, text as a quoted field, None as NULL.
 Field = msgspec.Raw | str | None
@@ -22,9 +24,10 @@ _KINDS = {
     ord("f"): "a boolean",
     ord("n"): "null",
 }
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
-_ARRAY_SPECIAL = re.compile(r'(["\\])')
+_QUOTED_SPECIAL = re.compile(r'(["\\])')
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # Runs of \u, because two halves of a surrogate pair only mean something together.
 # The pattern begins with a plain character, so that the search for it is fast.
@@ -42,20 +45,25 @@ def kind(value: bytes) -> str:
     return _KINDS.get(value.lstrip()[:1][0], "no JSON") if value.strip() else "nothing"
 
 
-def is_special(column_type: str) -> bool:
+def is_special(column: Column) -> bool:
     """Whether values of a column must be converted one by one."""
-    return column_type.endswith("[]") or column_type in {"json", "jsonb"}
+    return bool(column.fields) or column.base_type.endswith("[]") or column.base_type in {"json", "jsonb"}
 
 
-def converter(column_type: str) -> Converter:
-    """Return what turns a JSON value, as written, into the field of a column of `column_type`.
+def converter(column: Column) -> Converter:
+    """Return what turns a JSON value, as written, into the field of a column.
 
     The converters raise Refused.
     """
-    if column_type.endswith("[]"):
-        element = column_type.removesuffix("[]")
-        return lambda value: _array(value, element)
-    return _json if column_type in {"json", "jsonb"} else _scalar
+    if column.base_type.endswith("[]"):
+        element = column.base_type.removesuffix("[]")
+        convert = _composite(element, column.fields) if column.fields else _of_scalar(element)
+        return lambda value: _array(value, element, convert)
+    return _composite(column.base_type, column.fields) if column.fields else _of_scalar(column.base_type)
+
+
+def _of_scalar(type_name: str) -> Converter:
+    return _json if type_name in {"json", "jsonb"} else _scalar
 
 
 def refuse_nul(text: bytes) -> None:
@@ -102,7 +110,40 @@ def _json_text(value: bytes) -> str:
     return value.decode()
 
 
-def _array(value: bytes, element: str) -> Field:
+def _composite(type_name: str, fields: Sequence[Column]) -> Converter:
+    """Return what turns an object into PostgreSQL's text for a row; a string is already one, as for json_to_record."""
+    converters = [(field.name, converter(field)) for field in fields]
+
+    def convert(value: bytes) -> Field:
+        if value == b"null":
+            return None
+        if value.startswith(b'"'):
+            return msgspec.Raw(value)
+        if not value.startswith(b"{"):
+            raise Refused(f"is {kind(value)}, not an object, as {type_name} needs")
+        record = _OBJECT.decode(value)
+        texts = (_text_of(convert(bytes(record.get(name, b"null")))) for name, convert in converters)
+        return "(" + ",".join("" if text is None else _quoted(text) for text in texts) + ")"
+
+    return convert
+
+
+def _text_of(field: Field) -> str | None:
+    """Return the text that a field stands for."""
+    if not isinstance(field, msgspec.Raw):
+        return field
+    written = bytes(field)
+    if written == b"null":
+        return None
+    return _TEXT.decode(written) if written.startswith(b'"') else written.decode()
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a field of a row or an element of an array."""
+    return '"' + _QUOTED_SPECIAL.sub(r"\\\1", text) + '"'
+
+
+def _array(value: bytes, element: str, convert: Converter) -> Field:
     """Return PostgreSQL's text for an array; a string is already one, as for json_to_record."""
     if value == b"null":
         return None
@@ -110,7 +151,7 @@ def _array(value: bytes, element: str) -> Field:
         return msgspec.Raw(value)
     if not value.startswith(b"["):
         raise Refused(f"is not a JSON array, as {element}[] needs")
-    literal, shape = _level(value, element, _depth(value))
+    literal, shape = _level(value, ";" if element == "box" else ",", convert, _depth(value))
     # The server takes an array without any elements as empty, however deep, but not every version so written.
     return literal if all(shape) else "{}"
 
@@ -125,7 +166,7 @@ def _depth(value: bytes) -> int:
     return depth
 
 
-def _level(value: bytes, element: str, depth: int) -> tuple[str, tuple[int, ...]]:
+def _level(value: bytes, delimiter: str, convert: Converter, depth: int) -> tuple[str, tuple[int, ...]]:
     """Return an array of `depth` dimensions as text, and how long it is in each."""
     if not value.startswith(b"["):
         raise Refused("has an element that is not a JSON array, beside others that are")
@@ -133,22 +174,14 @@ def _level(value: bytes, element: str, depth: int) -> tuple[str, tuple[int, ...]
     shapes: set[tuple[int, ...]] = set()
     items = []
     for item in inner:
-        literal, shape = _level(item, element, depth - 1) if depth > 1 else (_element(item, element), ())
+        literal, shape = _level(item, delimiter, convert, depth - 1) if depth > 1 else (_element(item, convert), ())
         items.append(literal)
         shapes.add(shape)
     if len(shapes) > 1:
         raise Refused("has arrays of different lengths side by side")
-    joined = "{" + (";" if element == "box" else ",").join(items) + "}"
-    return joined, (len(inner), *(shapes.pop() if shapes else ()))
+    return "{" + delimiter.join(items) + "}", (len(inner), *(shapes.pop() if shapes else ()))
 
 
-def _element(value: bytes, element: str) -> str:
-    if value == b"null":
-        return "NULL"
-    if element in {"json", "jsonb"}:
-        text = _json_text(value)
-    elif value.startswith(b'"'):
-        text = _TEXT.decode(value)
-    else:
-        text = value.decode()
-    return '"' + _ARRAY_SPECIAL.sub(r"\\\1", text) + '"'
+def _element(value: bytes, convert: Converter) -> str:
+    text = _text_of(convert(value))
+    return "NULL" if text is None else _quoted(text)

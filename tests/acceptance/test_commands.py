@@ -1,5 +1,7 @@
 """Promote and rollback where they must refuse: wrong release, changed live, something that would be lost."""
 
+import re
+
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
@@ -177,9 +179,11 @@ def test_outside_view_that_the_release_cannot_serve_is_refused(
     bluegreen("load", "data", "--structure", "files")
     before = live.dump("app")
     said = refused(bluegreen, "promote", live=live)
-    assert said.sentence.startswith(
-        'something outside of league cannot follow: column "name" does not exist, '
-        'in CREATE OR REPLACE VIEW "app"."names" AS '
+    # Before 18 the server writes teams.name into the view.
+    assert re.match(
+        'something outside of league cannot follow: column ("name"|teams.name) does not exist, '
+        'in CREATE OR REPLACE VIEW "app"."names" AS ',
+        said.sentence,
     )
     assert live.dump("app") == before
 
