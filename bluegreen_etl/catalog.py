@@ -91,6 +91,26 @@ def tables_built_on(connection: db.Connection, oid: int) -> dict[tuple[str, str]
     return {(kind, name): table for kind, name, table in rows}
 
 
+class Object(model.Record, frozen=True, kw_only=True):
+    """Something that a schema holds; what belongs to a table has that too."""
+
+    kind: str
+    table: str | None
+    name: str
+
+    def __str__(self) -> str:
+        if self.table is None:
+            return f"{self.kind} {self.name}"
+        between = "." if self.kind == "column" else " "
+        return f"{self.kind} {self.table}{between}{self.name}"
+
+
+def objects(connection: db.Connection, oid: int) -> list[Object]:
+    """Return what a schema holds, by kind and name; what is made along with something else is left out."""
+    rows = connection.execute(queries.get("objects"), {"oid": oid}).fetchall()
+    return [Object(kind=kind, table=table, name=name) for kind, table, name in rows]
+
+
 def relations(connection: db.Connection, oid: int) -> list[Relation]:
     """Return everything in a schema that can be read, views before tables, in the order of their names."""
     rows = connection.execute(queries.get("relations"), {"oid": oid}).fetchall()

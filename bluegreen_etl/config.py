@@ -80,14 +80,15 @@ class Promote(Section, frozen=True, kw_only=True):
 
     `cancel_blockers`: cancel statements that have been in the way for so many seconds; None never does.
     `old_snapshots`: whether to wait for transactions that would find tables empty; `discard_writes`: go on although
-    rows were written to live since the load began; `verify`: tags of checks that live has to pass after a promote, or
-    else the release before is made live again.
+    rows were written to live since the load began; `allow_drop`: go on although the release lacks objects of live;
+    `verify`: tags of checks that live has to pass after a promote, or else the release before is made live again.
     """
 
     max_wait: Seconds = 30
     cancel_blockers: Seconds | None = None
     old_snapshots: Literal["wait", "ignore"] = "wait"
     discard_writes: bool = False
+    allow_drop: bool = False
     verify: tuple[str, ...] = ()
 
 

@@ -412,6 +412,54 @@ SELECT 'comment on', c.oid, c.relname, md5(d.description)
 FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
 WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid}
 
+-- name: objects
+-- What a schema holds, by kind, table and name. What has a name that nobody chose (an index, a constraint) is called by
+-- its definition, and the schema's own name is left out of that.
+SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                    WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind, NULL AS "table", relname::text AS name
+FROM pg_catalog.pg_class AS c
+WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+                    AND d.deptype IN ('a', 'i'))
+UNION ALL
+SELECT 'column', c.relname, a.attname
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'index', c.relname, CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
+       || replace(substring(pg_catalog.pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$'), n.prefix, '')
+FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'm')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'constraint', c.relname, replace(pg_catalog.pg_get_constraintdef(k.oid), n.prefix, '')
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE c.relnamespace = %(oid)s AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+UNION ALL
+SELECT 'trigger', c.relname, t.tgname
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = %(oid)s AND NOT t.tgisinternal
+UNION ALL
+SELECT 'rule', c.relname, r.rulename
+FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+WHERE c.relnamespace = %(oid)s AND r.rulename <> '_RETURN'
+UNION ALL
+SELECT 'statistics', NULL, stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s
+UNION ALL
+SELECT CASE prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, NULL,
+       p.proname || '(' || replace(pg_catalog.pg_get_function_identity_arguments(p.oid), n.prefix, '') || ')'
+FROM pg_catalog.pg_proc AS p,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE p.pronamespace = %(oid)s
+UNION ALL
+SELECT 'type', NULL, t.typname
+FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+WHERE t.typnamespace = %(oid)s AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
+ORDER BY 1, 2, 3
+
 -- name: remember_definition
 INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
 SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
+from psycopg.rows import TupleRow
 
 from bluegreen_etl import process
 
@@ -15,6 +17,12 @@ TEAMS = "id,name\n1,Ajax\n2,Łódź United\n"
 PLAYERS = (
     'id,team_id,name,born,note\n1,1,"Robert ""Bobby"" Øst",1999-02-28,"two\nlines"\n2,2,Zoë,,\n3,1,Ann,2001-12-31,""\n'
 )
+
+
+def needs_extension(connection: psycopg.Connection[TupleRow], name: str) -> None:
+    """Skip a test on a server that comes without an extension: not every wheel of PostgreSQL has all."""
+    if not connection.execute("SELECT FROM pg_available_extensions WHERE name = %s", (name,)).rowcount:
+        pytest.skip(f"this server has no extension {name}")
 
 
 class Bluegreen:

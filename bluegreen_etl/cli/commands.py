@@ -40,6 +40,9 @@ cancel_blockers = click.option(
 discard_writes = click.option(
     "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
 )
+allow_drop = click.option(
+    "--allow-drop", is_flag=True, help="Go on although the release lacks tables, columns or other objects of live."
+)
 checks_directory = click.option(
     "--checks",
     type=click.Path(file_okay=False, resolve_path=True),
@@ -86,6 +89,7 @@ def main() -> None:
 @max_wait
 @cancel_blockers
 @discard_writes
+@allow_drop
 @common
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
@@ -163,6 +167,7 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 @max_wait
 @cancel_blockers
 @discard_writes
+@allow_drop
 @common
 def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Make a RELEASE live, at once for every reader.
@@ -200,6 +205,7 @@ def _promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             "max_wait": options["max_wait"],
             "cancel_blockers": options["cancel_blockers"],
             "discard_writes": options.get("discard_writes") or None,
+            "allow_drop": options.get("allow_drop") or None,
         }
     }
 

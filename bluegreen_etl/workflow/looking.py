@@ -5,6 +5,7 @@ from datetime import datetime
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, ledger, model
+from bluegreen_etl.cutover import losses
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status, Table
 from bluegreen_etl.workflow import loading, upkeep
@@ -52,7 +53,7 @@ class History(model.Record, frozen=True, kw_only=True):
 
 
 class Difference(model.Record, frozen=True, kw_only=True):
-    """One difference between live and a release: `what` is table, column, type or rows."""
+    """One difference between live and a release: `what` is table, column, rows, or another kind of object."""
 
     table: str
     what: str
@@ -196,6 +197,7 @@ class _Side:
         self._connection = connection
         self._schema = schema
         self.tables = {table.name: table for table in catalog.tables(connection, oid)}
+        self.objects = catalog.objects(connection, oid)
 
     def rows(self, table: str) -> int:
         """Count a table's rows exactly."""
@@ -216,7 +218,23 @@ def _differences(live: _Side, own: _Side) -> list[Difference]:
         counted = live.rows(name), own.rows(name)
         if counted[0] != counted[1]:
             found.append(Difference(table=name, what="rows", live=str(counted[0]), release=str(counted[1])))
-    return found
+    return found + _object_differences(live, own)
+
+
+def _object_differences(live: _Side, own: _Side) -> list[Difference]:
+    """Return what only one side has, but for the tables and columns that are compared one by one."""
+    tables = live.tables.keys() | own.tables.keys()
+    lost, new = losses.only_in(live.objects, own.objects), losses.only_in(own.objects, live.objects)
+    return [
+        Difference(
+            table=item.table or item.name,
+            what=f"{item.kind} {item.name}" if item.table else item.kind,
+            live="there" if item in lost else None,
+            release="there" if item in new else None,
+        )
+        for item in (*lost, *new)
+        if not (item.kind == "table" and item.name in tables) and not (item.kind == "column" and item.table in tables)
+    ]
 
 
 def _column_differences(before: Table, after: Table) -> list[Difference]:

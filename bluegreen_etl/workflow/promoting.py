@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import blockers, changes, outside, swap, writes
+from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.workflow import upkeep
@@ -90,6 +90,8 @@ def _cut_over(
         writes.refuse(connection, incoming)
     if incoming.status is Status.READY and incoming.base_oid and not context.force:
         changes.refuse(connection, incoming)
+    if incoming.status is Status.READY and outgoing is not None and not context.settings.promote.allow_drop:
+        losses.refuse(connection, incoming, outgoing)
     if trial is Trial.SCRIPT:
         attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
         return Promoted(schema=context.schema, script=script(plan, attempt))
