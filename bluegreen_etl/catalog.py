@@ -133,6 +133,11 @@ def extensions(connection: db.Connection, oid: int) -> list[str]:
     return [row[0] for row in connection.execute(queries.get("extensions_in_schema"), {"oid": oid})]
 
 
+def all_tables_publications(connection: db.Connection) -> list[str]:
+    """Return the publications for all tables, where logical replication is in use in this database."""
+    return [row[0] for row in connection.execute(queries.get("all_tables_publications"))]
+
+
 def may_create_schema(connection: db.Connection) -> bool:
     """Say whether the role may create schemas in this database."""
     row = connection.execute(queries.get("may_create_schema")).fetchone()

@@ -23,6 +23,12 @@ SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 -- name: extensions_in_schema
 SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
 
+-- name: all_tables_publications
+SELECT pubname FROM pg_catalog.pg_publication
+WHERE puballtables AND EXISTS (SELECT FROM pg_catalog.pg_replication_slots
+                               WHERE slot_type = 'logical' AND database = pg_catalog.current_database())
+ORDER BY 1
+
 -- name: may_create_schema
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
 

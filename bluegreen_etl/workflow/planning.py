@@ -44,6 +44,7 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
     _refuse_without_privileges(context, connection, live_oid)
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
+    _refuse_subscribers(connection)
     inferred = matching.infer(found, context.settings.tables)
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
@@ -75,6 +76,17 @@ def _building_settings(connection: db.Connection, jobs: int) -> dict[str, str]:
     memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if row and row[0] < BUILDING_MEMORY << 20 else {}
     # Beside other streams they only take their cores; one each helps where the last index is left alone.
     return {**memory, **({"max_parallel_maintenance_workers": "1"} if jobs > 1 else {})}
+
+
+def _refuse_subscribers(connection: db.Connection) -> None:
+    """Refuse to publish the rows of a release under a schema that no subscriber has, which would stop them all."""
+    found = catalog.all_tables_publications(connection)
+    if found:
+        raise errors.Refused(
+            f"publication {', '.join(found)} is for all tables, and somebody subscribes in this database: subscribers "
+            "would get the rows of the release under a schema that they do not have",
+            hint="Publish tables or schemas by name: CREATE PUBLICATION … FOR TABLE, or FOR TABLES IN SCHEMA.",
+        )
 
 
 def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:
