@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         protect,
         prune,
         rollback,
+        run,
+        run_and_promote,
         status,
     )
 
@@ -46,6 +48,8 @@ __all__ = [
     "protect",
     "prune",
     "rollback",
+    "run",
+    "run_and_promote",
     "status",
 ]
 

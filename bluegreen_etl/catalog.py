@@ -182,3 +182,32 @@ def owner_statements(connection: db.Connection, schema: str, *, like: int | None
 def unsecured(connection: db.Connection, live_oid: int, oid: int) -> list[str]:
     """Return which row-level security and policies of live's tables the schema's tables of the same name lack."""
     return [row[0] for row in connection.execute(queries.get("unsecured"), {"live": live_oid, "own": oid})]
+
+
+def search_path_into(connection: db.Connection, schema: str, *, live: str) -> str:
+    """Return a search path that begins with `schema` and goes on as the role's own, without `live`."""
+    row = connection.execute(queries.get("search_path_into"), {"schema": schema, "live": live}).fetchone()
+    return str(row[0]) if row else ""
+
+
+def may_create_database(connection: db.Connection) -> bool:
+    """Say whether the role may create databases on this server."""
+    row = connection.execute(queries.get("may_create_database")).fetchone()
+    return bool(row and row[0])
+
+
+def database_oid(connection: db.Connection) -> int:
+    """Return the OID of the database that this is."""
+    row = connection.execute(queries.get("database_oid")).fetchone()
+    return int(row[0]) if row else 0
+
+
+def database_exists(connection: db.Connection, name: str) -> bool:
+    """Say whether the server has a database of this name."""
+    row = connection.execute(queries.get("database_exists"), {"name": name}).fetchone()
+    return bool(row and row[0])
+
+
+def all_extensions(connection: db.Connection) -> list[tuple[str, str]]:
+    """Return the extensions of this database, each with its schema, in the order in which they were made."""
+    return [(row[0], row[1]) for row in connection.execute(queries.get("extensions"))]

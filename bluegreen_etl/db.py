@@ -1,10 +1,12 @@
 """The only place that connects to PostgreSQL: sessions, advisory locks, retries, and the server's errors as ours."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode
 
 import psycopg
 import tenacity
@@ -86,6 +88,10 @@ class Server:
                     self._open.discard(connection)
                 connection.close()
 
+    def beside(self, database: str) -> "Server":
+        """Return another database of the same server, reached in the same way."""
+        return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin)
+
     def cancel_all(self) -> None:
         """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
         with self._guard:
@@ -166,6 +172,48 @@ def client_environment(connection: Connection) -> dict[str, str]:
     options = [(option.envvar, option.val) for option in connection.pgconn.info]
     found = {name.decode(): value.decode() for name, value in options if name and value}
     return {name: value for name, value in found.items() if name != "PGAPPNAME"}
+
+
+def program_environment(connection: Connection, *, search_path: str, application: str) -> dict[str, str]:
+    """Return what leads a program of any language to `connection`'s database, with `search_path` as its own.
+
+    libpq and most others read the PG* variables, the rest DATABASE_URL.
+    """
+    found = client_environment(connection)
+    # Without the second one, the statement of a program that was ended runs on; a server on Windows refuses it.
+    own = {
+        "search_path": search_path,
+        "client_connection_check_interval": _shown(connection, "client_connection_check_interval"),
+    }
+    settings = [f"-c {name}=" + re.sub(r"([\\\s])", r"\\\1", value) for name, value in own.items() if value != "0"]
+    options = " ".join(filter(None, [found.get("PGOPTIONS"), *settings]))
+    found |= {"PGOPTIONS": options, "PGAPPNAME": application}
+    return {**found, "DATABASE_URL": _url(connection, options=options)}
+
+
+def end_sessions(connection: Connection, application: str) -> None:
+    """End the role's sessions of this application name: those of a program that has ended, or should have."""
+    connection.execute(queries.get("end_sessions"), {"application": application})
+
+
+def _shown(connection: Connection, setting: str) -> str:
+    row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _url(connection: Connection, *, options: str) -> str:
+    """Return the connection's address as a URL, in the form that programs not built on libpq read as well."""
+    info = connection.info
+    own = {*CONNECTION_DEFAULTS, "application_name", "client_encoding", "options", "user", "dbname", "host", "port"}
+    query = {key: value for key, value in info.get_parameters().items() if key not in own}
+    login = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
+    if info.host.startswith(("/", "@")):  # a socket's directory has no place in a URL but its query
+        query |= {"host": info.host, "port": str(info.port)}
+        place = ""
+    else:
+        place = (f"[{info.host}]" if ":" in info.host else info.host) + f":{info.port}"
+    encoded = urlencode({**query, "options": options}, quote_via=quote)
+    return f"postgresql://{login}@{place}/{quote(info.dbname, safe='')}?{encoded}"
 
 
 def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:

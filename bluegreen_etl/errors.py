@@ -49,6 +49,10 @@ class ServerFailed(BluegreenError):
     """The server is gone, cannot be reached, is out of space, or refused a statement of the tool's own."""
 
 
+class CommandFailed(BluegreenError):
+    """A program of the user's own, such as the one that `run` wraps, ended with another code than 0."""
+
+
 class Interrupted(BluegreenError):
     """Ctrl-C or a termination signal arrived; what was begun has been taken back."""
 

@@ -53,6 +53,14 @@ class StructureFrom(StrEnum):
     LIVE = "live"
     DDL = "ddl"
     FILES = "files"
+    COMMAND = "command"  # the schema is empty, and the program that fills it makes them
+
+
+class Isolation(StrEnum):
+    """What keeps a program that fills a release away from live."""
+
+    SCHEMA = "schema"  # names without a schema lead into the release
+    DATABASE = "database"  # a scratch database, where the live schema's name leads into it as well
 
 
 class Release(Record, frozen=True, kw_only=True):

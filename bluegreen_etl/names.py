@@ -27,6 +27,16 @@ def shadow_schema(live_schema: str, number: int) -> str:
     return name
 
 
+def scratch_database(database_oid: int, schema_oid: int) -> str:
+    """Return the name of the database in which a program fills the release whose schema has this OID."""
+    return f"bluegreen__{database_oid}_{schema_oid}"
+
+
+def program(live_schema: str, number: int) -> str:
+    """Return the application name of the sessions of a program that fills a release."""
+    return f"bluegreen command {live_schema} r{number}".encode()[:MAX_BYTES].decode(errors="ignore")
+
+
 def check_live_schema(name: str) -> None:
     """Refuse a live schema name that PostgreSQL or the tool reserves.
 

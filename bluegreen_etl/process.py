@@ -1,15 +1,23 @@
-"""Child processes: PostgreSQL's own client programs. Secrets travel by environment, never by argument list."""
+"""Child processes: PostgreSQL's own client programs, and the user's.
 
+Secrets travel by environment, never by argument list.
+"""
+
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from bluegreen_etl import config, embedded, errors
+from bluegreen_etl import config, embedded, errors, interrupts
 
+_GRACE = 5.0  # seconds between asking a program to end and ending it
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -65,6 +73,51 @@ def visible(command: Sequence[str | Path], *, directory: Path, environment: Mapp
     sys.stdout.flush()
     full = config.child_environment(environment)
     return subprocess.run([str(part) for part in command], cwd=directory, env=full, check=False).returncode
+
+
+def find(name: str) -> None:
+    """Refuse a program that there is not.
+
+    Raises:
+        UsageError: no such program, or it may not be run.
+    """
+    if shutil.which(name) is None:
+        raise errors.UsageError(f"no such command: {name}", hint="Give its path, or look at PATH.")
+
+
+def attend(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
+    """Run a program of the user's to its end, its output on stderr as it comes; return its exit code.
+
+    Whatever it has started ends with it, and all of it ends where this is interrupted.
+    """
+    out = sys.stderr.fileno() if sys.stderr is not None else subprocess.DEVNULL
+    try:
+        # A session of its own: a Ctrl-C reaches it through here, once, and not at the same time from the terminal.
+        child = subprocess.Popen(
+            list(command), env=config.child_environment(environment), stdout=out, stderr=out, start_new_session=True
+        )
+    except OSError as error:
+        raise errors.UsageError(
+            f"{command[0]} cannot be started: {error.strerror}", hint="Check the command."
+        ) from error
+    try:
+        return child.wait()
+    finally:
+        with interrupts.deferred():
+            _end_group(child)
+
+
+def _end_group(child: "subprocess.Popen[bytes]") -> None:
+    """End a process group, politely first."""
+    deadline = time.monotonic() + _GRACE
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            child.poll()
+            os.killpg(child.pid, 0)
+            time.sleep(0.02)
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _search_path(name: str) -> list[Path]:

@@ -646,3 +646,39 @@ SELECT pg_catalog.pg_notify('bluegreen', {payload})
 -- A synchronous commit after the swap's asynchronous one: both are on disk when it returns.
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
+
+-- name: search_path_into
+-- The release's schema before the rest of the search path, without live: a name that it lacks must not lead there.
+SELECT string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY position)
+FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas(false)::text[], %(live)s))
+     WITH ORDINALITY AS s(name, position)
+
+-- name: may_create_database
+SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+
+-- name: database_oid
+SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+
+-- name: create_like_this_database
+-- The statement that makes an empty database that sorts and compares texts as this one does.
+SELECT 'CREATE DATABASE ' || quote_ident(%(name)s) || ' TEMPLATE template0 ENCODING '
+    || quote_literal(pg_catalog.pg_encoding_to_char(d.encoding))
+    || ' LC_COLLATE ' || quote_literal(d.datcollate) || ' LC_CTYPE ' || quote_literal(d.datctype)
+    || CASE d.datlocprovider
+       WHEN 'i' THEN ' LOCALE_PROVIDER icu ICU_LOCALE ' || quote_literal(coalesce(r.own ->> 'datlocale', r.own ->> 'daticulocale'))
+       WHEN 'b' THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ' || quote_literal(r.own ->> 'datlocale')
+       ELSE ' LOCALE_PROVIDER libc' END
+FROM pg_catalog.pg_database AS d, LATERAL (SELECT to_jsonb(d)) AS r(own)
+WHERE d.datname = pg_catalog.current_database()
+
+-- name: extensions
+SELECT x.extname, n.nspname
+FROM pg_catalog.pg_extension AS x JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace
+WHERE x.extname <> 'plpgsql' ORDER BY x.oid
+
+-- name: database_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s)
+
+-- name: end_sessions
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE application_name = %(application)s AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()

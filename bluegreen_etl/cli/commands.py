@@ -137,6 +137,46 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
         raise errors.UsageError("standard input is among DATA twice", hint="Name `-` once; it can only be read once.")
 
 
+@main.command(name="run", context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
+@click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
+@click.option(
+    "--isolate",
+    type=click.Choice([each.value for each in model.Isolation]),
+    default=model.Isolation.SCHEMA.value,
+    show_default=True,
+    help="Let names without a schema lead into the release, or give the command a scratch database.",
+)
+@click.option(
+    "--structure",
+    type=click.Choice(["live", "ddl", "command"]),
+    help="Where tables come from.  [default: ddl if configured, else live if it exists, else command]",
+)
+@checks_directory
+@max_wait
+@discard_writes
+@common
+def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - see load
+    """Have a new release filled by COMMAND, any program that writes to PostgreSQL.
+
+    Its environment leads names without a schema into the release; BLUEGREEN_SCHEMA holds the release's schema. Exit
+    code 0 of it means that its work is done, every other one that the release has failed, and exit code 1 here. Its
+    output goes to stderr.
+
+    \b
+      bluegreen run --promote -- psql -v ON_ERROR_STOP=1 -f nightly.sql
+      bluegreen run --isolate database -- python old_etl.py
+    """
+    flags = {
+        "structure": {"from": options["structure"]},
+        "checks": {"path": options["checks"]},
+        "promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None},
+    }
+    isolate = model.Isolation(options["isolate"])
+    work = workflow.run_and_promote if options["promote"] else workflow.run
+    execute(options, flags, lambda context: work(context, command, isolate=isolate))
+
+
 @main.command()
 @click.argument("release", required=False)
 @checks_directory

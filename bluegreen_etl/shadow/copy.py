@@ -28,7 +28,7 @@ _CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<t
 _SHOWN = 60
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": no flags, no extension; and no more tuples.
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_BINARY_TRAILER = b"\xff\xff"
+BINARY_TRAILER = b"\xff\xff"
 Progress = Callable[[str, int], None]
 
 
@@ -148,7 +148,7 @@ class Load:
                         copy.write(block.data)
                         lines += block.lines
                     if binary:
-                        copy.write(_BINARY_TRAILER)
+                        copy.write(BINARY_TRAILER)
                 if interrupted:  # by something else: what was sent is not the whole, and is rolled back
                     raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
                 return cursor.rowcount

@@ -18,10 +18,11 @@ from bluegreen_etl.shadow import dump, scripts
 
 # An entry of live's dump that gives privileges to what the project's DDL has not made is left out.
 _ABSENT_SQLSTATES = frozenset({"42P01", "42883", "42703", "42704", "3F000", "0LP01"})
-_DUMP_SETTINGS = (
+DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
+_SHOWN = 10
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
@@ -29,7 +30,7 @@ def clone(connection: db.Connection, release: model.Release, settings: config.Se
     """Make the release's schema a copy of live's definition."""
     entries = dump.read(connection, release.live_schema, settings)
     with _under_live_name(connection, release, create=False):
-        db.run_script(connection, _DUMP_SETTINGS)
+        db.run_script(connection, DUMP_SETTINGS)
         for entry in entries:
             db.run_script(connection, entry.sql)
             if entry.type == "SCHEMA":
@@ -87,7 +88,7 @@ def put_off(connection: db.Connection, release: model.Release, settings: config.
         # Nothing depends on it from outside: that was refused when it was made a moment ago.
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
-        db.run_script(connection, _DUMP_SETTINGS + before)
+        db.run_script(connection, DUMP_SETTINGS + before)
     return list(_by_table([entry for entry in entries if entry.after_copy], tables))
 
 
@@ -109,27 +110,64 @@ def _with_privileges_of_live(
     found = dump.read(connection, release.live_schema, settings) if release.base_oid is not None else []
     with _under_live_name(connection, release, create=True):
         yield
-        for statement in catalog.owner_statements(connection, release.live_schema, like=release.base_oid):
-            connection.execute(sql.SQL(statement))
-        for entry in found:
-            if entry.type.endswith("ACL"):
-                _run_where_present(connection, entry)
+        _give_privileges(connection, release, found)
+
+
+def _give_privileges(connection: db.Connection, release: model.Release, entries: Sequence[dump.Entry]) -> None:
+    """Give what bears live's names the owners and privileges of live, whose dump is `entries`."""
+    for statement in catalog.owner_statements(connection, release.live_schema, like=release.base_oid):
+        connection.execute(sql.SQL(statement))
+    for entry in entries:
+        if entry.type.endswith("ACL"):
+            _run_where_present(connection, entry)
+
+
+def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
+    """Give what somebody has made in the release since it was begun the owners and privileges of what is live.
+
+    Raises:
+        Refused: something outside depends on the release.
+    """
+    if release.base_oid is None:
+        _refuse_ties(connection, release, release.schema_oid or 0)
+        return
+    found = dump.read(connection, release.live_schema, settings)
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    with _live_parked(connection, release):
+        connection.execute(rename.format(sql.Identifier(release.shadow_schema), sql.Identifier(release.live_schema)))
+        _give_privileges(connection, release, found)
+        _refuse_ties(connection, release, release.schema_oid or 0)
+        connection.execute(rename.format(sql.Identifier(release.live_schema), sql.Identifier(release.shadow_schema)))
+
+
+def refuse_losses(
+    connection: db.Connection, release: model.Release, made: Sequence[dump.Entry], settings: config.Settings
+) -> None:
+    """Refuse a release that lacks some of what was made in it: a program has dropped it.
+
+    Raises:
+        Refused: names what is missing.
+    """
+    left = {(entry.type, entry.name) for entry in dump.read(connection, release.shadow_schema, settings)}
+    # Privileges are given once more, and a comment alone is no loss of a table that was made again.
+    lost = [
+        f"{entry.type.lower()} {entry.name}"
+        for entry in made
+        if (entry.type, entry.name) not in left and not entry.type.endswith("ACL") and entry.type != "COMMENT"
+    ]
+    if lost:
+        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        raise errors.Refused(
+            f"release {release.number} has lost what it was made with: {', '.join(lost[:_SHOWN])}{more}",
+            hint="Let the program fill the tables that it finds, or make all of them itself: --structure command.",
+        )
 
 
 @contextmanager
 def _under_live_name(connection: db.Connection, release: model.Release, *, create: bool) -> Iterator[None]:
     """Run the body in one transaction in which the new schema bears the live name."""
     live = sql.Identifier(release.live_schema)
-    shadow = sql.Identifier(release.shadow_schema)
-    parked = sql.Identifier(f"bluegreen__parked_{release.base_oid}")
-    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-    with connection.transaction():
-        connection.execute("SET LOCAL lock_timeout = '500ms'")
-        connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
-        if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
-            raise errors.Conflict(f"{release.live_schema} was replaced while the load began", hint="Load again.")
-        if release.base_oid is not None:
-            connection.execute(rename.format(live, parked))
+    with _live_parked(connection, release):
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
             _grant_as_initdb(connection, release.live_schema)
@@ -145,7 +183,23 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
                 hint="Leave DROP SCHEMA and RENAME out of it; the schema is there and empty when it runs.",
             )
         _refuse_ties(connection, release, oid)
-        connection.execute(rename.format(live, shadow))
+        connection.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(live, sql.Identifier(release.shadow_schema)))
+
+
+@contextmanager
+def _live_parked(connection: db.Connection, release: model.Release) -> Iterator[None]:
+    """Run the body in one transaction in which the live name is free."""
+    live = sql.Identifier(release.live_schema)
+    parked = sql.Identifier(f"bluegreen__parked_{release.base_oid}")
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    with connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '500ms'")
+        connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
+        if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
+            raise errors.Conflict(f"{release.live_schema} was replaced while the load ran", hint="Load again.")
+        if release.base_oid is not None:
+            connection.execute(rename.format(live, parked))
+        yield
         if release.base_oid is not None:
             connection.execute(rename.format(parked, live))
 
@@ -165,8 +219,8 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
     if dependents:
         listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
         raise errors.Refused(
-            f"the DDL makes something outside of {release.live_schema} depend on the release: {listed}",
-            hint="Leave it out of the DDL and make it once, on live: it follows every promote.",
+            f"something outside of {release.live_schema} was made that depends on the release: {listed}",
+            hint="Leave it out of the DDL or the program, and make it once, on live: it follows every promote.",
         )
 
 

@@ -1,9 +1,10 @@
-"""The commands, each as a table of contents: load, check, diff, promote, rollback, status, history, prune."""
+"""The commands, each as a table of contents: load, run, check, diff, promote, rollback, status, history, prune."""
 
 from bluegreen_etl.workflow.context import Context
 from bluegreen_etl.workflow.loading import Checked, Loaded, load
 from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, history, status
 from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
+from bluegreen_etl.workflow.running import run, run_and_promote
 from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
 
 __all__ = [
@@ -26,5 +27,7 @@ __all__ = [
     "protect",
     "prune",
     "rollback",
+    "run",
+    "run_and_promote",
     "status",
 ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bluegreen_etl import catalog, db, errors, ledger, model
+from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.model import Release, StructureFrom
 from bluegreen_etl.shadow import copy, dump, fill, finish, structure, transform
 from bluegreen_etl.workers import Workers
@@ -31,12 +31,42 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
         BadSource, BadRow, Refused, ServerFailed: the release is not whole.
     """
     stages.begin("structure")
-    release = _make_structure(context, connection, plan, release)
-    put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
-    release = _note_structure(connection, plan, release)
+    release = make_structure(context, connection, plan, release)
+    release, put_off = put_off_keys(context, connection, plan, release)
     tables = catalog.tables(connection, release.schema_oid or 0)
     work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
     work = work or ()
+    loads = fill_tables(context, connection, plan, release, work, put_off, stages)
+    files = tuple(
+        without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        for item in work
+        for opened in item.files
+    )
+    return Built(release, files, loads)
+
+
+def put_off_keys(
+    context: Context, connection: db.Connection, plan: LoadPlan, release: Release
+) -> tuple[Release, list[dump.Entry]]:
+    """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
+    put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
+    return _note_structure(connection, plan, release), put_off
+
+
+def fill_tables(
+    context: Context,
+    connection: db.Connection,
+    plan: LoadPlan,
+    release: Release,
+    work: Sequence[copy.Work],
+    put_off: Sequence[dump.Entry],
+    stages: Stages,
+) -> tuple[model.TableLoad, ...]:
+    """Fill the release's tables, run the transforms, and build what was put off.
+
+    Raises:
+        BadSource, BadRow, Refused, ServerFailed: the release is not whole.
+    """
     sizes = [item.size for item in work]
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
     loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages)
@@ -46,12 +76,42 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
     transform.drop_temporary(connection, release, sorted(plan.temporary))
     finish.set_sequences(connection, release)
     finish.refresh(connection, release)
-    files = tuple(
-        without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
-        for item in work
-        for opened in item.files
-    )
-    return Built(release, files, tuple(load for load in loads if load.table not in plan.temporary))
+    return tuple(load for load in loads if load.table not in plan.temporary)
+
+
+def finish_in_place(
+    context: Context,
+    connection: db.Connection,
+    plan: LoadPlan,
+    release: Release,
+    made: Sequence[dump.Entry],
+    stages: Stages,
+) -> Built:
+    """Complete a release whose tables were filled with their indexes and keys on them; `made` is what it began with.
+
+    Raises:
+        Refused: something of `made` is missing, or something outside depends on the release.
+    """
+    if plan.transforms:
+        stages.begin("transform")
+        with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
+            transform.run(own, release, plan.transforms, context.watcher)
+    stages.begin("finish")
+    structure.refuse_losses(connection, release, made, context.settings)
+    db.patiently(connection, partial(structure.carry_privileges, connection, release, context.settings))
+    oid = release.schema_oid or 0
+    temporary = {name for name, table in context.settings.tables.items() if table.temporary}
+    transform.drop_temporary(connection, release, sorted(temporary & {t.name for t in catalog.tables(connection, oid)}))
+    tables = [table.name for table in catalog.tables(connection, oid)]
+    if not tables:
+        raise errors.Refused(
+            f"release {release.number} has no table",
+            hint=f"Make them in schema {names.quoted(release.shadow_schema)}, or by names without a schema.",
+        )
+    fill.build(context.server, release, tables, (), jobs=plan.jobs, settings=plan.session)
+    finish.set_sequences(connection, release)
+    finish.refresh(connection, release)
+    return Built(release, (), tuple(transform.count(connection, release, tables)))
 
 
 def _fill(
@@ -93,7 +153,7 @@ def _transform(
     return [*changed, *transform.count(connection, release, [name for name in names if name not in loaded])]
 
 
-def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
+def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
     """Make the shadow with all that belongs to its tables, so that what is put off can be read from it."""
     release = msgspec.structs.replace(release, structure=plan.structure)
     # A connection of its own: scripts may change settings of the session.
@@ -104,6 +164,7 @@ def _make_structure(context: Context, connection: db.Connection, plan: LoadPlan,
             StructureFrom.LIVE: partial(structure.clone, own, release, context.settings),
             StructureFrom.DDL: partial(structure.run_ddl, own, release, ddl, context.settings),
             StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
+            StructureFrom.COMMAND: partial(structure.create_tables, own, release, {}, context.settings),
         }
         db.patiently(own, make[plan.structure])
         oid = catalog.schema_oid(own, release.shadow_schema) or 0

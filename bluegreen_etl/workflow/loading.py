@@ -9,7 +9,7 @@ from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
-from bluegreen_etl.workflow.building import build, without_address
+from bluegreen_etl.workflow.building import Built, build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
 from bluegreen_etl.workflow.planning import LoadPlan, plan_load
 
@@ -53,14 +53,23 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
         if promote:
             refuse_if_protected(context, connection, "promote")
-        release = _open(context, connection, plan)
-        with _failing_cleanly(context, connection, release):
+        release = open_release(context, connection, plan)
+        with failing_cleanly(context, connection, release):
             stages = Stages(context.watcher)
             built = build(context, connection, plan, release, stages)
-            stages.begin("check")
-            results = run_checks(context, connection, built.release, built.release.shadow_schema, plan.checks)
-            stages.end()
-            release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
+            return complete(context, connection, plan, built, stages)
+
+
+def complete(context: Context, connection: db.Connection, plan: LoadPlan, built: Built, stages: Stages) -> Loaded:
+    """Check a release that is built, and make it ready.
+
+    Raises:
+        ChecksFailed: see run_checks.
+    """
+    stages.begin("check")
+    results = run_checks(context, connection, built.release, built.release.shadow_schema, plan.checks)
+    stages.end()
+    release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
     return Loaded(
         schema=plan.schema,
@@ -73,7 +82,7 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
     )
 
 
-def _open(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
+def open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
     """Take the target for this load, sweep what dead loads left, and write the new release into the ledger."""
     if not db.try_lock(connection, upkeep.LOAD_LOCK, plan.schema):
         raise errors.Conflict(
@@ -158,7 +167,7 @@ def _make_ready(
 
 
 @contextmanager
-def _failing_cleanly(context: Context, connection: db.Connection, release: Release) -> Iterator[None]:
+def failing_cleanly(context: Context, connection: db.Connection, release: Release) -> Iterator[None]:
     """Take back what was begun when the body fails; what a failed check looked at stays for inspection."""
     try:
         yield

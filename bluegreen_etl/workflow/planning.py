@@ -35,16 +35,21 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     session: dict[str, str]
 
 
-def plan_load(context: Context, connection: db.Connection, found: Sequence[matching.Found]) -> LoadPlan:
-    """Look at the world; everything that can be refused is refused here."""
+def plan_load(context: Context, connection: db.Connection, found: Sequence[matching.Found] | None) -> LoadPlan:
+    """Look at the world; everything that can be refused is refused here.
+
+    `found` None means that no files are loaded: a program fills the tables.
+    """
     live_oid = catalog.schema_oid(connection, context.schema)
     tables = catalog.tables(connection, live_oid) if live_oid else []
     # A schema without tables, such as a new database's public, has no structure to give.
-    source = _structure_source(context, live_oid if tables else None)
+    last = StructureFrom.COMMAND if found is None else StructureFrom.FILES
+    source = _structure_source(context, live_oid if tables else None, last)
     _refuse_without_privileges(context, connection, live_oid)
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
     _refuse_subscribers(connection)
+    by_program, found = found is None, found or ()
     inferred = matching.infer(found, context.settings.tables)
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
@@ -54,7 +59,7 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
         made = {table.name for table in tables}
         tables += [table for table in inferred if table.name in temporary - made]
     jobs = context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
-    known = source is not StructureFrom.DDL
+    known = source is not StructureFrom.DDL and not by_program
     return LoadPlan(
         schema=context.schema,
         structure=source,
@@ -119,11 +124,14 @@ def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: i
             )
 
 
-def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom:
+def _structure_source(context: Context, filled_oid: int | None, last: StructureFrom) -> StructureFrom:
+    """Decide where tables come from; `last` is what is left where there is neither live nor DDL."""
     wanted = context.settings.structure
-    source = wanted.source or (
-        StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else StructureFrom.FILES
-    )
+    source = wanted.source or (StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else last)
+    if source not in {StructureFrom.LIVE, StructureFrom.DDL, last}:
+        raise errors.UsageError(
+            f"tables cannot come from {source} here", hint=f"Set structure to live, ddl or {last}, or leave it out."
+        )
     if source is StructureFrom.LIVE and filled_oid is None:
         raise errors.Refused(
             f"there is no schema {context.schema} with tables to take the structure from",
@@ -133,6 +141,8 @@ def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom
         raise errors.UsageError("structure comes from DDL, but no file is named", hint="Write [structure] ddl = […].")
     if source is StructureFrom.FILES:
         context.watcher.say("tables and types are inferred from the files: no live schema or DDL was used")
+    if source is StructureFrom.COMMAND:
+        context.watcher.say("the command makes its own tables: no live schema or DDL was used")
     return source
 
 

@@ -6,6 +6,7 @@ from psycopg import sql
 from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.cutover import plan, swap
 from bluegreen_etl.model import Release, Status
+from bluegreen_etl.shadow import scratch
 from bluegreen_etl.workflow.context import Context, refuse_if_protected
 
 LOAD_LOCK = "load"
@@ -89,6 +90,8 @@ def drop(connection: db.Connection, release: Release) -> None:
         Refused: something outside depends on it, or it was renamed by hand; names what.
         LockNotObtained: somebody reads from it.
     """
+    with db.translated():
+        scratch.drop(connection, release)
     with db.translated(), connection.transaction():
         schema = drop_schema(connection, release)
         if release.status is Status.LOADING:
@@ -106,6 +109,9 @@ def drop_schema(connection: db.Connection, release: Release) -> str | None:
     schema, oid = release.shadow_schema, _own_schema(connection, release)
     if oid is None:
         return None
+    if release.status in {Status.LOADING, Status.FAILED}:
+        # A program that filled it may have outlived the run that was killed.
+        db.end_sessions(connection, names.program(release.live_schema, release.number))
     try:
         _lock(connection, oid)
         _refuse_if_needed(connection, oid, schema)

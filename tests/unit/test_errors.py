@@ -20,6 +20,7 @@ CODES = {
     "Interrupted": 1,
     "ChecksFailed": 3,
     "LockNotObtained": 4,
+    "CommandFailed": 1,
     "Conflict": 5,
     "OutcomeUnknown": 6,
 }
