@@ -1,6 +1,12 @@
 """bluegreen: replaces a whole PostgreSQL schema with freshly loaded data; no reader ever sees half of it.
 
-The library is the commands as functions: make a Context from settings, call a command, get a record of what it did.
+A release filled from Python, checked and promoted when the block ends, discarded when it raises:
+
+    with bluegreen_etl.release(dsn, schema="league") as release:
+        release.copy("players", rows)
+        release.connection.execute("UPDATE players SET …")
+
+The commands are functions too: make a Context from settings, call a command, get a record of what it did.
 
     resolved = config.resolve({"schema": "league", "dsn": "postgresql://…"})
     context = Context(resolved, watcher)
@@ -27,15 +33,18 @@ if TYPE_CHECKING:
         promote,
         protect,
         prune,
+        release,
         rollback,
         run,
         run_and_promote,
         status,
     )
+    from bluegreen_etl.workflow.filling import OpenRelease
 
 __all__ = [
     "BluegreenError",
     "Context",
+    "OpenRelease",
     "Watcher",
     "check",
     "config",
@@ -47,6 +56,7 @@ __all__ = [
     "promote",
     "protect",
     "prune",
+    "release",
     "rollback",
     "run",
     "run_and_promote",
@@ -55,7 +65,13 @@ __all__ = [
 
 # Worker processes import parts of this package and need neither the driver nor most of the rest: where a name is not
 # in the workflow, it is here.
-_ELSEWHERE = {"BluegreenError": "errors", "Watcher": "model", "config": "", "errors": ""}
+_ELSEWHERE = {
+    "OpenRelease": "workflow.filling",
+    "BluegreenError": "errors",
+    "Watcher": "model",
+    "config": "",
+    "errors": "",
+}
 
 
 def __getattr__(name: str) -> object:

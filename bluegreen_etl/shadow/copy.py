@@ -74,6 +74,20 @@ def begin(
     ]
 
 
+def append(
+    connection: db.Connection, release: model.Release, work: Work, *, workers: Workers, progress: Progress
+) -> TableLoad:
+    """Copy files into a table on a connection that is there already, beside the rows that the table has.
+
+    Raises:
+        BadRow, BadSource: as the tasks of begin.
+    """
+    load = Load(release, work, 1, workers, progress, beside=True)
+    [task] = load.tasks
+    task.work(connection, threading.Event())
+    return load.result()
+
+
 def _is_dealt(item: Work, total: int, jobs: int) -> bool:
     # What may turn out to be small is not worth the loss of FREEZE.
     return jobs > 1 and item.weight is not None and item.weight >= DEAL_BYTES and item.weight * jobs > total
@@ -83,15 +97,23 @@ class Load:
     """The load of one table: its `tasks` are the connections that take part in it."""
 
     def __init__(
-        self, release: model.Release, work: Work, connections: int, workers: Workers, progress: Progress
+        self,
+        release: model.Release,
+        work: Work,
+        connections: int,
+        workers: Workers,
+        progress: Progress,
+        *,
+        beside: bool = False,
     ) -> None:
         self.table = work.table
         self.tasks = [parallel.Task(self._copy) for _ in range(connections)]
-        dealt = connections > 1
+        # Rows that are there, or that other connections bring, stay.
+        self._shared = beside or connections > 1
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
-        self.frozen = not dealt and not work.table.partitioned
+        self.frozen = not self._shared and not work.table.partitioned
         self._dealers = [_Dealer(opened, workers, partial(progress, work.table.name)) for opened in work.files]
         self._guard = threading.Lock()
         self._rows = 0
@@ -103,7 +125,7 @@ class Load:
         with self._guard:
             self._begun = self._begun or time.monotonic()
         rows = 0
-        if len(self.tasks) > 1:
+        if self._shared:
             for dealer in self._dealers:
                 with connection.transaction():
                     rows += self._copy_file(connection, dealer, stop)

@@ -29,6 +29,22 @@ def open_reader(source: SourceFile, columns: Sequence[Column], *, block_size: in
     return JsonReader(source, columns, block_size=block_size)
 
 
+def open_batches(data: object, columns: Sequence[Column], *, name: str) -> Reader:
+    """Open Arrow data for COPY into a table with `columns`; `name` is what errors call them.
+
+    Raises:
+        BadSource: its columns do not fit the table, or the extra that reads Arrow is not installed.
+    """
+    try:
+        module = importlib.import_module("bluegreen_etl.sources.batches")
+    except ImportError as error:
+        raise errors.BadSource(
+            f"{name} are Arrow's, and the package {error.name} is not installed",
+            hint="pip install 'bluegreen-etl[parquet]'",
+        ) from error
+    return cast("Reader", module.BatchReader(data, columns, name=name))
+
+
 def parquet(source: SourceFile) -> ModuleType:
     """Return the module that reads Parquet, whose packages take long to import and need not be installed.
 

@@ -1,6 +1,7 @@
 """The commands, each as a table of contents: load, run, check, diff, promote, rollback, status, history, prune."""
 
 from bluegreen_etl.workflow.context import Context
+from bluegreen_etl.workflow.filling import release
 from bluegreen_etl.workflow.loading import Checked, Loaded, load
 from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, history, status
 from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
@@ -26,6 +27,7 @@ __all__ = [
     "promote",
     "protect",
     "prune",
+    "release",
     "rollback",
     "run",
     "run_and_promote",

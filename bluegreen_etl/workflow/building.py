@@ -90,25 +90,43 @@ def finish_in_place(
     """Complete a release whose tables were filled with their indexes and keys on them; `made` is what it began with.
 
     Raises:
-        Refused: something of `made` is missing, or something outside depends on the release.
+        Refused: something of `made` is missing; or as finish_filled.
+    """
+    structure.refuse_losses(connection, release, made, context.settings)
+    return finish_filled(context, connection, plan, release, (), stages)
+
+
+def finish_filled(
+    context: Context,
+    connection: db.Connection,
+    plan: LoadPlan,
+    release: Release,
+    put_off: Sequence[dump.Entry],
+    stages: Stages,
+) -> Built:
+    """Run the transforms on a release that somebody else has filled, build what was put off, and gather statistics.
+
+    Raises:
+        BadRow: the rows break a key or a constraint.
+        Refused: it has no table, or something outside depends on it.
     """
     if plan.transforms:
         stages.begin("transform")
         with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
             transform.run(own, release, plan.transforms, context.watcher)
     stages.begin("finish")
-    structure.refuse_losses(connection, release, made, context.settings)
-    db.patiently(connection, partial(structure.carry_privileges, connection, release, context.settings))
-    oid = release.schema_oid or 0
-    temporary = {name for name, table in context.settings.tables.items() if table.temporary}
-    transform.drop_temporary(connection, release, sorted(temporary & {t.name for t in catalog.tables(connection, oid)}))
-    tables = [table.name for table in catalog.tables(connection, oid)]
+    marked = {name for name, table in context.settings.tables.items() if table.temporary}
+    found = {table.name for table in catalog.tables(connection, release.schema_oid or 0)}
+    tables = sorted(found - marked)
     if not tables:
         raise errors.Refused(
             f"release {release.number} has no table",
             hint=f"Make them in schema {names.quoted(release.shadow_schema)}, or by names without a schema.",
         )
-    fill.build(context.server, release, tables, (), jobs=plan.jobs, settings=plan.session)
+    fill.build(context.server, release, tables, put_off, jobs=plan.jobs, settings=plan.session)
+    finish.build(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
+    transform.drop_temporary(connection, release, sorted(found & marked))
+    db.patiently(connection, partial(structure.carry_privileges, connection, release, context.settings))
     finish.set_sequences(connection, release)
     finish.refresh(connection, release)
     return Built(release, (), tuple(transform.count(connection, release, tables)))

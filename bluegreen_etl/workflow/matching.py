@@ -50,6 +50,20 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     ]
 
 
+def find_one(context: Context, path: str, table: Table) -> Work:
+    """Find the files at a path or glob for one table, whatever they are called.
+
+    Raises:
+        BadSource: a file is missing, unreadable, of unknown format, or its columns do not fit.
+    """
+    settings = context.settings
+    layers = (settings.sources, *([settings.tables[table.name]] if table.name in settings.tables else []))
+    listed = {table.name: TableFiles(files=(path,), options=_options(*layers))}
+    files = tuple(sources.discover((), tables=listed))
+    found = Found(table=table.name, files=files, peeks=tuple(sources.peek(file) for file in files))
+    return _fit(context, found, table)
+
+
 def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) -> list[Table]:
     """Return the tables that the files look like; `types` in a table's section overrule what is seen."""
     return [

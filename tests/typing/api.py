@@ -1,5 +1,7 @@
 """The library as a caller sees it: not run, but checked by mypy --strict with the rest of the tests."""
 
+from pathlib import Path
+
 import bluegreen_etl
 from bluegreen_etl import config, errors
 
@@ -33,3 +35,13 @@ def nightly(dsn: str) -> int:
     bluegreen_etl.rollback(context, number=1)
     bluegreen_etl.prune(context, keep=2)
     return sum(table.rows for table in released.loaded.tables)
+
+
+def from_python(dsn: str, rows: list[dict[str, object]], wanted: Path) -> int | None:
+    """Fill a release from rows, a file and SQL; return the release that was live before."""
+    with bluegreen_etl.release(dsn, schema="league", settings={"checks": {"path": "checks"}}) as release:
+        copied: int = release.copy("teams", rows)
+        copied += release.copy("players", wanted) + release.copy("players", [(1, "Ann")])
+        release.connection.execute("UPDATE players SET name = trim(name)")
+        opened: bluegreen_etl.OpenRelease = release
+    return opened.promoted.cutover.from_number if opened.promoted and opened.promoted.cutover else None
