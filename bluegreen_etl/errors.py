@@ -16,6 +16,7 @@ class BluegreenError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    results: object = ()  # what a report shows beside the error
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -75,6 +76,18 @@ class LockNotObtained(BluegreenError):
     """The locks of the cut-over were not obtained in the time allowed; safe to run again."""
 
     exit_code = 4
+
+
+class Unfit(BluegreenError):
+    """Doctor has found what would make a command fail.
+
+    Args:
+        results: all that it has found, for a report.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, results: object = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.results = results
 
 
 class Conflict(BluegreenError):

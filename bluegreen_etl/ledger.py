@@ -3,12 +3,12 @@
 import importlib.metadata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from psycopg.types.json import Jsonb
 
-from bluegreen_etl import db, errors, model, queries
+from bluegreen_etl import db, errors, model, names, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 
 
@@ -23,8 +23,12 @@ class Event(model.Record, frozen=True, kw_only=True):
 
 
 def exists(connection: db.Connection) -> bool:
-    """Say whether this database has a ledger."""
-    return bool(_value(connection, "ledger_exists"))
+    """Say whether this database has a ledger.
+
+    Raises:
+        NotPermitted: it has one, and the role may not read it.
+    """
+    return _permitted(connection, "read")
 
 
 def ensure(connection: db.Connection) -> None:
@@ -32,7 +36,9 @@ def ensure(connection: db.Connection) -> None:
 
     Raises:
         Refused: the ledger was written by a newer version of the tool.
+        NotPermitted: the role may not write it.
     """
+    _permitted(connection, "write")
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
     current = int(_value(connection, "ledger_version")) if exists(connection) else 0
     if current > len(versions):
@@ -42,6 +48,21 @@ def ensure(connection: db.Connection) -> None:
         )
     for number in range(current + 1, len(versions) + 1):
         _migrate(connection, number)
+
+
+def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> bool:
+    """Return False where there is no ledger; raise where the role may not do with it what it wants."""
+    row = connection.execute(queries.get("ledger_exists")).fetchone()
+    if row is None:
+        return False
+    owner, readable, writable = row
+    if not (readable if what == "read" else writable):
+        role = connection.info.user
+        raise errors.NotPermitted(
+            f"role {role} may not {what} the ledger, the schema bluegreen, which belongs to role {owner}",
+            hint=f"GRANT {names.quoted(owner)} TO {names.quoted(role)}; or run as {owner}: docs/privileges.md.",
+        )
+    return True
 
 
 def _migrate(connection: db.Connection, number: int) -> None:

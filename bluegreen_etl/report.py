@@ -142,6 +142,16 @@ def _(outcome: workflow.Pruned) -> str:
 
 
 @text_of.register
+def _(outcome: workflow.Diagnosis) -> str:
+    # Too long for a table: a finding a line, as errors are told.
+    lines = []
+    for item in outcome.findings:
+        lines.append(f"{item.grade:<5} {item.topic}: {item.found}")
+        lines += [f"      HINT: {item.hint}"] if item.hint else []
+    return "\n".join(lines)
+
+
+@text_of.register
 def _(outcome: workflow.Protection) -> str:
     return _table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
 

@@ -262,10 +262,15 @@ WHERE {all_given} AND NOT EXISTS (SELECT FROM {inside} AS i WHERE {equal})
 
 -- name: ledger_exists
 -- Not to_regclass: it may answer from before a lock was waited for, out of the session's cache.
-SELECT EXISTS (
-    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'bluegreen' AND c.relname = 'ledger'
-)
+-- Its owner, and whether this role may read and write it.
+SELECT pg_catalog.pg_get_userbyid(n.nspowner),
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')),
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(
+           pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
+GROUP BY n.oid, n.nspowner
+HAVING bool_or(c.relname = 'ledger')
 
 -- name: ledger_version
 SELECT version FROM bluegreen.ledger
@@ -682,3 +687,57 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s)
 -- name: end_sessions
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE application_name = %(application)s AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
+
+-- name: not_owned
+-- What of a schema's relations and routines the role does not own, so that it could not be locked or made again.
+SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+ORDER BY 1
+
+-- name: forced_policies
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relforcerowsecurity
+  AND NOT (SELECT rolbypassrls OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+ORDER BY 1
+
+-- name: sees_others
+SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+
+-- name: capacity
+-- Locks that the server has room for, what a release of a schema may take of them, and connections left.
+SELECT pg_catalog.current_setting('max_locks_per_transaction')::bigint
+       * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint),
+       (SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s),
+       pg_catalog.current_setting('max_connections')::bigint - pg_catalog.current_setting('superuser_reserved_connections')::bigint
+       - (SELECT coalesce(sum(numbackends), 0) FROM pg_catalog.pg_stat_database)
+
+-- name: schema_size
+SELECT coalesce(sum(pg_catalog.pg_total_relation_size(oid)), 0)::bigint
+FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s AND relkind IN ('r', 'm')
+
+-- name: replication
+SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'),
+       pg_catalog.current_setting('synchronous_standby_names'),
+       (SELECT count(*) FROM pg_catalog.pg_stat_replication),
+       ARRAY(SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE NOT active ORDER BY 1)
+
+-- name: data_directory
+-- Where its data are, if the role may know it.
+SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'
+
+-- name: settings_in_force
+SELECT name, pg_catalog.current_setting(name) FROM unnest(%(names)s::text[]) AS s(name)
+WHERE pg_catalog.current_setting(name, true) IS NOT NULL
+
+-- name: strange_schemas
+-- Schemas called like releases, or like live while a load makes its structure.
+SELECT nspname FROM pg_catalog.pg_namespace
+WHERE pg_catalog.starts_with(nspname, %(schema)s || '__r') AND substr(nspname, length(%(schema)s) + 4) ~ '^[0-9]+$'
+   OR pg_catalog.starts_with(nspname, 'bluegreen__parked_')
+ORDER BY 1
+
+-- name: scratch_databases
+SELECT datname FROM pg_catalog.pg_database
+WHERE pg_catalog.starts_with(datname, 'bluegreen__' || (
+    SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) || '_')
+ORDER BY 1

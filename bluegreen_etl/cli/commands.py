@@ -295,6 +295,16 @@ def protect(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
 
 
 @main.command()
+@common
+def doctor(**options: Any) -> None:  # noqa: ANN401 - see load
+    """Look at all that a command will need: server, role, schema, session, disk, leftovers.
+
+    Changes nothing. Each finding is ok, warn or fail, with what to do; exit code 1 where a command would fail.
+    """
+    execute(options, {}, workflow.doctor)
+
+
+@main.command()
 @click.option("--keep", is_flag=True, help="Leave the demo's directory and server for looking at.")
 def demo(keep: bool) -> None:
     """Tell the whole story on a PostgreSQL of its own: load, promote, diff, roll back, refuse."""

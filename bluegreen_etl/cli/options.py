@@ -76,7 +76,7 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
         _show(outcome, as_json=options.json)
     except errors.BluegreenError as error:
         talker.end()
-        if isinstance(error, errors.ChecksFailed) and error.results:
+        if error.results:
             _show(error.results, as_json=options.json)
         fail(error, debug=options.debug)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """The commands, each as a table of contents: load, run, check, diff, promote, rollback, status, history, prune."""
 
 from bluegreen_etl.workflow.context import Context
+from bluegreen_etl.workflow.diagnosing import Diagnosis, doctor
 from bluegreen_etl.workflow.filling import release
 from bluegreen_etl.workflow.loading import Checked, Loaded, load
 from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, history, status
@@ -11,6 +12,7 @@ from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
 __all__ = [
     "Checked",
     "Context",
+    "Diagnosis",
     "Diff",
     "History",
     "Loaded",
@@ -21,6 +23,7 @@ __all__ = [
     "State",
     "check",
     "diff",
+    "doctor",
     "history",
     "load",
     "load_and_promote",

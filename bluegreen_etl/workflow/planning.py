@@ -58,7 +58,6 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
     else:
         made = {table.name for table in tables}
         tables += [table for table in inferred if table.name in temporary - made]
-    jobs = context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
     known = source is not StructureFrom.DDL and not by_program
     return LoadPlan(
         schema=context.schema,
@@ -70,17 +69,23 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
         transforms=tuple(_transforms(context)),
         temporary=frozenset(temporary),
         checks=tuple(find_checks(context)),
-        jobs=jobs,
-        session={**_building_settings(connection, jobs), **context.settings.load.session},
+        jobs=jobs(context),
+        session=session(context, connection),
     )
 
 
-def _building_settings(connection: db.Connection, jobs: int) -> dict[str, str]:
-    """Return what the sessions that build indexes get, unless the server's own setting is larger."""
+def jobs(context: Context) -> int:
+    """Return how many connections copy and build."""
+    return context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
+
+
+def session(context: Context, connection: db.Connection) -> dict[str, str]:
+    """Return the server settings of the sessions that copy and build: the user's over those that building wants."""
     row = connection.execute("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))").fetchone()
     memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if row and row[0] < BUILDING_MEMORY << 20 else {}
     # Beside other streams they only take their cores; one each helps where the last index is left alone.
-    return {**memory, **({"max_parallel_maintenance_workers": "1"} if jobs > 1 else {})}
+    parallel = {"max_parallel_maintenance_workers": "1"} if jobs(context) > 1 else {}
+    return {**memory, **parallel, **context.settings.load.session}
 
 
 def _refuse_subscribers(connection: db.Connection) -> None:

@@ -198,7 +198,9 @@ def test_role_that_does_not_own_live_cannot_promote(
     bluegreen("load", "data")
     dsn = conninfo.make_conninfo(bluegreen.dsn, user=role)
     said = refused(bluegreen, "promote", "--dsn", dsn, live=live)
-    assert said.sentence == "the role lacks a privilege: permission denied for schema bluegreen"
+    owner = connection.info.user
+    assert said.sentence == f"role {role} may not read the ledger, the schema bluegreen, which belongs to role {owner}"
+    assert said.hint.startswith(f"GRANT {owner} TO {role};")
     connection.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(role)))
     said = refused(bluegreen, "promote", "--dsn", dsn, live=live)
     assert said.sentence.startswith("the role lacks a privilege: must be owner of ")

@@ -21,6 +21,7 @@ CODES = {
     "ChecksFailed": 3,
     "LockNotObtained": 4,
     "CommandFailed": 1,
+    "Unfit": 1,
     "Conflict": 5,
     "OutcomeUnknown": 6,
 }

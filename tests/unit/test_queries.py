@@ -10,7 +10,7 @@ import bluegreen_etl
 from bluegreen_etl import queries
 
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in Path(bluegreen_etl.__path__[0]).rglob("*.py"))
-USED = set(re.findall(r'(?:queries\.get|_value)\(\s*(?:connection,\s*)?"(\w+)"', SOURCE))
+USED = set(re.findall(r'(?:queries\.get|_value|look\.row|look\.column)\(\s*(?:connection,\s*)?"(\w+)"', SOURCE))
 
 
 def test_every_block_is_used_and_every_use_has_its_block() -> None:
