@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bluegreen_etl.model import Watcher
     from bluegreen_etl.workflow import (
         Context,
+        backup,
         check,
         diff,
         doctor,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         protect,
         prune,
         release,
+        restore,
+        restore_and_promote,
         rollback,
         run,
         run_and_promote,
@@ -47,6 +50,7 @@ __all__ = [
     "Context",
     "OpenRelease",
     "Watcher",
+    "backup",
     "check",
     "config",
     "diff",
@@ -59,6 +63,8 @@ __all__ = [
     "protect",
     "prune",
     "release",
+    "restore",
+    "restore_and_promote",
     "rollback",
     "run",
     "run_and_promote",

@@ -48,10 +48,19 @@ class Sources(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Load(Section, frozen=True, kw_only=True):
-    """`[load]`: connections used, and server settings for the sessions that load."""
+    """`[load]`: connections used, server settings for the sessions that load, whether promote backs live up first."""
 
     jobs: Jobs | None = None
     session: dict[str, str] = {}
+    backup: Literal["none", "before-promote"] = "none"
+
+
+class Backup(Section, frozen=True, kw_only=True):
+    """`[backup]`: the directory for backups; those beyond `keep`, or older than `days`, go when a new one is made."""
+
+    path: str | None = None
+    keep: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    days: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class Structure(Section, frozen=True, kw_only=True):
@@ -112,6 +121,7 @@ class Settings(Section, frozen=True, kw_only=True):
     checks: Checks = Checks()
     promote: Promote = Promote()
     retention: Retention = Retention()
+    backup: Backup = Backup()
     tables: dict[str, TableSettings] = {}
 
 

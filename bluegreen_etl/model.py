@@ -54,6 +54,7 @@ class StructureFrom(StrEnum):
     DDL = "ddl"
     FILES = "files"
     COMMAND = "command"  # the schema is empty, and the program that fills it makes them
+    BACKUP = "backup"
 
 
 class Isolation(StrEnum):
@@ -193,6 +194,7 @@ class CopyOptions(Record, frozen=True, kw_only=True):
     """What COPY must be told so that the server reads a file's blocks as the file means them.
 
     `binary`: they are tuples of COPY's binary format, without its header and trailer, and the rest says nothing.
+    `text`: they are lines of COPY's text format, and only the encoding says something.
     """
 
     delimiter: str = ","
@@ -201,6 +203,7 @@ class CopyOptions(Record, frozen=True, kw_only=True):
     null: str = ""
     encoding: str = "UTF8"
     binary: bool = False
+    text: bool = False
 
 
 class Block(NamedTuple):

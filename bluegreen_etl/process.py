@@ -10,13 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from bluegreen_etl import config, embedded, errors, interrupts
 
+_HINT_INSTALL = "Check the installation."
 _GRACE = 5.0  # seconds between asking a program to end and ending it
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
@@ -58,14 +61,40 @@ def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
             check=False,
         )
     except OSError as error:
-        raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint="Check the installation.") from error
+        raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise errors.ServerFailed(
-            f"{Path(command[0]).name} failed: {lines[0]}",
-            hint="Run `bluegreen` with --debug to see all it said.",
-        )
+        raise _failed(command, done.stderr)
     return done.stdout.decode()
+
+
+@contextlib.contextmanager
+def stream(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> Iterator[BinaryIO]:
+    """Run a program and let the body read its standard output; it ends with the body.
+
+    Raises:
+        ServerFailed: it cannot be started, or ends with another code than 0 although all of it was read.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            child = subprocess.Popen(
+                [str(part) for part in command],
+                env=config.child_environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
+        except OSError as error:
+            raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
+        assert child.stdout is not None
+        with child:
+            try:
+                yield cast("BinaryIO", child.stdout)
+            except BaseException:
+                child.kill()
+                raise
+        if child.returncode != 0:
+            said.seek(0)
+            raise _failed(command, said.read())
 
 
 def visible(command: Sequence[str | Path], *, directory: Path, environment: Mapping[str, str]) -> int:
@@ -105,6 +134,13 @@ def attend(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
     finally:
         with interrupts.deferred():
             _end_group(child)
+
+
+def _failed(command: Sequence[str | Path], said: bytes) -> errors.ServerFailed:
+    lines = said.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    return errors.ServerFailed(
+        f"{Path(command[0]).name} failed: {lines[0]}", hint="Run `bluegreen` with --debug to see all it said."
+    )
 
 
 def _end_group(child: "subprocess.Popen[bytes]") -> None:

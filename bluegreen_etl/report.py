@@ -142,6 +142,13 @@ def _(outcome: workflow.Pruned) -> str:
 
 
 @text_of.register
+def _(outcome: workflow.BackedUp) -> str:
+    row = (outcome.release, outcome.path, outcome.files, _size(outcome.bytes), _seconds(outcome.seconds))
+    dropped = [(None, path, None, None, "dropped") for path in outcome.dropped]
+    return _table(("release", "backup", "files", "size", "seconds"), [row, *dropped])
+
+
+@text_of.register
 def _(outcome: workflow.Diagnosis) -> str:
     # Too long for a table: a finding a line, as errors are told.
     lines = []

@@ -133,4 +133,4 @@ CREATE INDEX ON bluegreen.event (live_schema, id);
 -- name: version_2
 ALTER TABLE bluegreen.release DROP CONSTRAINT release_structure_check;
 ALTER TABLE bluegreen.release
-    ADD CONSTRAINT release_structure_check CHECK (structure IN ('live', 'ddl', 'files', 'command'));
+    ADD CONSTRAINT release_structure_check CHECK (structure IN ('live', 'ddl', 'files', 'command', 'backup'));

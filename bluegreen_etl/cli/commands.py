@@ -43,6 +43,7 @@ discard_writes = click.option(
 allow_drop = click.option(
     "--allow-drop", is_flag=True, help="Go on although the release lacks tables, columns or other objects of live."
 )
+no_backup = click.option("--no-backup", is_flag=True, help="Make no backup, although load.backup says so.")
 checks_directory = click.option(
     "--checks",
     type=click.Path(file_okay=False, resolve_path=True),
@@ -90,6 +91,7 @@ def main() -> None:
 @cancel_blockers
 @discard_writes
 @allow_drop
+@no_backup
 @common
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Load DATA into a new release: structure, COPY, indexes, checks.
@@ -105,7 +107,7 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
       zcat players.gz | bluegreen load teams.csv - --table players --format csv
     """
     flags = {
-        "load": {"jobs": options["jobs"]},
+        "load": {"jobs": options["jobs"], **_no_backup(options)},
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"]},
         "sources": {"null": options["null"], "encoding": options["encoding"]},
@@ -124,6 +126,10 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
         return workflow.load(context, data, dry_run=options["dry_run"])
 
     execute(options, flags, work)
+
+
+def _no_backup(options: Mapping[str, Any]) -> dict[str, str | None]:
+    return {"backup": "none" if options["no_backup"] else None}
 
 
 def _check_stdin(data: Sequence[str], table: str | None) -> None:
@@ -154,7 +160,9 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
 )
 @checks_directory
 @max_wait
+@cancel_blockers
 @discard_writes
+@no_backup
 @common
 def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - see load
     """Have a new release filled by COMMAND, any program that writes to PostgreSQL.
@@ -168,9 +176,10 @@ def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401
       bluegreen run --isolate database -- python old_etl.py
     """
     flags = {
+        "load": _no_backup(options),
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"]},
-        "promote": {"max_wait": options["max_wait"], "discard_writes": options["discard_writes"] or None},
+        **_promote_settings(options),
     }
     isolate = model.Isolation(options["isolate"])
     work = workflow.run_and_promote if options["promote"] else workflow.run
@@ -208,6 +217,7 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 @cancel_blockers
 @discard_writes
 @allow_drop
+@no_backup
 @common
 def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Make a RELEASE live, at once for every reader.
@@ -216,7 +226,7 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
     """
     execute(
         options,
-        _promote_settings(options),
+        {**_promote_settings(options), "load": _no_backup(options)},
         lambda context: workflow.promote(context, number=release, trial=_trial(options)),
     )
 
@@ -292,6 +302,41 @@ def protect(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
     The mark is in the database, so that it holds whichever way the database is reached.
     """
     execute(options, {}, lambda context: workflow.protect(context, protected=not off))
+
+
+@main.command()
+@click.argument("release", required=False)
+@click.option("--to", metavar="DIR", help="Make it in a new directory below DIR.  [default: backup.path]")
+@common
+def backup(release: str | None, to: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Write a RELEASE, or what is live, into files by pg_dump, with the digest of each.
+
+    Backups beyond backup.keep, or older than backup.days, are dropped after it.
+    """
+    execute(options, {}, lambda context: workflow.backup(context, which=release, to=to))
+
+
+@main.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="Connections that copy and build.")
+@checks_directory
+@max_wait
+@cancel_blockers
+@no_backup
+@common
+def restore(directory: str, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Load a backup into a new release, which is checked and promoted like any other.
+
+    Its files are compared with their digests before anything is begun.
+    """
+    flags = {
+        "load": {"jobs": options["jobs"], **_no_backup(options)},
+        "checks": {"path": options["checks"]},
+        **_promote_settings(options),
+    }
+    work = workflow.restore_and_promote if options["promote"] else workflow.restore
+    execute(options, flags, lambda context: work(context, directory))
 
 
 @main.command()

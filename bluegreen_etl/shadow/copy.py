@@ -152,7 +152,8 @@ class Load:
         sent: list[tuple[int, Block]] = []
         lines = 0
         interrupted = False
-        binary = dealer.opened.reader.copy_options.binary
+        options = dealer.opened.reader.copy_options
+        binary = options.binary
         try:
             with connection.cursor() as cursor:
                 with cursor.copy(self._statement(dealer.opened.reader)) as copy:
@@ -162,7 +163,7 @@ class Load:
                         # A word from the server means an error, which COPY tells of only at its end.
                         if interrupted := bool(select.select([connection.fileno()], [], [], 0)[0]):
                             break
-                        if not sent and not binary:
+                        if not sent and not binary and not options.text:
                             # A header, because the server counts the lines inside values only once it has seen how
                             # lines end.
                             copy.write(_line_end(block.data))
@@ -181,9 +182,11 @@ class Load:
 
     def _statement(self, reader: Reader) -> sql.Composed:
         options = reader.copy_options
-        parts = (
+        parts: list[sql.Composable] = (
             [sql.SQL("FORMAT binary")]
             if options.binary
+            else [sql.SQL("FORMAT text"), sql.SQL("ENCODING {}").format(sql.Literal(options.encoding))]
+            if options.text
             else [
                 sql.SQL("FORMAT csv, HEADER"),
                 sql.SQL("DELIMITER {}").format(sql.Literal(options.delimiter)),
@@ -205,7 +208,8 @@ class Load:
         match = _CONTEXT.search(context.partition(f"COPY {self._work.table.name}, ")[2] or context)
         where, column, text = "", error.diag.column_name, None
         if match and sent:
-            line = int(match["line"]) - (not opened.reader.copy_options.binary)  # the header's
+            options = opened.reader.copy_options
+            line = int(match["line"]) - (not options.binary and not options.text)  # the header's
             before, block = sent[bisect_right(sent, line - 1, key=lambda item: item[0]) - 1]
             where = f", {opened.reader.locate(block.number, block.first, line - before)}"
             column, text = column or match["column"], match["text"]

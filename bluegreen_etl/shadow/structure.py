@@ -37,6 +37,36 @@ def clone(connection: db.Connection, release: model.Release, settings: config.Se
                 _grant_as_initdb(connection, release.live_schema)
 
 
+def restore(connection: db.Connection, release: model.Release, schema: str, entries: Sequence[dump.Entry]) -> None:
+    """Make the release's schema by the entries of a dump, in which it was called `schema`.
+
+    Where there is a live schema, it is that one's privileges that the release will get.
+
+    Raises:
+        Refused: something that the dump needs is not there.
+    """
+    shadow = release.shadow_schema
+    with _parked(connection, release, schema):
+        db.run_script(connection, DUMP_SETTINGS)
+        for entry in entries:
+            if release.base_oid is None or not entry.type.endswith("ACL"):
+                _restore_entry(connection, entry)
+        _refuse_ties(connection, release, catalog.schema_oid(connection, schema) or 0)
+        if schema != shadow:
+            rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+            connection.execute(rename.format(sql.Identifier(schema), sql.Identifier(shadow)))
+
+
+def _restore_entry(connection: db.Connection, entry: dump.Entry) -> None:
+    try:
+        db.run_script(connection, entry.sql)
+    except psycopg.errors.ProgrammingError as error:
+        raise errors.Refused(
+            f"{entry.type.lower()} {entry.name} of the backup cannot be made here: {error.diag.message_primary}",
+            hint="Make what it needs from outside of the schema first: roles, extensions, tables, functions.",
+        ) from error
+
+
 def run_ddl(
     connection: db.Connection, release: model.Release, files: Sequence[Path], settings: config.Settings
 ) -> None:
@@ -133,7 +163,7 @@ def carry_privileges(connection: db.Connection, release: model.Release, settings
         return
     found = dump.read(connection, release.live_schema, settings)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-    with _live_parked(connection, release):
+    with _parked(connection, release, release.live_schema):
         connection.execute(rename.format(sql.Identifier(release.shadow_schema), sql.Identifier(release.live_schema)))
         _give_privileges(connection, release, found)
         _refuse_ties(connection, release, release.schema_oid or 0)
@@ -167,7 +197,7 @@ def refuse_losses(
 def _under_live_name(connection: db.Connection, release: model.Release, *, create: bool) -> Iterator[None]:
     """Run the body in one transaction in which the new schema bears the live name."""
     live = sql.Identifier(release.live_schema)
-    with _live_parked(connection, release):
+    with _parked(connection, release, release.live_schema):
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
             _grant_as_initdb(connection, release.live_schema)
@@ -187,21 +217,21 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
 
 
 @contextmanager
-def _live_parked(connection: db.Connection, release: model.Release) -> Iterator[None]:
-    """Run the body in one transaction in which the live name is free."""
-    live = sql.Identifier(release.live_schema)
-    parked = sql.Identifier(f"bluegreen__parked_{release.base_oid}")
+def _parked(connection: db.Connection, release: model.Release, schema: str) -> Iterator[None]:
+    """Run the body in one transaction in which a name, the live one or another, is free."""
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '500ms'")
         connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
         if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
             raise errors.Conflict(f"{release.live_schema} was replaced while the load ran", hint="Load again.")
-        if release.base_oid is not None:
-            connection.execute(rename.format(live, parked))
+        oid = catalog.schema_oid(connection, schema)
+        parked = sql.Identifier(f"bluegreen__parked_{oid}")
+        if oid is not None:
+            connection.execute(rename.format(sql.Identifier(schema), parked))
         yield
-        if release.base_oid is not None:
-            connection.execute(rename.format(parked, live))
+        if oid is not None:
+            connection.execute(rename.format(parked, sql.Identifier(schema)))
 
 
 def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) -> None:

@@ -50,7 +50,7 @@ def put_off_keys(
 ) -> tuple[Release, list[dump.Entry]]:
     """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
     put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
-    return _note_structure(connection, plan, release), put_off
+    return note_structure(connection, plan, release), put_off
 
 
 def fill_tables(
@@ -188,10 +188,11 @@ def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, 
         oid = catalog.schema_oid(own, release.shadow_schema) or 0
         made = {table.name for table in catalog.tables(own, oid)}
         structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
-    return _note_structure(connection, plan, release)
+    return note_structure(connection, plan, release)
 
 
-def _note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
+def note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
+    """Write into the ledger which schema holds the release now."""
     oid = catalog.schema_oid(connection, release.shadow_schema)
     if oid is None:
         raise errors.ServerFailed(f"schema {release.shadow_schema} has vanished", hint="Load again.")

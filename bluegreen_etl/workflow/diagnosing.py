@@ -138,18 +138,9 @@ def _client_programs(look: _Look) -> Iterator[Finding]:
 
 def _pooler(look: _Look) -> Iterator[Finding]:
     row = look.connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    yield told_apart(look.connection.info.backend_pid, row[0] if row else 0)
-
-
-def told_apart(told: int, own: int) -> Finding:
-    """Return whether a pooler is in between, which tells its clients process numbers of its own: pure."""
-    if told == own:
-        return _ok("pooler", "none in between")
-    return _warn(
-        "pooler",
-        f"the connection says process {told}, the server {own}: a pooler is in between",
-        "Connect to the server itself: a pooler in transaction mode loses the locks of a load.",
-    )
+    # One in transaction mode is refused by every connection, this one included.
+    none = row is not None and row[0] == look.connection.info.backend_pid
+    yield _ok("pooler", "none in between" if none else "one in session mode is in between")
 
 
 def _privileges(look: _Look) -> Iterator[Finding]:

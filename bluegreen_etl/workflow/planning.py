@@ -35,16 +35,23 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     session: dict[str, str]
 
 
-def plan_load(context: Context, connection: db.Connection, found: Sequence[matching.Found] | None) -> LoadPlan:
+def plan_load(
+    context: Context,
+    connection: db.Connection,
+    found: Sequence[matching.Found] | None,
+    *,
+    structure: StructureFrom | None = None,
+) -> LoadPlan:
     """Look at the world; everything that can be refused is refused here.
 
-    `found` None means that no files are loaded: a program fills the tables.
+    `found` None means that no files are loaded: a program or a backup fills the tables. `structure` overrules where
+    the settings say that tables come from.
     """
     live_oid = catalog.schema_oid(connection, context.schema)
     tables = catalog.tables(connection, live_oid) if live_oid else []
     # A schema without tables, such as a new database's public, has no structure to give.
     last = StructureFrom.COMMAND if found is None else StructureFrom.FILES
-    source = _structure_source(context, live_oid if tables else None, last)
+    source = structure or _structure_source(context, live_oid if tables else None, last)
     _refuse_without_privileges(context, connection, live_oid)
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)

@@ -12,7 +12,7 @@ from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model
 from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status, Trial
-from bluegreen_etl.workflow import upkeep
+from bluegreen_etl.workflow import backing, upkeep
 from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -95,6 +95,8 @@ def _cut_over(
     if trial is Trial.SCRIPT:
         attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
         return Promoted(schema=context.schema, script=script(plan, attempt))
+    if direction is Direction.PROMOTE and not trial:
+        backing.before_promote(context, connection, outgoing)
     context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
     patience = _patience(context)
     if context.settings.promote.old_snapshots == "wait":

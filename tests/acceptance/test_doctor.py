@@ -8,7 +8,6 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl.workflow import diagnosing
 from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
@@ -116,9 +115,3 @@ def test_pg_dump_that_is_missing_is_found(bluegreen: Bluegreen, live: Live) -> N
     done = bluegreen("doctor", code=1)
     assert "client programs" in done.stderr
     assert "pg_dump of PostgreSQL" in done.stdout
-
-
-def test_pooler_is_known_by_its_process_numbers() -> None:
-    """It tells its clients its own."""
-    assert diagnosing.told_apart(7, 7).grade == "ok"
-    assert diagnosing.told_apart(7, 8).grade == "warn"

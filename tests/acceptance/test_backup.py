@@ -1,0 +1,133 @@
+"""`backup` and `restore`: whole or not at all, verified before use, and live is never written over."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import config
+from bluegreen_etl.shadow.archive import Manifest
+from bluegreen_etl.workflow import backing
+from tests.acceptance.refusals import refused
+from tests.records import NOON
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+CONFIGURED = '[load]\nbackup = "before-promote"\n[backup]\npath = "kept"\nkeep = 2\n'
+
+
+def test_backup_of_everything_comes_back_to_the_letter(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """Partitions, enums, lone sequences, odd names and values; and it can be rolled back like any other release."""
+    connection.execute("""
+        CREATE TYPE league.foot AS ENUM ('left', 'right');
+        CREATE SEQUENCE league.lone; SELECT setval('league.lone', 41);
+        CREATE TABLE league."Odd ""name" (id int, "a, b" text, feet league.foot[], at date) PARTITION BY RANGE (id);
+        CREATE TABLE league.low PARTITION OF league."Odd ""name" FOR VALUES FROM (0) TO (10);
+        CREATE TABLE league.high PARTITION OF league."Odd ""name" FOR VALUES FROM (10) TO (20);
+        INSERT INTO league."Odd ""name" VALUES (1, E'\\\\.', '{left}', 'infinity'), (11, E'a\\tb\\n\\\\N', NULL, NULL);
+        CREATE TABLE league.nothing (id int);
+        CREATE MATERIALIZED VIEW league.m AS SELECT count(*) FROM league.players;
+        GRANT SELECT ON league.teams TO pg_monitor;
+    """)
+    bluegreen.write("bluegreen.toml", "[tables.nothing]\nallow_empty = true\n")
+    before = live.dump()
+    made = bluegreen.json("backup", "--to", "backups")
+    assert made["release"] is None
+    connection.execute("UPDATE league.teams SET name = upper(name)")
+    changed = live.dump(sequences=False)
+    bluegreen("restore", made["path"], "--promote")
+    assert live.dump() == before
+    bluegreen("rollback")
+    assert live.dump(sequences=False) == changed
+
+
+def test_kept_release_is_restored_into_an_empty_database(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """With its own privileges, because there are no others; in its own database, beside what it was made of."""
+    connection.execute("GRANT SELECT ON league.teams TO pg_monitor")
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    made = bluegreen.json("backup", "1", "--to", "backups")
+    bluegreen("restore", made["path"])
+    assert connection.execute("SELECT name FROM league__r3.teams ORDER BY id").fetchall() == [
+        ("old one",),
+        ("old two",),
+    ]
+    before = live.definition()
+    connection.execute("DROP SCHEMA league, bluegreen, league__r1, league__r3 CASCADE")
+    bluegreen("restore", made["path"], "--promote")
+    assert live.definition() == before
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "is not of it"])
+def test_backup_that_is_not_what_it_was_is_refused(bluegreen: Bluegreen, live: Live, damage: str) -> None:
+    """Before anything is begun."""
+    path = Path(bluegreen.json("backup", "--to", str(bluegreen.directory))["path"])
+    file = next((path / "dump").glob("*.gz"))
+    if damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    elif damage == "missing":
+        file.unlink()
+    else:
+        (path / "dump" / "stranger").touch()
+    said = refused(bluegreen, "restore", str(path), live=live)
+    assert damage in said.sentence
+    assert bluegreen.json("status")["releases"] == []
+
+
+def test_what_is_no_backup_of_this_schema_is_refused(bluegreen: Bluegreen, live: Live) -> None:
+    """An empty directory, a manifest that is none, another schema's backup, a release that is not there."""
+    bluegreen.write("none/manifest.json", "{}")
+    assert refused(bluegreen, "restore", "nowhere").sentence.startswith("nowhere is no backup")
+    assert refused(bluegreen, "restore", "none").sentence.startswith("none/manifest.json is damaged")
+    path = bluegreen.json("backup", "--to", "x")["path"]
+    assert refused(bluegreen, "restore", path, "-s", "other").sentence == f"{path} is a backup of league, not of other"
+    assert refused(bluegreen, "backup", "9", "--to", "x").sentence == "schema league has no release 9"
+    assert refused(bluegreen, "backup", code=2).sentence == "no directory for backups was named"
+
+
+def test_each_promote_makes_a_backup_where_the_settings_say_so(bluegreen: Bluegreen, live: Live) -> None:
+    """Of what is live before it; only so many are kept; --no-backup goes without."""
+    bluegreen.write("bluegreen.toml", CONFIGURED)
+    bluegreen.write_league()
+    for _ in range(3):
+        bluegreen("load", "data", "--promote")
+    kept = sorted(path.name[:9] for path in (bluegreen.directory / "kept").iterdir())
+    assert kept == ["league-r2", "league-r3"]
+    bluegreen("load", "data", "--promote", "--no-backup")
+    assert len(list((bluegreen.directory / "kept").iterdir())) == 2
+
+
+def test_protected_database_wants_a_confirmation_for_restore(bluegreen: Bluegreen, live: Live) -> None:
+    """As for everything that replaces live."""
+    path = bluegreen.json("backup", "--to", "x")["path"]
+    bluegreen("protect")
+    assert "restore of league needs a confirmation" in refused(bluegreen, "restore", path, live=live).sentence
+
+
+def manifest(age: float, schema: str = "league") -> tuple[str, Manifest]:
+    """Return a backup so many days old."""
+    made = NOON - timedelta(days=age)
+    own = Manifest(schema=schema, dumped=schema, release=1, database="d", server="18", made_at=made, files=())
+    return f"{schema}-{age}", own
+
+
+@pytest.mark.parametrize(
+    ("settings", "dropped"),
+    [
+        (config.Backup(), []),
+        (config.Backup(keep=2), ["league-3", "league-9"]),
+        (config.Backup(days=2.5), ["league-3", "league-9"]),
+        (config.Backup(days=0.5), ["league-2", "league-3", "league-9"]),
+        (config.Backup(keep=3, days=100), ["league-9"]),
+    ],
+)
+def test_retention_is_by_count_and_age_and_spares_the_newest(settings: config.Backup, dropped: list[str]) -> None:
+    """And other schemas' backups in the same directory."""
+    found = [manifest(9), manifest(1), manifest(3), manifest(2), manifest(50, "other")]
+    assert backing.superfluous(found, "league", settings, NOON) == dropped
