@@ -16,8 +16,24 @@ import msgspec
 from bluegreen_etl import errors, model
 
 FILE_NAME = "bluegreen.toml"
-# Hosting platforms that tell the name of the environment; used only where bluegreen.toml has a section of that name.
-PLATFORM_VARIABLES = ("RAILWAY_ENVIRONMENT_NAME", "VERCEL_ENV")
+# Variables by which hosting platforms tell what runs there; used only where bluegreen.toml has a section of that name.
+PLATFORM_VARIABLES = (
+    "RAILWAY_ENVIRONMENT_NAME",
+    "VERCEL_ENV",
+    "HEROKU_APP_NAME",
+    "RENDER_SERVICE_NAME",
+    "FLY_APP_NAME",
+    "GITHUB_REF_NAME",
+)
+# Variables that are there on a platform: the section that is called like it, where none was named above.
+PLATFORMS = {
+    "RAILWAY_PROJECT_ID": "railway",
+    "VERCEL": "vercel",
+    "DYNO": "heroku",
+    "RENDER": "render",
+    "FLY_APP_NAME": "fly",
+    "GITHUB_ACTIONS": "github",
+}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -229,6 +245,9 @@ def _environment_name(
     for variable in PLATFORM_VARIABLES:
         if environ.get(variable) in environments:
             return environ[variable], variable
+    for variable, platform in PLATFORMS.items():
+        if environ.get(variable) and platform in environments:
+            return platform, variable
     return None, None
 
 

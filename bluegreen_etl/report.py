@@ -94,7 +94,7 @@ def _(outcome: workflow.State) -> str:
         ("live release", outcome.live if outcome.live is not None else "none"),
         ("database", f"{outcome.database} on {outcome.server}{', protected' if outcome.protected else ''}"),
         ("connection", outcome.connection),
-        ("environment", outcome.environment or "none"),
+        ("environment", f"{outcome.environment}, by {outcome.environment_origin}" if outcome.environment else "none"),
     ]
     if outcome.drifted:
         head.append(("attention", "the live schema is not the one that the ledger says is live"))

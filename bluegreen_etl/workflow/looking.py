@@ -38,6 +38,7 @@ class State(model.Record, frozen=True, kw_only=True):
     server: str
     connection: str
     environment: str | None
+    environment_origin: str | None = None
     protected: bool
     live: int | None
     drifted: bool
@@ -82,6 +83,7 @@ def status(context: Context) -> State:
             server=f"PostgreSQL {connection.info.parameter_status('server_version')}",
             connection=context.resolved.target.origin,
             environment=context.resolved.environment,
+            environment_origin=context.resolved.environment_origin,
             protected=context.settings.protected or ledger.is_protected(connection),
             live=live.number if live else None,
             drifted=bool(releases) and (live.schema_oid if live else None) != oid,

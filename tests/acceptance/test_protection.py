@@ -86,7 +86,8 @@ def test_protected_whichever_way_it_is_reached(bluegreen: Bluegreen, protected: 
         ((), {"BLUEGREEN_DSN": "", "DATABASE_URL": url(bluegreen.dsn)}, "DATABASE_URL"),
         ((), {"BLUEGREEN_DSN": "", **variables(bluegreen.dsn)}, "PG* variables"),
         (("-e", "mine"), {"BLUEGREEN_DSN": ""}, "the environment's section of bluegreen.toml"),
-        ((), {"BLUEGREEN_DSN": "", "VERCEL_ENV": "mine"}, "the environment's section of bluegreen.toml"),
+        ((), {"BLUEGREEN_DSN": "", "VERCEL_ENV": "mine"}, "mine, by VERCEL_ENV"),
+        ((), {"BLUEGREEN_DSN": "", "HEROKU_APP_NAME": "mine"}, "mine, by HEROKU_APP_NAME"),
     ]
     before = protected.dump()
     for arguments, environment, origin in ways:

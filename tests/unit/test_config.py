@@ -210,3 +210,37 @@ def test_a_child_gets_no_variable_of_libpq_but_those_given(monkeypatch: pytest.M
     monkeypatch.setenv("OTHER", "kept")
     environment = config.child_environment({"PGPORT": "1"})
     assert (environment.get("PGHOST"), environment["PGPORT"], environment["OTHER"]) == (None, "1", "kept")
+
+
+@pytest.mark.parametrize(("variable", "platform"), config.PLATFORMS.items())
+def test_a_hosting_platform_has_the_section_of_its_own_name(toml: Write, variable: str, platform: str) -> None:
+    """Where nothing better names one; elsewhere, and without such a section, nothing is detected."""
+    toml(f"[environments.{platform}]\nschema = 'hosted'\n[environments.staging]")
+    found = resolve({variable: "1"})
+    assert (found.environment, found.environment_origin) == (platform, variable)
+    assert found.settings.schema == "hosted"
+    assert resolve({variable: "1", "VERCEL_ENV": "staging"}).environment == "staging"
+    assert resolve({}).environment is None
+
+
+def test_every_section_can_be_overruled_by_an_environment(toml: Write) -> None:
+    """Whatever bluegreen.toml can say, nested as deep as it is, with values out of variables."""
+    toml("""
+        [checks]
+        path = "checks"
+        [load.session]
+        work_mem = "4MB"
+        statement_timeout = "0"
+        [environments.staging]
+        protected = true
+        [environments.staging.load.session]
+        work_mem = "${MEMORY}"
+        [environments.staging.backup]
+        path = "${HOME_OF}/kept"
+        [environments.staging.tables.teams]
+        allow_empty = true
+    """)
+    settings = resolve({"MEMORY": "1GB", "HOME_OF": "/x"}, "staging").settings
+    assert settings.load.session == {"work_mem": "1GB", "statement_timeout": "0"}
+    assert (settings.protected, settings.backup.path, settings.checks.path) == (True, "/x/kept", "checks")
+    assert settings.tables["teams"].allow_empty
