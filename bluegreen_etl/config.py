@@ -123,6 +123,15 @@ class Retention(Section, frozen=True, kw_only=True):
     keep: Count = 1
 
 
+class Hooks(Section, frozen=True, kw_only=True):
+    """`[hooks]`: shell commands that get the release as JSON on standard input; a failing `before_` one stops."""
+
+    after_load: str | None = None
+    after_failure: str | None = None
+    before_promote: str | None = None
+    after_promote: str | None = None
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of one command, merged; `directory` is what relative paths in bluegreen.toml start from."""
 
@@ -138,6 +147,7 @@ class Settings(Section, frozen=True, kw_only=True):
     promote: Promote = Promote()
     retention: Retention = Retention()
     backup: Backup = Backup()
+    hooks: Hooks = Hooks()
     tables: dict[str, TableSettings] = {}
 
 

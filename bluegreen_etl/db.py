@@ -41,6 +41,7 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_count": 6,
 }
 OUTSIDE_WAIT = 300.0  # seconds that a load tries for the locks on tables that its foreign keys refer to
+_RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further try to connect: a server may be starting again
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
 
 
@@ -50,11 +51,13 @@ class Server:
     Args:
         dsn: a connection string or URL; empty leaves everything to libpq's own rules.
         origin: where the connection comes from, for people.
+        say: told of each try to connect that has failed and is made again.
     """
 
-    def __init__(self, dsn: str, *, origin: str) -> None:
+    def __init__(self, dsn: str, *, origin: str, say: Callable[[str], None] | None = None) -> None:
         self.dsn = dsn
         self.origin = origin
+        self._say = say or (lambda _text: None)
         self._open: set[Connection] = set()
         self._guard = threading.Lock()
         self._looked = False
@@ -90,7 +93,7 @@ class Server:
 
     def beside(self, database: str) -> "Server":
         """Return another database of the same server, reached in the same way."""
-        return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin)
+        return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin, say=self._say)
 
     def cancel_all(self) -> None:
         """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
@@ -127,7 +130,17 @@ class Server:
                 hint="Write postgresql://user:password@host/database with special characters as %XX, or quote values.",
             ) from None
         defaults = {key: value for key, value in CONNECTION_DEFAULTS.items() if key not in given}
-        return psycopg.connect(
+        attempts = tenacity.Retrying(
+            # Only where no server is, or one that begins or ends: a wrong password is not tried again.
+            retry=tenacity.retry_if_exception(lambda error: self._is_away(error, defaults)),
+            stop=tenacity.stop_after_attempt(len(_RECONNECT_AFTER) + 1),
+            wait=tenacity.wait_chain(*map(tenacity.wait_fixed, _RECONNECT_AFTER)),
+            before_sleep=lambda state: self._say(f"trying again: {_one_line(_failure(state))}"),
+            sleep=time.sleep,
+            reraise=True,
+        )
+        return attempts(
+            psycopg.connect,
             self.dsn,
             autocommit=True,
             application_name=f"bluegreen {purpose}"[:63],
@@ -136,16 +149,23 @@ class Server:
             **cast("Any", defaults),
         )
 
+    def _is_away(self, error: BaseException, defaults: Mapping[str, str | int]) -> bool:
+        """Say whether the server cannot be talked to, which libpq can tell without a password."""
+        if not isinstance(error, psycopg.OperationalError):
+            return False
+        address = conninfo.make_conninfo(self.dsn, **{**defaults, "connect_timeout": 2})
+        return psycopg.pq.PGconn.ping(address.encode()) in {psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE}
+
 
 def _backend(connection: Connection) -> int:
     row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     return int(row[0]) if row else 0
 
 
-def server(resolved: config.Resolved) -> Server:
+def server(resolved: config.Resolved, say: Callable[[str], None]) -> Server:
     """Return the server that the settings lead to; starts the embedded one where none is named."""
     dsn = embedded.start() if resolved.target.dsn is None else resolved.target.dsn
-    return Server(dsn, origin=resolved.target.origin)
+    return Server(dsn, origin=resolved.target.origin, say=say)
 
 
 def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:

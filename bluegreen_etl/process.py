@@ -114,8 +114,16 @@ def find(name: str) -> None:
         raise errors.UsageError(f"no such command: {name}", hint="Give its path, or look at PATH.")
 
 
-def attend(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
+def attend(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    given: bytes | None = None,
+    directory: str | None = None,
+) -> int:
     """Run a program of the user's to its end, its output on stderr as it comes; return its exit code.
+
+    It reads `given` from its standard input, by default what this program would.
 
     Whatever it has started ends with it, and all of it ends where this is interrupted.
     """
@@ -123,14 +131,21 @@ def attend(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
     try:
         # A session of its own: a Ctrl-C reaches it through here, once, and not at the same time from the terminal.
         child = subprocess.Popen(
-            list(command), env=config.child_environment(environment), stdout=out, stderr=out, start_new_session=True
+            list(command),
+            env=config.child_environment(environment),
+            cwd=directory,
+            stdin=None if given is None else subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     except OSError as error:
         raise errors.UsageError(
             f"{command[0]} cannot be started: {error.strerror}", hint="Check the command."
         ) from error
     try:
-        return child.wait()
+        child.communicate(given)
+        return child.returncode
     finally:
         with interrupts.deferred():
             _end_group(child)

@@ -356,7 +356,7 @@ def demo(keep: bool) -> None:
     try:
         sys.exit(story.tell(keep=keep))
     except errors.BluegreenError as error:
-        fail(error, debug=False)
+        fail(error)
 
 
 @main.group(name="embedded")
@@ -370,7 +370,7 @@ def start() -> None:
     try:
         click.echo(embedded.start())
     except errors.BluegreenError as error:
-        fail(error, debug=False)
+        fail(error)
 
 
 @embedded_group.command()

@@ -5,11 +5,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
-from bluegreen_etl import config, errors, interrupts, report, workflow
+from bluegreen_etl import config, errors, interrupts, metrics, report, workflow
 from bluegreen_etl.cli import talk
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,6 +29,8 @@ class Common(NamedTuple):
     force: bool
     json: bool
     debug: bool
+    log_format: str
+    metrics: str | None
 
 
 def common(command: F) -> F:
@@ -51,6 +53,20 @@ def common(command: F) -> F:
         ),
         click.option("--force", is_flag=True, help="Go on although the database is protected or live has changed."),
         click.option("--json", is_flag=True, help="Write one JSON object to stdout instead of a table."),
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            envvar="BLUEGREEN_LOG_FORMAT",
+            help="How stderr is written: for people, or one JSON object a line.",
+        ),
+        click.option(
+            "--metrics",
+            type=click.Path(dir_okay=False),
+            envvar="BLUEGREEN_METRICS",
+            metavar="FILE",
+            help="Write how the command went to FILE, for node_exporter.",
+        ),
         click.option("--debug", is_flag=True, help="Show the traceback of an error."),
     ]
     for option in reversed(options):
@@ -61,27 +77,49 @@ def common(command: F) -> F:
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
     """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
-    talker = talk.Talker()
+    talker = talk.listener(options.log_format)
     interrupts.install()
     # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    error: errors.BluegreenError | None = None
     try:
-        resolved = config.resolve(
-            {**flags, "schema": options.schema, "dsn": options.dsn},
-            file=options.config,
-            environment=options.environment,
-        )
-        outcome = work(workflow.Context(resolved, talker, force=options.force))
-        talker.end()
-        _show(outcome, as_json=options.json)
-    except errors.BluegreenError as error:
-        talker.end()
-        if error.results:
-            _show(error.results, as_json=options.json)
-        fail(error, debug=options.debug)
+        outcome = _carried_out(options, flags, work, talker)
+    except errors.BluegreenError as failure:
+        outcome, error = failure.results, failure
     except KeyboardInterrupt:
-        talker.end()
-        fail(INTERRUPTED, debug=options.debug)
+        outcome, error = None, INTERRUPTED
+    talker.end()
+    if outcome:
+        _show(outcome, as_json=options.json)
+    if options.metrics:
+        _write_metrics(options, outcome, error, talker)
+    if error:
+        fail(error, debug=options.debug, talker=talker)
+
+
+def _carried_out(
+    options: Common,
+    flags: Mapping[str, Any],
+    work: Callable[[workflow.Context], object],
+    talker: talk.Talker | talk.LogLines,
+) -> object:
+    resolved = config.resolve(
+        {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
+    )
+    return work(workflow.Context(resolved, talker, force=options.force))
+
+
+def _write_metrics(
+    options: Common, outcome: object, error: errors.BluegreenError | None, talker: talk.Talker | talk.LogLines
+) -> None:
+    """Write the metrics; the work is done, so that a file that cannot be written changes nothing."""
+    command = click.get_current_context().info_name or ""
+    schema = getattr(getattr(outcome, "loaded", outcome), "schema", options.schema)
+    labels = {"command": command, "schema": schema or ""}
+    try:
+        metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
+    except OSError as failure:
+        talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
 
 
 def _show(outcome: object, *, as_json: bool) -> None:
@@ -96,11 +134,11 @@ def _show(outcome: object, *, as_json: bool) -> None:
         talk.tell(f"the outcome could not be written to stdout: {error.strerror}")
 
 
-def fail(error: errors.BluegreenError, *, debug: bool) -> None:
+def fail(
+    error: errors.BluegreenError, *, debug: bool = False, talker: talk.Talker | talk.LogLines | None = None
+) -> NoReturn:
     """Write the error as one sentence with its hint, and exit with its code."""
     if debug:
-        traceback.print_exc()
-    talk.tell(f"bluegreen: error: {error.message}")
-    if error.hint:
-        talk.tell(f"HINT: {error.hint}")
+        traceback.print_exception(error)
+    (talker or talk.Talker()).fail(error)
     sys.exit(error.exit_code)

@@ -6,9 +6,12 @@ import contextlib
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+
+from bluegreen_etl import errors, model
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -20,6 +23,44 @@ def tell(text: str = "") -> None:
     """Write one line to stderr; what is done does not depend on whether anybody reads of it."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
+
+
+def listener(form: str) -> Talker | LogLines:
+    """Return who tells how a command goes: for people, or as JSON."""
+    return LogLines() if form == "json" else Talker()
+
+
+class LogLines:
+    """The watcher of a command whose talk a machine reads: one JSON object a line."""
+
+    def say(self, text: str) -> None:
+        """Write what would be a line of talk."""
+        self._write("info", "said", text=text)
+
+    def stage(self, name: str, *, total: int = 0) -> None:
+        """Write that a stage begins."""
+        self._write("info", "stage", stage=name, bytes=total or None)
+
+    def copied(self, table: str, size: int) -> None:
+        """Write nothing: there are thousands of blocks."""
+
+    def confirm(self, question: str, answer: str) -> bool:
+        """Nobody is there to answer."""
+        self._write("warning", "not confirmed", text=question, wanted=answer)
+        return False
+
+    def fail(self, error: errors.BluegreenError) -> None:
+        """Write the error."""
+        self._write(
+            "error", "failed", text=error.message, hint=error.hint, exit_code=error.exit_code, kind=type(error).__name__
+        )
+
+    def end(self) -> None:
+        """Nothing is held back."""
+
+    def _write(self, level: str, event: str, **more: object) -> None:
+        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event, **more}
+        tell(model.to_json({key: value for key, value in line.items() if value is not None}))
 
 
 class Talker:
@@ -74,6 +115,12 @@ class Talker:
             return False
         self.end()
         return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+
+    def fail(self, error: errors.BluegreenError) -> None:
+        """Write the error as one sentence, and its hint."""
+        tell(f"bluegreen: error: {error.message}")
+        if error.hint:
+            tell(f"HINT: {error.hint}")
 
     def end(self) -> None:
         """Finish the bar that is drawn."""

@@ -1,6 +1,7 @@
 """What every command works with: settings, the server, who is told; and the guards that all share."""
 
 import time
+from functools import cached_property
 
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
 
@@ -20,7 +21,11 @@ class Context:
         self.watcher = watcher
         self.force = force
         self.confirmed = False  # somebody has typed the name in answer to a question about protection
-        self.server = db.server(resolved)
+
+    @cached_property
+    def server(self) -> db.Server:
+        """The server, which the embedded one becomes only when somebody needs it."""
+        return db.server(self.resolved, self.watcher.say)
 
     @property
     def schema(self) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
-from bluegreen_etl.workflow import matching, upkeep
+from bluegreen_etl.workflow import hooks, matching, upkeep
 from bluegreen_etl.workflow.building import Built, build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
 from bluegreen_etl.workflow.planning import LoadPlan, plan_load
@@ -71,6 +71,7 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
     stages.end()
     release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
+    hooks.after_load(context, release)
     return Loaded(
         schema=plan.schema,
         release=release,
@@ -193,6 +194,7 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             if not keep:
                 with own.transaction():
                     upkeep.drop_schema(own, failed)
+        hooks.after_failure(context, failed, reason)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")
 

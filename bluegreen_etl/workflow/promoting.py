@@ -12,7 +12,7 @@ from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model
 from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status, Trial
-from bluegreen_etl.workflow import backing, upkeep
+from bluegreen_etl.workflow import backing, hooks, upkeep
 from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -97,6 +97,7 @@ def _cut_over(
         return Promoted(schema=context.schema, script=script(plan, attempt))
     if direction is Direction.PROMOTE and not trial:
         backing.before_promote(context, connection, outgoing)
+        hooks.before_promote(context, incoming, outgoing)
     context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
     patience = _patience(context)
     if context.settings.promote.old_snapshots == "wait":
@@ -146,6 +147,8 @@ def _afterwards(
             if to_verify:
                 _verify(context, connection, plan, to_verify)
             _validate(context, connection, plan)
+            if plan.direction is Direction.PROMOTE:
+                hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection)
     except KeyboardInterrupt:
         context.watcher.say(f"interrupted after the cut-over: release {plan.incoming.number} is live")
