@@ -149,6 +149,11 @@ def _(outcome: workflow.BackedUp) -> str:
 
 
 @text_of.register
+def _(outcome: workflow.Begun) -> str:
+    return _table(("written",), [(file,) for file in outcome.files])
+
+
+@text_of.register
 def _(outcome: workflow.Diagnosis) -> str:
     # Too long for a table: a finding a line, as errors are told.
     lines = []

@@ -1,5 +1,6 @@
 """The commands. Each is its options, and one call."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,6 +65,8 @@ def main() -> None:
       bluegreen load data/ --schema league --promote
       bluegreen rollback --schema league
     """
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
 
 
 @main.command()
@@ -107,11 +110,11 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
       zcat players.gz | bluegreen load teams.csv - --table players --format csv
     """
     flags = {
-        "load": {"jobs": options["jobs"], **_no_backup(options)},
+        "load": {"jobs": options["jobs"], **no_backup_setting(options)},
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"]},
         "sources": {"null": options["null"], "encoding": options["encoding"]},
-        **_promote_settings(options),
+        **promote_settings(options),
     }
     if options["table"]:
         # Standard input is a file that the table lists, and its only one.
@@ -128,7 +131,8 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
     execute(options, flags, work)
 
 
-def _no_backup(options: Mapping[str, Any]) -> dict[str, str | None]:
+def no_backup_setting(options: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what --no-backup sets under [load]."""
     return {"backup": "none" if options["no_backup"] else None}
 
 
@@ -141,49 +145,6 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
         )
     if count > 1:
         raise errors.UsageError("standard input is among DATA twice", hint="Name `-` once; it can only be read once.")
-
-
-@main.command(name="run", context_settings={"allow_interspersed_args": False})
-@click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
-@click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
-@click.option(
-    "--isolate",
-    type=click.Choice([each.value for each in model.Isolation]),
-    default=model.Isolation.SCHEMA.value,
-    show_default=True,
-    help="Let names without a schema lead into the release, or give the command a scratch database.",
-)
-@click.option(
-    "--structure",
-    type=click.Choice(["live", "ddl", "command"]),
-    help="Where tables come from.  [default: ddl if configured, else live if it exists, else command]",
-)
-@checks_directory
-@max_wait
-@cancel_blockers
-@discard_writes
-@no_backup
-@common
-def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - see load
-    """Have a new release filled by COMMAND, any program that writes to PostgreSQL.
-
-    Its environment leads names without a schema into the release; BLUEGREEN_SCHEMA holds the release's schema. Exit
-    code 0 of it means that its work is done, every other one that the release has failed, and exit code 1 here. Its
-    output goes to stderr.
-
-    \b
-      bluegreen run --promote -- psql -v ON_ERROR_STOP=1 -f nightly.sql
-      bluegreen run --isolate database -- python old_etl.py
-    """
-    flags = {
-        "load": _no_backup(options),
-        "structure": {"from": options["structure"]},
-        "checks": {"path": options["checks"]},
-        **_promote_settings(options),
-    }
-    isolate = model.Isolation(options["isolate"])
-    work = workflow.run_and_promote if options["promote"] else workflow.run
-    execute(options, flags, lambda context: work(context, command, isolate=isolate))
 
 
 @main.command()
@@ -226,7 +187,7 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
     """
     execute(
         options,
-        {**_promote_settings(options), "load": _no_backup(options)},
+        {**promote_settings(options), "load": no_backup_setting(options)},
         lambda context: workflow.promote(context, number=release, trial=_trial(options)),
     )
 
@@ -244,12 +205,13 @@ def rollback(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
     """Go back to the release that live replaced, at once for every reader."""
     execute(
         options,
-        _promote_settings(options),
+        promote_settings(options),
         lambda context: workflow.rollback(context, number=number, trial=_trial(options)),
     )
 
 
-def _promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the options of a cut-over set."""
     return {
         "promote": {
             "max_wait": options["max_wait"],
@@ -302,51 +264,6 @@ def protect(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
     The mark is in the database, so that it holds whichever way the database is reached.
     """
     execute(options, {}, lambda context: workflow.protect(context, protected=not off))
-
-
-@main.command()
-@click.argument("release", required=False)
-@click.option("--to", metavar="DIR", help="Make it in a new directory below DIR.  [default: backup.path]")
-@common
-def backup(release: str | None, to: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Write a RELEASE, or what is live, into files by pg_dump, with the digest of each.
-
-    Backups beyond backup.keep, or older than backup.days, are dropped after it.
-    """
-    execute(options, {}, lambda context: workflow.backup(context, which=release, to=to))
-
-
-@main.command()
-@click.argument("directory", metavar="DIR")
-@click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
-@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="Connections that copy and build.")
-@checks_directory
-@max_wait
-@cancel_blockers
-@no_backup
-@common
-def restore(directory: str, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Load a backup into a new release, which is checked and promoted like any other.
-
-    Its files are compared with their digests before anything is begun.
-    """
-    flags = {
-        "load": {"jobs": options["jobs"], **_no_backup(options)},
-        "checks": {"path": options["checks"]},
-        **_promote_settings(options),
-    }
-    work = workflow.restore_and_promote if options["promote"] else workflow.restore
-    execute(options, flags, lambda context: work(context, directory))
-
-
-@main.command()
-@common
-def doctor(**options: Any) -> None:  # noqa: ANN401 - see load
-    """Look at all that a command will need: server, role, schema, session, disk, leftovers.
-
-    Changes nothing. Each finding is ok, warn or fail, with what to do; exit code 1 where a command would fail.
-    """
-    execute(options, {}, workflow.doctor)
 
 
 @main.command()

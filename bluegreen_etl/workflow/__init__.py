@@ -9,10 +9,12 @@ from bluegreen_etl.workflow.looking import Diff, History, State, check, diff, hi
 from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
 from bluegreen_etl.workflow.restoring import restore, restore_and_promote
 from bluegreen_etl.workflow.running import run, run_and_promote
+from bluegreen_etl.workflow.starting import Begun, init
 from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
 
 __all__ = [
     "BackedUp",
+    "Begun",
     "Checked",
     "Context",
     "Diagnosis",
@@ -29,6 +31,7 @@ __all__ = [
     "diff",
     "doctor",
     "history",
+    "init",
     "load",
     "load_and_promote",
     "promote",
