@@ -259,7 +259,7 @@ def prune(keep: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
 @click.option("--off", is_flag=True, help="Take the mark away.")
 @common
 def protect(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Mark the database as protected: promote, rollback and prune then want a confirmation or --force.
+    """Mark the database as protected: promote, rollback, restore, prune then want a confirmation or --force.
 
     The mark is in the database, so that it holds whichever way the database is reached.
     """

@@ -121,7 +121,7 @@ def release(
     """Fill a new release from Python; finish, check and promote it when the body ends, discard it when that raises.
 
     Args:
-        dsn: a connection string or URL; None goes by bluegreen.toml and the environment, as the command does.
+        dsn: a connection string or URL; None goes by bluegreen.toml, DATABASE_URL or PG*.
         schema: the live schema's name.
         promote: make it live; False leaves it ready.
         force: go on although the database is protected or live has changed.
