@@ -7,6 +7,7 @@ import click
 
 from bluegreen_etl import model, workflow
 from bluegreen_etl.cli.commands import (
+    allow_drop,
     cancel_blockers,
     checks_directory,
     discard_writes,
@@ -38,6 +39,7 @@ from bluegreen_etl.cli.options import common, execute
 @max_wait
 @cancel_blockers
 @discard_writes
+@allow_drop
 @no_backup
 @common
 def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
@@ -81,6 +83,7 @@ def backup(release: str | None, to: str | None, **options: Any) -> None:  # noqa
 @checks_directory
 @max_wait
 @cancel_blockers
+@allow_drop
 @no_backup
 @common
 def restore(directory: str, **options: Any) -> None:  # noqa: ANN401 - see run

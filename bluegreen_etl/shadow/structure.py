@@ -22,7 +22,6 @@ DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
-_SHOWN = 10
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
@@ -168,29 +167,6 @@ def carry_privileges(connection: db.Connection, release: model.Release, settings
         _give_privileges(connection, release, found)
         _refuse_ties(connection, release, release.schema_oid or 0)
         connection.execute(rename.format(sql.Identifier(release.live_schema), sql.Identifier(release.shadow_schema)))
-
-
-def refuse_losses(
-    connection: db.Connection, release: model.Release, made: Sequence[dump.Entry], settings: config.Settings
-) -> None:
-    """Refuse a release that lacks some of what was made in it: a program has dropped it.
-
-    Raises:
-        Refused: names what is missing.
-    """
-    left = {(entry.type, entry.name) for entry in dump.read(connection, release.shadow_schema, settings)}
-    # Privileges are given once more, and a comment alone is no loss of a table that was made again.
-    lost = [
-        f"{entry.type.lower()} {entry.name}"
-        for entry in made
-        if (entry.type, entry.name) not in left and not entry.type.endswith("ACL") and entry.type != "COMMENT"
-    ]
-    if lost:
-        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-        raise errors.Refused(
-            f"release {release.number} has lost what it was made with: {', '.join(lost[:_SHOWN])}{more}",
-            hint="Let the program fill the tables that it finds, or make all of them itself: --structure command.",
-        )
 
 
 @contextmanager

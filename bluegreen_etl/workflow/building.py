@@ -79,23 +79,6 @@ def fill_tables(
     return tuple(load for load in loads if load.table not in plan.temporary)
 
 
-def finish_in_place(
-    context: Context,
-    connection: db.Connection,
-    plan: LoadPlan,
-    release: Release,
-    made: Sequence[dump.Entry],
-    stages: Stages,
-) -> Built:
-    """Complete a release whose tables were filled with their indexes and keys on them; `made` is what it began with.
-
-    Raises:
-        Refused: something of `made` is missing; or as finish_filled.
-    """
-    structure.refuse_losses(connection, release, made, context.settings)
-    return finish_filled(context, connection, plan, release, (), stages)
-
-
 def finish_filled(
     context: Context,
     connection: db.Connection,

@@ -184,6 +184,7 @@ def _live(look: _Look) -> Iterator[Finding]:
         yield _ok("live", f"there is no schema {look.schema} yet")
         return
     refuse_extensions(look.context, look.connection, look.live_oid)
+    planning.refuse_subscribers(look.connection)
     hanging = outside.inspect(look.connection, look.schema, look.live_oid)
     parents = catalog.outside_parents(look.connection, look.live_oid)
     for child, parent in parents:

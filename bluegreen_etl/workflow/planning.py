@@ -55,7 +55,7 @@ def plan_load(
     _refuse_without_privileges(context, connection, live_oid)
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
-    _refuse_subscribers(connection)
+    refuse_subscribers(connection)
     by_program, found = found is None, found or ()
     inferred = matching.infer(found, context.settings.tables)
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
@@ -95,7 +95,7 @@ def session(context: Context, connection: db.Connection) -> dict[str, str]:
     return {**memory, **parallel, **context.settings.load.session}
 
 
-def _refuse_subscribers(connection: db.Connection) -> None:
+def refuse_subscribers(connection: db.Connection) -> None:
     """Refuse to publish the rows of a release under a schema that no subscriber has, which would stop them all."""
     found = catalog.all_tables_publications(connection)
     if found:

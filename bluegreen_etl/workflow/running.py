@@ -63,10 +63,9 @@ def _in_place(
     """Let the program work in the release's own schema, with all keys and indexes there from the beginning."""
     stages.begin("structure")
     release = building.make_structure(context, connection, plan, release)
-    made = dump.read(connection, release.shadow_schema, context.settings)
     stages.begin("command")
     _call(context, connection, release, command, schema=release.shadow_schema)
-    return building.finish_in_place(context, connection, plan, release, made, stages)
+    return building.finish_filled(context, connection, plan, release, (), stages)
 
 
 def _in_scratch(

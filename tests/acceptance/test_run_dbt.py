@@ -37,7 +37,18 @@ def test_dbt_builds_its_models_into_the_release(
     bluegreen.write("profiles.yml", PROFILES)
     bluegreen.write("models/teams.sql", "{{ config(materialized='table') }} select 1 as id, 'Ajax' as name")
     bluegreen.write("models/squads.sql", "select name, count(*) as players from {{ ref('teams') }} group by name")
-    command = ("--structure", "command", "--promote", "--", str(DBT), "build", "--profiles-dir", ".", "--quiet")
+    command = (
+        "--structure",
+        "command",
+        "--promote",
+        "--allow-drop",
+        "--",
+        str(DBT),
+        "build",
+        "--profiles-dir",
+        ".",
+        "--quiet",
+    )
     bluegreen(
         "run", *command, PATH=os.environ["PATH"], DBT_SEND_ANONYMOUS_USAGE_STATS="false", HOME=str(bluegreen.directory)
     )
