@@ -687,6 +687,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s)
 -- name: end_sessions
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE application_name = %(application)s AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
+  AND datname = pg_catalog.current_database()
 
 -- name: not_owned
 -- What of a schema's relations and routines the role does not own, so that it could not be locked or made again.
