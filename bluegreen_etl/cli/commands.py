@@ -140,13 +140,15 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
 @main.command()
 @click.argument("release", required=False)
 @checks_directory
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only the checks with this tag; may be repeated.")
 @common
 def check(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Run the checks again, on a RELEASE or on `live`.
 
     Without RELEASE: the newest ready release, or live if none is ready. Exit code 3 when one fails.
     """
-    execute(options, {"checks": {"path": options["checks"]}}, lambda context: workflow.check(context, which=release))
+    flags = {"checks": {"path": options["checks"]}}
+    execute(options, flags, lambda context: workflow.check(context, which=release, tags=options["tags"]))
 
 
 @main.command()

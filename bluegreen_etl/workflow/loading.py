@@ -58,7 +58,11 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             stages = Stages(context.watcher)
             built = build(context, connection, plan, release, stages)
             stages.begin("check")
-            results = run_checks(context, connection, built.release, built.release.shadow_schema, plan.checks)
+            if not plan.checks:
+                context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
+            schema = built.release.shadow_schema
+            wanted = [*own_checks(context, connection, built.release, schema), *plan.checks]
+            results = run_checks(context, connection, built.release, schema, wanted)
             stages.end()
             release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
@@ -105,19 +109,21 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
 
+def own_checks(context: Context, connection: db.Connection, release: Release, schema: str) -> list[checks.Check]:
+    """Return the checks that come with every load, for a release where it lies now."""
+    tables = checks.empty_tables(connection, release.schema_oid or 0, context.settings.tables)
+    return checks.no_empty_table(schema, tables)
+
+
 def run_checks(
     context: Context, connection: db.Connection, release: Release, schema: str, found: Sequence[checks.Check]
 ) -> list[CheckResult]:
-    """Run the checks found and the tool's own on a release where it lies now; write the results into the ledger.
+    """Run checks on a release where it lies now; write the results into the ledger.
 
     Raises:
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
-    settings = context.settings
-    if not found:
-        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
-    own = checks.no_empty_table(schema, checks.empty_tables(connection, release.schema_oid or 0, settings.tables))
-    results = checks.run(connection, schema, [*own, *found], settings.checks)
+    results = checks.run(connection, schema, found, context.settings.checks)
     ledger.record_checks(connection, release, results)
     bad = checks.failed(results)
     if bad:

@@ -136,14 +136,23 @@ def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom
     return source
 
 
-def find_checks(context: Context) -> list[checks.Check]:
-    """Return the project's own checks.
+def find_checks(context: Context, tags: Sequence[str] = ()) -> list[checks.Check]:
+    """Return the project's own checks: all of them, or those that have one of `tags`.
 
     Raises:
-        UsageError: no such directory, or a file of it is not a check.
+        UsageError: no such directory, a file of it is not a check, or no check has such a tag.
     """
     path = context.settings.checks.path
-    return [] if path is None else checks.find(context.resolved.path(path))
+    found = [] if path is None else checks.find(context.resolved.path(path))
+    if not tags:
+        return found
+    chosen = [check for check in found if set(tags) & set(check.tags)]
+    if not chosen:
+        known = sorted({tag for check in found for tag in check.tags})
+        raise errors.UsageError(
+            f"no check has the tag {', '.join(tags)}", hint=f"The tags there are: {', '.join(known) or 'none'}."
+        )
+    return chosen
 
 
 def _transforms(context: Context) -> list[Path]:
