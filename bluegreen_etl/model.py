@@ -260,6 +260,7 @@ class CheckStatus(StrEnum):
     WARNED = "warned"
     FAILED = "failed"
     BROKEN = "broken"  # the check itself could not be run: its author's error
+    SKIPPED = "skipped"  # there is no live schema yet that it could compare with
 
 
 class Severity(StrEnum):

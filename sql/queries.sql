@@ -344,6 +344,13 @@ INSERT INTO bluegreen.stage (release_id, name, seconds) VALUES (%(id)s, %(name)s
 INSERT INTO bluegreen.check_result (release_id, name, severity, status, failures, seconds, columns, sample, message)
 VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %(columns)s, %(sample)s, %(message)s)
 
+-- name: begin_check
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET TRANSACTION SNAPSHOT {snapshot};
+SELECT pg_catalog.set_config('search_path',
+                             pg_catalog.quote_ident({schema}) || ', ' || pg_catalog.current_setting('search_path'), true),
+       pg_catalog.set_config('statement_timeout', {timeout}, true)
+
 -- name: insert_event
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema)s, %(number)s, %(kind)s, %(detail)s)
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from psycopg import sql
-
 from bluegreen_etl import errors
 from bluegreen_etl.checks import psql
 from bluegreen_etl.checks.check import Check, Threshold, threshold
@@ -32,11 +30,10 @@ def _read(file: Path) -> Check:
     except (OSError, UnicodeDecodeError) as error:
         raise errors.UsageError(f"{file} cannot be read: {error}", hint="Check checks.path.") from error
     pieces = psql.statement(text)
-    if not any(piece.kind in {"code", "quoted"} for piece in pieces):
+    if all(piece.kind in {"space", "comment"} for piece in pieces):
         raise errors.UsageError(f"{file} holds no statement", hint="Write one SELECT of offending rows into it.")
     # The text is the project's own SQL; the server runs it read only.
-    query = sql.SQL("".join(piece.text for piece in pieces))
-    return Check(name=file.stem, query=query, file=str(file), **_headers(file, text))
+    return Check(name=file.stem, query=psql.composed(pieces), file=str(file), **_headers(file, text))
 
 
 def _headers(file: Path, text: str) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
+from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
 from bluegreen_etl.workflow.building import build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
-from bluegreen_etl.workflow.planning import LoadPlan, plan_load
+from bluegreen_etl.workflow.planning import LoadPlan, connections, plan_load
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -123,7 +123,12 @@ def run_checks(
     Raises:
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
-    results = checks.run(connection, schema, found, context.settings.checks)
+    oid = catalog.schema_oid(connection, release.live_schema)
+    # A schema without tables, such as a new database's public, is nothing to compare with.
+    live = release.live_schema if oid is not None and catalog.tables(connection, oid) else None
+    place = checks.Place(shadow=schema, live=live)
+    settings, jobs = context.settings.checks, connections(context)
+    results = checks.run(context.server, connection, found, place, settings, jobs=jobs)
     ledger.record_checks(connection, release, results)
     bad = checks.failed(results)
     if bad:

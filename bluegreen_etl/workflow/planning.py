@@ -53,7 +53,7 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
     else:
         made = {table.name for table in tables}
         tables += [table for table in inferred if table.name in temporary - made]
-    jobs = context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
+    jobs = connections(context)
     known = source is not StructureFrom.DDL
     return LoadPlan(
         schema=context.schema,
@@ -68,6 +68,11 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
         jobs=jobs,
         session={**_building_settings(connection, jobs), **context.settings.load.session},
     )
+
+
+def connections(context: Context) -> int:
+    """Return how many connections work at the same time."""
+    return context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
 
 
 def _building_settings(connection: db.Connection, jobs: int) -> dict[str, str]:

@@ -102,3 +102,19 @@ def test_error_if_is_asked_before_warn_if_and_not_at_all_of_a_warning(tmp_path: 
     verdicts = [check.verdict(count) for count in (1, 2, 11)]
     assert verdicts == [CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.FAILED]
     assert found(tmp_path, "-- severity: warn\n" + thresholds).verdict(11) is CheckStatus.WARNED
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ('SELECT * FROM :"live".t, :"shadow".t', 'SELECT * FROM "a ""b""".t, "it\'s".t'),
+        ("SELECT :'live' || :'shadow'", """SELECT 'a "b"' || 'it''s'"""),
+        ("""SELECT ':"live"', $$:"live"$$ -- :"live" """, """SELECT ':"live"', $$:"live"$$ -- :"live" """),
+        ("""SELECT 1::"live", :"other", :live, {live} %s""", """SELECT 1::"live", :"other", :live, {live} %s"""),
+    ],
+)
+def test_variables_are_those_of_psql(tmp_path: Path, text: str, query: str) -> None:
+    """As identifiers and as texts, and not where psql leaves them alone."""
+    check = found(tmp_path, text)
+    assert psql.bound(check.query, {"live": 'a "b"', "shadow": "it's"}).as_string() == query
+    assert psql.mentions(check.query, "live") == (query.startswith(("SELECT * FROM", "SELECT 'a")))

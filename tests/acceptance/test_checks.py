@@ -1,0 +1,96 @@
+"""Checks through the executable: live beside the shadow, one snapshot, several connections, time-outs."""
+
+import json
+import subprocess
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import process
+from tests.acceptance.refusals import refused
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+GONE = 'SELECT name FROM :"live".teams EXCEPT SELECT name FROM :"shadow".teams ORDER BY 1'
+
+
+def statuses(checked: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    """Status by the name of the check."""
+    return {check["name"]: check["status"] for check in checked["checks"]}
+
+
+def psql(connection: Connection, dsn: str, *arguments: str) -> str:
+    """What psql writes, without heads."""
+    program = process.client_program("psql", server_major=connection.info.server_version // 10000)
+    command = [str(program), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-d", dsn, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_check_sees_live_beside_the_shadow_as_psql_does(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """The same file, the same rows; on live both are live."""
+    bluegreen.write_league()
+    file = bluegreen.write("checks/gone.sql", f"-- severity: warn\n{GONE}; -- both are new")
+    [_, gone] = bluegreen.json("load", "data", "--checks", "checks")["checks"]
+    assert (gone["status"], gone["sample"]) == ("warned", [["old one"], ["old two"]])
+    assert psql(connection, bluegreen.dsn, "-v", "live=league", "-v", "shadow=league__r2", "-f", str(file)) == (
+        "old one\nold two\n"
+    )
+    checked = bluegreen.json("check", "live", "--checks", "checks")
+    assert statuses(checked) == {"no_empty_table": "passed", "gone": "passed"}
+
+
+def test_check_that_compares_with_live_is_skipped_on_a_first_load(bluegreen: Bluegreen, connection: Connection) -> None:
+    """Neither a schema that is not there nor one without tables is anything to compare with."""
+    connection.execute("CREATE SCHEMA league")
+    bluegreen.write_league()
+    bluegreen.write("checks/gone.sql", GONE)
+    for schema in ("league", "other"):
+        [_, gone] = bluegreen.json("load", "data", "--checks", "checks", "-s", schema)["checks"]
+        assert (gone["status"], gone["message"]) == ("skipped", "nothing is live yet to compare with")
+    bluegreen("promote")
+    assert bluegreen.json("check", "live", "--checks", "checks")["checks"][-1]["status"] == "passed"
+
+
+def test_checks_share_a_snapshot_and_not_a_connection(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """They run at the same time, and what is written meanwhile is seen by none."""
+    connection.execute("CREATE TABLE public.noise (number int)")
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    for number in range(4):
+        text = "-- severity: warn\nSELECT pg_current_snapshot(), pg_backend_pid() FROM pg_sleep(0.2)"
+        bluegreen.write(f"checks/{number}.sql", text)
+    bluegreen.write("bluegreen.toml", "[load]\njobs = 2\n[checks]\npath = 'checks'\n")
+    running = bluegreen.start("check", "--json")
+    while running.poll() is None:
+        connection.execute("INSERT INTO public.noise VALUES (1)")
+    out, _ = running.communicate()
+    rows = [check["sample"][0] for check in json.loads(out)["checks"][-4:]]
+    assert [len(set(values)) for values in zip(*rows, strict=True)] == [1, 2]
+
+
+def test_check_that_never_ends_hits_its_time_out(bluegreen: Bluegreen, live: Live) -> None:
+    """It is told as its author's error, and those beside it have run."""
+    bluegreen.write_league()
+    bluegreen.write("checks/long.sql", "-- severity: warn\nSELECT pg_sleep(600)")
+    bluegreen.write("checks/short.sql", "SELECT 1 WHERE false")
+    bluegreen.write("bluegreen.toml", "[checks]\npath = 'checks'\nstatement_timeout = 0.2\n")
+    said = refused(bluegreen, "load", "data", code=3, live=live)
+    assert said.sentence.endswith("long.sql: canceling statement due to statement timeout")
+    assert "short" in said.stdout
+
+
+def test_check_holds_no_lock_on_live_when_it_is_done(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """Others go on for long; a rollback in that time must find live free."""
+    bluegreen.write_league()
+    bluegreen.write("checks/1.sql", 'SELECT * FROM :"live".teams WHERE false')
+    bluegreen.write("checks/2.sql", "SELECT pg_sleep(3) WHERE false OR pg_sleep(3) IS NULL")
+    bluegreen.write("bluegreen.toml", "[load]\njobs = 1\n[checks]\npath = 'checks'\n")
+    running = bluegreen.start("load", "data")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%' AND pid <> pg_backend_pid()"
+    while connection.execute(sleeping).fetchone() != (1,):
+        assert running.poll() is None
+    connection.execute("BEGIN; SET LOCAL lock_timeout = '100ms'; LOCK TABLE league.teams; ROLLBACK")
+    running.communicate()
+    assert running.returncode == 0
