@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bluegreen_etl import errors, model
+from bluegreen_etl.declared import TableChecks
 
 FILE_NAME = "bluegreen.toml"
 # Hosting platforms that tell the name of the environment; used only where bluegreen.toml has a section of that name.
@@ -32,12 +33,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions).
 
-    `temporary`: it is there for transforms only, and dropped before the release is ready.
+    `checks`: what is declared about its rows; `temporary`: it is there for transforms only, and dropped before the
+    release is ready.
     """
 
     files: tuple[str, ...] = ()
     types: dict[str, str] = msgspec.field(default_factory=dict)
     allow_empty: bool = False
+    checks: TableChecks = TableChecks()
     temporary: bool = False
 
 
@@ -68,9 +71,10 @@ class Transform(Section, frozen=True, kw_only=True):
 
 
 class Checks(Section, frozen=True, kw_only=True):
-    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows."""
+    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows; `off` names checks that are not run."""
 
     path: str | None = None
+    off: tuple[str, ...] = ()
     statement_timeout: Seconds = 600
     sample: Count = 5
 

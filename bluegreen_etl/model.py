@@ -260,7 +260,7 @@ class CheckStatus(StrEnum):
     WARNED = "warned"
     FAILED = "failed"
     BROKEN = "broken"  # the check itself could not be run: its author's error
-    SKIPPED = "skipped"  # there is no live schema yet that it could compare with
+    SKIPPED = "skipped"  # live lacks what it would compare with
 
 
 class Severity(StrEnum):
@@ -271,9 +271,13 @@ class Severity(StrEnum):
 
 
 class CheckResult(Record, frozen=True, kw_only=True):
-    """One check run: `failures` offending rows, the first of them in `sample` under `columns`."""
+    """One check run: `failures` offending rows, the first of them in `sample` under `columns`.
+
+    `table` is the one that it is about, where it is about one.
+    """
 
     name: str
+    table: str | None
     severity: Severity
     status: CheckStatus
     failures: int

@@ -46,6 +46,7 @@ def _(outcome: workflow.Checked) -> str:
     rows = [
         (
             check.name,
+            check.table,
             check.severity,
             check.status,
             check.failures,
@@ -54,7 +55,7 @@ def _(outcome: workflow.Checked) -> str:
         )
         for check in outcome.checks
     ]
-    return _table(("check", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+    return _table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
 
 
 @text_of.register

@@ -37,16 +37,39 @@ class Threshold(model.Record, frozen=True, kw_only=True):
 ANY = Threshold(operator="!=", number=0)
 
 
+class Scan(model.Record, frozen=True, kw_only=True):
+    """How one scan of a table answers a check: a number it gathers, and the offending rows that this means.
+
+    `failures` mentions psql.NUMBER, and psql.LIVE_NUMBER where the same number of live's table is needed.
+    """
+
+    number: sql.Composable
+    failures: sql.Composable
+
+
+class Compared(model.Record, frozen=True, kw_only=True):
+    """What of live a check needs beside the table of its own: that table, and columns of it."""
+
+    table: str
+    columns: tuple[str, ...] = ()
+
+
 class Check(model.Record, frozen=True, kw_only=True):
     """One check: a SELECT of offending rows, and what their number means, as in dbt.
 
     Args:
         limit: at most so many offending rows are counted.
-        file: where it was found; None for those that come with the tool.
+        table: the one that it is about, where it is about one.
+        scan: how a scan that it shares with others answers it, where one can.
+        compared: where it is compared with live, what live must have for that.
+        file: where it was found; None for those that are declared, or come with the tool.
     """
 
     name: str
     query: sql.Composable
+    table: str | None = None
+    scan: Scan | None = None
+    compared: Compared | None = None
     severity: Severity = Severity.ERROR
     error_if: Threshold = ANY
     warn_if: Threshold = ANY

@@ -59,19 +59,24 @@ def leading_comments(text: str) -> Iterator[Piece]:
 
 
 class Variable(sql.Composable):
-    """A schema's name that is filled in later: `:"live"` as an identifier, `:'live'` as a text."""
+    """A place in SQL that is filled later, written as psql would: `:"live"` a schema's name, `:'live'` it as a text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.name = text[2:-1]
-        self.is_text = text[1] == "'"
+
+    def __hash__(self) -> int:
+        """Agree with the equality of its base."""
+        return hash(self._obj)
 
     def as_bytes(self, context: AdaptContext | None = None) -> bytes:
         """Return it as psql would read it."""
         return str(self._obj).encode()
 
 
-LIVE, SHADOW = Variable(':"live"'), Variable(':"shadow"')
+LIVE, LIVE_TEXT = Variable(':"live"'), Variable(":'live'")
+SHADOW, SHADOW_TEXT = Variable(':"shadow"'), Variable(":'shadow'")
+# What a scan measures on the table that is checked, and on live's.
+NUMBER, LIVE_NUMBER = Variable(":number"), Variable(":live_number")
 
 
 def composed(parts: list[Piece]) -> sql.Composed:
@@ -79,19 +84,18 @@ def composed(parts: list[Piece]) -> sql.Composed:
     return sql.Composed([Variable(piece.text) if piece.kind == "variable" else sql.SQL(piece.text) for piece in parts])
 
 
-def bound(query: sql.Composable, values: Mapping[str, str]) -> sql.Composable:
-    """Return SQL with the variables filled."""
-    if isinstance(query, Variable):
-        value = values[query.name]
-        return sql.Literal(value) if query.is_text else sql.Identifier(value)
-    return sql.Composed([bound(part, values) for part in query]) if isinstance(query, sql.Composed) else query
+def bound(query: sql.Composable, values: Mapping[Variable, sql.Composable]) -> sql.Composed:
+    """Return SQL with those variables filled that have a value."""
+    parts = list(query) if isinstance(query, sql.Composed) else [query]
+    filled = [values.get(part, part) if isinstance(part, Variable) else part for part in parts]
+    return sql.Composed([bound(part, values) if isinstance(part, sql.Composed) else part for part in filled])
 
 
-def mentions(query: sql.Composable, name: str) -> bool:
-    """Say whether SQL holds a variable."""
+def mentions(query: sql.Composable, *variables: Variable) -> bool:
+    """Say whether SQL holds one of the variables."""
     if isinstance(query, Variable):
-        return query.name == name
-    return isinstance(query, sql.Composed) and any(mentions(part, name) for part in query)
+        return query in variables
+    return isinstance(query, sql.Composed) and any(mentions(part, *variables) for part in query)
 
 
 def _comment_end(text: str, place: int) -> int:

@@ -1,11 +1,14 @@
 """Runs checks: read only, on one snapshot, over several connections, the release first in the search path."""
 
+import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
+import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
@@ -17,10 +20,11 @@ from bluegreen_etl.model import CheckResult, CheckStatus
 
 
 class Place(model.Record, frozen=True, kw_only=True):
-    """Where the release lies that is checked, and what it is compared with: live, None where nothing is live yet."""
+    """Where the release lies that is checked, and live, with its tables' columns; None where nothing is live yet."""
 
     shadow: str
     live: str | None
+    columns: dict[str, frozenset[str]]
 
 
 def run(
@@ -40,7 +44,10 @@ def run(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         runner = _Runner(place, settings, snapshot=row[0] if row else "")
-        tasks = [parallel.Task(partial(runner.run, number, check)) for number, check in enumerate(checks)]
+        numbered = list(enumerate(checks))
+        groups = itertools.groupby(sorted(numbered, key=_scanned), key=_scanned)
+        tasks = [parallel.Task(partial(runner.run, list(group))) for table, group in groups if table]
+        tasks += [parallel.Task(partial(runner.run, [each])) for each in numbered if not _scanned(each)]
         parallel.run(server, f"check {place.shadow}", tasks, jobs=jobs, settings={})
     return [runner.results[number] for number in range(len(checks))]
 
@@ -50,54 +57,12 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.status in {CheckStatus.FAILED, CheckStatus.BROKEN}]
 
 
-class _Runner:
-    """Runs the checks of one snapshot, each on the connection that it is given; `results` are by their numbers."""
-
-    def __init__(self, place: Place, settings: config.Checks, *, snapshot: str) -> None:
-        self.results: dict[int, CheckResult] = {}
-        self._sample = settings.sample
-        self._values = {"shadow": place.shadow} | ({"live": place.live} if place.live else {})
-        self._begin = queries.get(
-            "begin_check",
-            snapshot=sql.Literal(snapshot),
-            schema=sql.Literal(place.shadow),
-            timeout=sql.Literal(f"{round(settings.statement_timeout * 1000)}ms"),
-        )
-
-    def run(self, number: int, check: Check, connection: db.Connection, _stop: threading.Event) -> None:
-        """Run one check in a transaction of its own, which holds what it locks of live no longer than it takes."""
-        if "live" not in self._values and psql.mentions(check.query, "live"):
-            self.results[number] = _result(check, CheckStatus.SKIPPED, message="nothing is live yet to compare with")
-            return
-        db.run_script(connection, self._begin)
-        try:
-            self.results[number] = _run_one(connection, check, psql.bound(check.query, self._values), self._sample)
-        finally:
-            connection.rollback()
+Numbered = tuple[int, Check]
 
 
-def _run_one(connection: db.Connection, check: Check, query: sql.Composable, sample: int) -> CheckResult:
-    begun = time.monotonic()
-    rows_found = sql.SQL("FROM (\n{}\n) AS offending LIMIT {}")
-    # One line before the check's own first, and no more: an error's place is counted from there.
-    counted = sql.SQL("SELECT count(*) FROM (SELECT {}) AS counted").format(
-        rows_found.format(query, sql.Literal(check.limit))
-    )
-    most = sample if check.limit is None else min(sample, check.limit)
-    shown = sql.SQL("SELECT * {}").format(rows_found.format(query, sql.Literal(most)))
-    try:
-        # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ ONLY.
-        found = _Rows(_only_value(connection.execute(counted, binary=True)))
-        if found.failures:
-            cursor = connection.execute(shown)
-            columns = tuple(column.name for column in cursor.description or ())
-            found = found._replace(columns=columns, sample=tuple(_as_text(cursor)))
-    except psycopg.Error as error:
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate != "57014":
-            raise  # a time-out is the check's failure, a lost connection is not
-        message = _explained(check, counted.as_string(connection), error)
-        return _result(check, CheckStatus.BROKEN, seconds=time.monotonic() - begun, message=message)
-    return _result(check, check.verdict(found.failures), found, seconds=time.monotonic() - begun)
+def _scanned(numbered: Numbered) -> str:
+    """Return the table whose scan answers a check; nothing where it has to be run by itself."""
+    return (numbered[1].table or "") if numbered[1].scan else ""
 
 
 class _Rows(NamedTuple):
@@ -108,6 +73,145 @@ class _Rows(NamedTuple):
     sample: tuple[tuple[str | None, ...], ...] = ()
 
 
+class _Runner:
+    """Runs the checks of one snapshot, each on the connection that it is given; `results` are by their numbers."""
+
+    def __init__(self, place: Place, settings: config.Checks, *, snapshot: str) -> None:
+        self.results: dict[int, CheckResult] = {}
+        self._place = place
+        self._sample = settings.sample
+        self._values = _values(place)
+        self._begin = queries.get(
+            "begin_check",
+            snapshot=sql.Literal(snapshot),
+            schema=sql.Literal(place.shadow),
+            timeout=sql.Literal(f"{round(settings.statement_timeout * 1000)}ms"),
+        )
+
+    def run(self, wanted: Sequence[Numbered], connection: db.Connection, _stop: threading.Event) -> None:
+        """Run checks, in one scan where they are several."""
+        left: list[Numbered] = []
+        for number, check in wanted:
+            if reason := self._missing(check):
+                self.results[number] = _result(check, CheckStatus.SKIPPED, message=reason)
+            else:
+                left.append((number, check))
+        if len(left) > 1 and self._run_scan(connection, left):
+            return
+        for number, check in left:
+            self.results[number] = self._run_one(connection, check)
+
+    def _missing(self, check: Check) -> str | None:
+        """Return what live lacks that the check would compare with."""
+        if self._place.live is None:
+            mentioned = psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT)
+            return "nothing is live yet to compare with" if mentioned else None
+        if check.compared is None:
+            return None
+        table = check.compared.table
+        if table not in self._place.columns:
+            return f"live has no table {table}"
+        lacking = set(check.compared.columns) - self._place.columns[table]
+        return f"live's table {table} has no column {', '.join(sorted(lacking))}" if lacking else None
+
+    @contextmanager
+    def _transaction(self, connection: db.Connection) -> Iterator[None]:
+        """Begin a transaction on the snapshot, and undo it, so that what it locked of live is free again."""
+        db.run_script(connection, self._begin)
+        try:
+            yield
+        finally:
+            connection.rollback()
+
+    def _run_one(self, connection: db.Connection, check: Check) -> CheckResult:
+        begun = time.monotonic()
+        # One line before the check's own first, and no more: an error's place is counted from there.
+        counted = self._bound("SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted", check)
+        try:
+            with self._transaction(connection):
+                # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ
+                # ONLY.
+                [count] = _only_row(connection.execute(counted, binary=True))
+                found = self._first(connection, check, count)
+        except psycopg.Error as error:
+            _raise_lost(error)
+            message = _explained(check, counted.as_string(connection), error)
+            return _result(check, CheckStatus.BROKEN, seconds=time.monotonic() - begun, message=message)
+        return _result(check, check.verdict(count), found, seconds=time.monotonic() - begun)
+
+    def _run_scan(self, connection: db.Connection, wanted: Sequence[Numbered]) -> bool:
+        """Answer several checks by one scan of their table; False where one of them is broken, whichever it is."""
+        begun = time.monotonic()
+        query = psql.bound(_scan([check for _, check in wanted]), self._values)
+        try:
+            with self._transaction(connection):
+                counts = _only_row(connection.execute(query, binary=True))
+                share = (time.monotonic() - begun) / len(wanted)
+                for (number, check), count in zip(wanted, counts, strict=True):
+                    began = time.monotonic()
+                    found = self._first(connection, check, count)
+                    seconds = share + time.monotonic() - began
+                    self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
+        except psycopg.Error as error:
+            _raise_lost(error)
+            return False
+        return True
+
+    def _first(self, connection: db.Connection, check: Check, count: int) -> _Rows:
+        """Return the number of offending rows with the first of them."""
+        if not count:
+            return _NONE
+        most = self._sample if check.limit is None else min(self._sample, check.limit)
+        limited = msgspec.structs.replace(check, limit=most)
+        cursor = connection.execute(self._bound("SELECT * FROM (\n{}\n) AS offending LIMIT {}", limited))
+        columns = tuple(column.name for column in cursor.description or ())
+        return _Rows(count, columns, tuple(_as_text(cursor)))
+
+    def _bound(self, text: LiteralString, check: Check) -> sql.Composed:
+        return psql.bound(sql.SQL(text).format(check.query, sql.Literal(check.limit)), self._values)
+
+
+def _values(place: Place) -> dict[psql.Variable, sql.Composable]:
+    values: dict[psql.Variable, sql.Composable] = {
+        psql.SHADOW: sql.Identifier(place.shadow),
+        psql.SHADOW_TEXT: sql.Literal(place.shadow),
+    }
+    if place.live:
+        values |= {psql.LIVE: sql.Identifier(place.live), psql.LIVE_TEXT: sql.Literal(place.live)}
+    return values
+
+
+def _scan(checks: Sequence[Check]) -> sql.Composable:
+    """Return the query whose columns are the numbers of offending rows of checks that one scan can answer."""
+    own, live, failures = [], [], []
+    for number, check in enumerate(checks):
+        assert check.scan
+        name = sql.Identifier(f"number_{number}")
+        gathered = sql.SQL("{} AS {}").format(check.scan.number, name)
+        own.append(gathered)
+        if psql.mentions(check.scan.failures, psql.LIVE_NUMBER):
+            live.append(gathered)
+        values = {
+            psql.NUMBER: sql.SQL("own.{}").format(name),
+            psql.LIVE_NUMBER: sql.SQL("live.{}").format(name),
+        }
+        failures.append(psql.bound(check.scan.failures, values))
+    sources = [
+        sql.SQL("(SELECT {} FROM {}.{}) AS {}").format(
+            sql.SQL(", ").join(numbers), schema, sql.Identifier(checks[0].table or ""), sql.Identifier(alias)
+        )
+        for numbers, schema, alias in ((own, psql.SHADOW, "own"), (live, psql.LIVE, "live"))
+        if numbers
+    ]
+    return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(failures), sql.SQL(", ").join(sources))
+
+
+def _raise_lost(error: psycopg.Error) -> None:
+    """Raise what is not the fault of a check: a connection lost, for one; a time-out is its fault."""
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate != "57014":
+        raise error
+
+
 _NONE = _Rows()
 
 
@@ -115,7 +219,13 @@ def _result(
     check: Check, status: CheckStatus, rows: _Rows = _NONE, *, seconds: float = 0, message: str | None = None
 ) -> CheckResult:
     return CheckResult(
-        name=check.name, severity=check.severity, status=status, seconds=seconds, message=message, **rows._asdict()
+        name=check.name,
+        table=check.table,
+        severity=check.severity,
+        status=status,
+        seconds=seconds,
+        message=message,
+        **rows._asdict(),
     )
 
 
@@ -128,9 +238,10 @@ def _as_text(cursor: psycopg.Cursor[TupleRow]) -> list[tuple[str | None, ...]]:
     return [tuple(None if field is None else field.decode() for field in row) for row in fields]
 
 
-def _only_value(cursor: psycopg.Cursor[tuple[int]]) -> int:
+def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
     row = cursor.fetchone()
-    return row[0] if row else 0
+    assert row is not None  # they are aggregates
+    return row
 
 
 def _explained(check: Check, statement: str, error: psycopg.Error) -> str:

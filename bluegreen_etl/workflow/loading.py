@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names
+from bluegreen_etl import catalog, checks, config, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
@@ -59,9 +59,9 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             built = build(context, connection, plan, release, stages)
             stages.begin("check")
             if not plan.checks:
-                context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
+                context.watcher.say("no checks of your own: only that no table is empty, or half of live's is gone")
             schema = built.release.shadow_schema
-            wanted = [*own_checks(context, connection, built.release, schema), *plan.checks]
+            wanted = [*checks_of_every_load(context, connection, built.release, schema), *plan.checks]
             results = run_checks(context, connection, built.release, schema, wanted)
             stages.end()
             release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
@@ -109,12 +109,6 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
 
-def own_checks(context: Context, connection: db.Connection, release: Release, schema: str) -> list[checks.Check]:
-    """Return the checks that come with every load, for a release where it lies now."""
-    tables = checks.empty_tables(connection, release.schema_oid or 0, context.settings.tables)
-    return checks.no_empty_table(schema, tables)
-
-
 def run_checks(
     context: Context, connection: db.Connection, release: Release, schema: str, found: Sequence[checks.Check]
 ) -> list[CheckResult]:
@@ -123,10 +117,7 @@ def run_checks(
     Raises:
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
-    oid = catalog.schema_oid(connection, release.live_schema)
-    # A schema without tables, such as a new database's public, is nothing to compare with.
-    live = release.live_schema if oid is not None and catalog.tables(connection, oid) else None
-    place = checks.Place(shadow=schema, live=live)
+    place = _place(connection, release, schema)
     settings, jobs = context.settings.checks, connections(context)
     results = checks.run(context.server, connection, found, place, settings, jobs=jobs)
     ledger.record_checks(connection, release, results)
@@ -139,6 +130,31 @@ def run_checks(
             hint=f"Look at the rows with `bluegreen check {release.number}`, or in schema {names.quoted(schema)}.",
         )
     return results
+
+
+def checks_of_every_load(
+    context: Context, connection: db.Connection, release: Release, schema: str
+) -> list[checks.Check]:
+    """Return the checks that come with the tool, for a release where it lies now."""
+    settings = context.settings
+    own = {name: settings.tables.get(name, config.TableSettings()) for name in _columns(connection, release.schema_oid)}
+    filled = [name for name, table in own.items() if not table.allow_empty]
+    live = set() if schema == release.live_schema else set(_place(connection, release, schema).columns)
+    declared = {name for name, table in own.items() if (rows := table.checks.rows_against_live) and rows.max_drop}
+    halved = [name for name in filled if name in live - declared]
+    found = [*checks.no_empty_table(filled), *checks.no_halved_table(halved)]
+    return [check for check in found if check.name not in settings.checks.off]
+
+
+def _place(connection: db.Connection, release: Release, schema: str) -> checks.Place:
+    columns = _columns(connection, catalog.schema_oid(connection, release.live_schema))
+    # A schema without tables, such as a new database's public, is nothing to compare with.
+    return checks.Place(shadow=schema, live=release.live_schema if columns else None, columns=columns)
+
+
+def _columns(connection: db.Connection, oid: int | None) -> dict[str, frozenset[str]]:
+    tables = catalog.tables(connection, oid) if oid is not None else []
+    return {table.name: frozenset(column.name for column in table.columns) for table in tables}
 
 
 def _explained(result: CheckResult) -> str:

@@ -138,7 +138,7 @@ def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> l
         upkeep.ledger_needed(connection, context.schema)
         release = _to_check(connection, context.schema, which)
         schema = _schema_of(connection, release)
-        own = [] if tags else loading.own_checks(context, connection, release, schema)
+        own = [] if tags else loading.checks_of_every_load(context, connection, release, schema)
         results = loading.run_checks(context, connection, release, schema, [*own, *find_checks(context, tags)])
         return loading.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 

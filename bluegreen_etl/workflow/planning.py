@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
+from bluegreen_etl.declared import TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
 from bluegreen_etl.workflow import matching
@@ -55,6 +56,8 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
         tables += [table for table in inferred if table.name in temporary - made]
     jobs = connections(context)
     known = source is not StructureFrom.DDL
+    if known:
+        _refuse_unknown_columns(context, tables)
     return LoadPlan(
         schema=context.schema,
         structure=source,
@@ -142,22 +145,52 @@ def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom
 
 
 def find_checks(context: Context, tags: Sequence[str] = ()) -> list[checks.Check]:
-    """Return the project's own checks: all of them, or those that have one of `tags`.
+    """Return the project's own checks, files and declared ones: all of them, or those that have one of `tags`.
 
     Raises:
-        UsageError: no such directory, a file of it is not a check, or no check has such a tag.
+        UsageError: no such directory, a file of it is not a check, no check has such a tag, or one that is not there
+            is to be switched off.
     """
-    path = context.settings.checks.path
-    found = [] if path is None else checks.find(context.resolved.path(path))
-    if not tags:
-        return found
+    settings = context.settings.checks
+    files = [] if settings.path is None else checks.find(context.resolved.path(settings.path))
+    found = [*files, *checks.from_settings(context.settings.tables)]
+    strangers = set(settings.off) - checks.NAMES - {check.name for check in found}
+    if strangers:
+        raise errors.UsageError(
+            f"checks.off names {min(strangers)}, and no check is called so",
+            hint="`bluegreen check` shows the names of all.",
+        )
+    found = [check for check in found if check.name not in settings.off]
     chosen = [check for check in found if set(tags) & set(check.tags)]
-    if not chosen:
+    if tags and not chosen:
         known = sorted({tag for check in found for tag in check.tags})
         raise errors.UsageError(
             f"no check has the tag {', '.join(tags)}", hint=f"The tags there are: {', '.join(known) or 'none'}."
         )
-    return chosen
+    return chosen if tags else found
+
+
+def _refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
+    """Refuse declared checks of what the release will not have."""
+    by_name = {table.name: {column.name for column in table.columns} for table in tables}
+    for name, table in context.settings.tables.items():
+        wanted = table.checks
+        if wanted == TableChecks():
+            continue
+        place = f"[tables.{names.toml_key(name)}.checks]"
+        if name not in by_name or table.temporary:
+            raise errors.UsageError(
+                f"{place} is about a table that a release of {context.schema} does not have",
+                hint=f"Its tables are {', '.join(by_name) or 'none'}.",
+            )
+        keys = [each.columns if isinstance(each, Unique) else each for each in wanted.unique]
+        listed = {*wanted.columns, *(column for key in keys for column in key)}
+        strangers = listed - by_name[name]
+        if strangers:
+            raise errors.UsageError(
+                f"{place} is about column {min(strangers)}, which the table does not have",
+                hint=f"Its columns are {', '.join(sorted(by_name[name]))}.",
+            )
 
 
 def _transforms(context: Context) -> list[Path]:

@@ -58,9 +58,9 @@ def test_failed_check_stops_the_release_and_shows_the_rows(
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- description: all are born\nSELECT id, name FROM players WHERE born IS NULL;")
     said = refused(bluegreen, "load", "data", "--checks", "checks", "--promote", code=3, live=live)
-    assert said.sentence == "1 of 2 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
+    assert said.sentence == "1 of 3 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
     assert "bluegreen check 2" in said.hint
-    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["no_empty_table", "born"]
+    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["no_empty_table", "no_halved_table", "born"]
     assert "id=2, name=Zoë" in said.stdout
     assert schemas(connection) == ["bluegreen", "league", "league__r2"]
     assert connection.execute(COUNT_TEAMS).fetchone() == (2,)
@@ -100,13 +100,13 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
     for name, (text, _) in bad.items():
         bluegreen.write(f"checks/{name}.sql", text)
     said = refused(bluegreen, "check", "--checks", "checks", code=3)
-    assert said.sentence.startswith("9 of 10 checks failed on release 2: column: ")
+    assert said.sentence.startswith("9 of 11 checks failed on release 2: column: ")
     for name, (_, sentence) in bad.items():
         assert f"/checks/{name}.sql{sentence}" in said.sentence
     assert live.dump() == before
     assert live.dump("league__r2") == release
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
-    assert said.sentence.startswith("9 of 10 checks failed on release 3: column: ")
+    assert said.sentence.startswith("9 of 11 checks failed on release 3: column: ")
 
 
 def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegreen, live: Live) -> None:
@@ -131,6 +131,7 @@ def test_headers_of_dbt_decide_about_the_rows(bluegreen: Bluegreen, live: Live) 
     checked = bluegreen.json("check", "--checks", "checks", code=3)["checks"]
     assert [(check["name"], check["status"], check["failures"], len(check["sample"])) for check in checked] == [
         ("no_empty_table", "passed", 0, 0),
+        ("no_halved_table", "passed", 0, 0),
         ("few", "failed", 3, 3),
         ("many", "warned", 2, 2),
     ]
@@ -172,7 +173,8 @@ def test_file_of_a_header_alone_is_refused(bluegreen: Bluegreen, live: Live) -> 
     bluegreen.write_league(players="id,team_id,name\n")
     said = refused(bluegreen, "load", "data", code=3, live=live)
     assert said.sentence == (
-        "1 of 1 checks failed on release 2: no_empty_table: 1 offending rows, first empty_table=players"
+        "2 of 2 checks failed on release 2: no_empty_table: 1 offending rows, first empty_table=players; "
+        "no_halved_table: 1 offending rows, first halved_table=players, rows=0, live=1"
     )
 
 

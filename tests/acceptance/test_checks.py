@@ -32,7 +32,7 @@ def test_check_sees_live_beside_the_shadow_as_psql_does(
     """The same file, the same rows; on live both are live."""
     bluegreen.write_league()
     file = bluegreen.write("checks/gone.sql", f"-- severity: warn\n{GONE}; -- both are new")
-    [_, gone] = bluegreen.json("load", "data", "--checks", "checks")["checks"]
+    [*_, gone] = bluegreen.json("load", "data", "--checks", "checks")["checks"]
     assert (gone["status"], gone["sample"]) == ("warned", [["old one"], ["old two"]])
     assert psql(connection, bluegreen.dsn, "-v", "live=league", "-v", "shadow=league__r2", "-f", str(file)) == (
         "old one\nold two\n"

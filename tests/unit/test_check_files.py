@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from bluegreen_etl import checks, errors
 from bluegreen_etl.checks import psql
@@ -116,5 +117,11 @@ def test_error_if_is_asked_before_warn_if_and_not_at_all_of_a_warning(tmp_path: 
 def test_variables_are_those_of_psql(tmp_path: Path, text: str, query: str) -> None:
     """As identifiers and as texts, and not where psql leaves them alone."""
     check = found(tmp_path, text)
-    assert psql.bound(check.query, {"live": 'a "b"', "shadow": "it's"}).as_string() == query
-    assert psql.mentions(check.query, "live") == (query.startswith(("SELECT * FROM", "SELECT 'a")))
+    values: dict[psql.Variable, sql.Composable] = {
+        psql.LIVE: sql.Identifier('a "b"'),
+        psql.LIVE_TEXT: sql.Literal('a "b"'),
+        psql.SHADOW: sql.Identifier("it's"),
+        psql.SHADOW_TEXT: sql.Literal("it's"),
+    }
+    assert psql.bound(check.query, values).as_string() == query
+    assert psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT) == (query.startswith(("SELECT * FROM", "SELECT 'a")))
