@@ -71,12 +71,16 @@ class Transform(Section, frozen=True, kw_only=True):
 
 
 class Checks(Section, frozen=True, kw_only=True):
-    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows; `off` names checks that are not run."""
+    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows.
+
+    `off` names checks that are not run; `store_failures`: all offending rows are written into tables.
+    """
 
     path: str | None = None
     off: tuple[str, ...] = ()
     statement_timeout: Seconds = 600
     sample: Count = 5
+    store_failures: bool = False
 
 
 class Promote(Section, frozen=True, kw_only=True):

@@ -273,7 +273,8 @@ class Severity(StrEnum):
 class CheckResult(Record, frozen=True, kw_only=True):
     """One check run: `failures` offending rows, the first of them in `sample` under `columns`.
 
-    `table` is the one that it is about, where it is about one.
+    `table` is the one that it is about, where it is about one; `stored` the one that holds all offending rows, where
+    that was wanted.
     """
 
     name: str
@@ -285,6 +286,7 @@ class CheckResult(Record, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     sample: tuple[tuple[str | None, ...], ...] = ()
     message: str | None = None
+    stored: str | None = None
 
 
 class Direction(StrEnum):

@@ -4,27 +4,30 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import LiteralString, NamedTuple
 
-import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import config, db, model, parallel, queries
-from bluegreen_etl.checks import psql
+from bluegreen_etl.checks import psql, storing
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import CheckResult, CheckStatus
 
 
 class Place(model.Record, frozen=True, kw_only=True):
-    """Where the release lies that is checked, and live, with its tables' columns; None where nothing is live yet."""
+    """Where the release lies that is checked, and live, with its tables' columns; None where nothing is live yet.
+
+    `failures` is the schema for offending rows, where these are to be stored.
+    """
 
     shadow: str
     live: str | None
     columns: dict[str, frozenset[str]]
+    failures: str | None = None
 
 
 def run(
@@ -39,11 +42,16 @@ def run(
     """Run checks over at most `jobs` connections; return their results in the same order.
 
     A check that cannot be run has status broken: it counts as failed whatever its severity.
+
+    Raises:
+        Refused: offending rows are to be stored, and the schema for them is somebody else's.
     """
-    with connection.transaction():
+    with ExitStack() as stack:
+        store = stack.enter_context(storing.opened(server, place.failures)) if place.failures else None
+        stack.enter_context(connection.transaction())
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-        runner = _Runner(place, settings, snapshot=row[0] if row else "")
+        runner = _Runner(place, settings, store, snapshot=row[0] if row else "")
         numbered = list(enumerate(checks))
         groups = itertools.groupby(sorted(numbered, key=_scanned), key=_scanned)
         tasks = [parallel.Task(partial(runner.run, list(group))) for table, group in groups if table]
@@ -57,6 +65,9 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.status in {CheckStatus.FAILED, CheckStatus.BROKEN}]
 
 
+# One line before the check's own first, and no more: an error's place is counted from there.
+_COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
+_ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
 Numbered = tuple[int, Check]
 
 
@@ -71,13 +82,15 @@ class _Rows(NamedTuple):
     failures: int = 0
     columns: tuple[str, ...] = ()
     sample: tuple[tuple[str | None, ...], ...] = ()
+    stored: str | None = None
 
 
 class _Runner:
     """Runs the checks of one snapshot, each on the connection that it is given; `results` are by their numbers."""
 
-    def __init__(self, place: Place, settings: config.Checks, *, snapshot: str) -> None:
+    def __init__(self, place: Place, settings: config.Checks, store: storing.Store | None, *, snapshot: str) -> None:
         self.results: dict[int, CheckResult] = {}
+        self._store = store
         self._place = place
         self._sample = settings.sample
         self._values = _values(place)
@@ -125,8 +138,7 @@ class _Runner:
 
     def _run_one(self, connection: db.Connection, check: Check) -> CheckResult:
         begun = time.monotonic()
-        # One line before the check's own first, and no more: an error's place is counted from there.
-        counted = self._bound("SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted", check)
+        counted = self._bound(_COUNT, check, check.limit)
         try:
             with self._transaction(connection):
                 # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ
@@ -158,17 +170,20 @@ class _Runner:
         return True
 
     def _first(self, connection: db.Connection, check: Check, count: int) -> _Rows:
-        """Return the number of offending rows with the first of them."""
+        """Return the number of offending rows with the first of them; store them all where that is wanted."""
         if not count:
+            if self._store:
+                self._store.forget(check.name)
             return _NONE
         most = self._sample if check.limit is None else min(self._sample, check.limit)
-        limited = msgspec.structs.replace(check, limit=most)
-        cursor = connection.execute(self._bound("SELECT * FROM (\n{}\n) AS offending LIMIT {}", limited))
-        columns = tuple(column.name for column in cursor.description or ())
-        return _Rows(count, columns, tuple(_as_text(cursor)))
+        cursor = connection.execute(self._bound(_ROWS, check, most))
+        columns, sample = tuple(column.name for column in cursor.description or ()), tuple(_as_text(cursor))
+        rows = self._bound(_ROWS, check, check.limit)
+        stored = self._store.keep(check.name, rows, connection) if self._store else None
+        return _Rows(count, columns, sample, stored)
 
-    def _bound(self, text: LiteralString, check: Check) -> sql.Composed:
-        return psql.bound(sql.SQL(text).format(check.query, sql.Literal(check.limit)), self._values)
+    def _bound(self, text: LiteralString, check: Check, limit: int | None) -> sql.Composed:
+        return psql.bound(sql.SQL(text).format(check.query, sql.Literal(limit)), self._values)
 
 
 def _values(place: Place) -> dict[psql.Variable, sql.Composable]:

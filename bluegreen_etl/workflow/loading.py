@@ -11,7 +11,7 @@ from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
 from bluegreen_etl.workflow.building import build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
-from bluegreen_etl.workflow.planning import LoadPlan, connections, plan_load
+from bluegreen_etl.workflow.planning import LoadPlan, connections, failures_schema, plan_load
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -118,9 +118,14 @@ def run_checks(
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
     place = _place(connection, release, schema)
+    if context.settings.checks.store_failures:
+        place = msgspec.structs.replace(place, failures=failures_schema(context, release.shadow_schema))
     settings, jobs = context.settings.checks, connections(context)
     results = checks.run(context.server, connection, found, place, settings, jobs=jobs)
     ledger.record_checks(connection, release, results)
+    stored = [result for result in results if result.stored]
+    if stored:
+        context.watcher.say(f"offending rows are in {', '.join(result.stored or '' for result in stored)}")
     bad = checks.failed(results)
     if bad:
         raise errors.ChecksFailed(

@@ -118,13 +118,32 @@ def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: i
     numbers = [release.number for release in releases if release.status is Status.LIVE]
     if live_oid is not None and not numbers:
         numbers.append(last + 1)
-    for number in [*numbers, max([last, *numbers]) + 1]:
+    own = max([last, *numbers]) + 1
+    if context.settings.checks.store_failures:
+        failures_schema(context, names.shadow_schema(context.schema, own))
+    for number in [*numbers, own]:
         shadow = names.shadow_schema(context.schema, number)
         if catalog.schema_oid(connection, shadow) is not None:
             raise errors.Refused(
                 f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
                 hint="Rename or drop that schema.",
             )
+
+
+def failures_schema(context: Context, shadow_schema: str) -> str:
+    """Return the name of the schema for the offending rows of a release.
+
+    Raises:
+        UsageError: it would be longer than a name may be.
+    """
+    name = names.failures_schema(shadow_schema)
+    if name is None:
+        raise errors.UsageError(
+            f'schema name "{context.schema}" is too long to store failures: there is no room for '
+            f'"{shadow_schema}_failures" in {names.MAX_BYTES} bytes',
+            hint="Leave --store-failures out; the first offending rows are shown and in the ledger all the same.",
+        )
+    return name
 
 
 def _structure_source(context: Context, filled_oid: int | None) -> StructureFrom:

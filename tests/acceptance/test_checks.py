@@ -94,3 +94,76 @@ def test_check_holds_no_lock_on_live_when_it_is_done(bluegreen: Bluegreen, live:
     connection.execute("BEGIN; SET LOCAL lock_timeout = '100ms'; LOCK TABLE league.teams; ROLLBACK")
     running.communicate()
     assert running.returncode == 0
+
+
+def failures(connection: Connection) -> dict[str, list[tuple[str, ...]]]:
+    """The tables of offending rows with their columns and types."""
+    rows = connection.execute(
+        "SELECT c.oid::regclass::text, a.attname, format_type(atttypid, atttypmod) FROM pg_class AS c "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid AND attnum > 0 "
+        "WHERE relnamespace::regnamespace::text ~ '_failures$' ORDER BY 1, attnum"
+    )
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for table, *column in rows:
+        found.setdefault(table, []).append(tuple(column))
+    return found
+
+
+def test_offending_rows_are_stored_until_the_release_is_dropped(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """All of them, with their types but for the schema's own; a later run replaces them, prune drops them."""
+    connection.execute("CREATE TYPE league.foot AS ENUM ('left', 'right')")
+    bluegreen.write_league()
+    long = "x" * 70
+    bluegreen.write("checks/many.sql", "SELECT p.id, t.id, 'left'::foot, born FROM players p JOIN teams t ON true")
+    bluegreen.write(f"checks/{long}.sql", "-- severity: warn\n-- limit: 2\nSELECT * FROM generate_series(1, 9)")
+    bluegreen.write("checks/none.sql", "SELECT 1 WHERE false")
+    toml = "[checks]\nsample = 1\n[tables.players.checks.columns]\nborn = { not_null = true }\n"
+    bluegreen.write("bluegreen.toml", toml)
+    said = refused(bluegreen, "load", "data", "--checks", "checks", "--store-failures", code=3, live=live)
+    assert "many" in said.sentence
+    found = failures(connection)
+    assert found["league__r2_failures.many"] == [
+        ("id", "integer"),
+        ("id_2", "integer"),
+        ("foot", "text"),
+        ("born", "date"),
+    ]
+    assert set(found) - {"league__r2_failures.many", 'league__r2_failures."players.born.not_null"'} == {
+        next(name for name in found if "xxx" in name)
+    }
+    assert connection.execute("SELECT count(*) FROM league__r2_failures.many").fetchone() == (6,)
+    bluegreen.write("checks/many.sql", "SELECT 1 AS one")
+    stored = bluegreen.json("check", "2", "--checks", "checks", "--store-failures", code=3)["checks"]
+    assert [check["stored"] for check in stored if check["name"] == "many"] == ["league__r2_failures.many"]
+    assert connection.execute("SELECT * FROM league__r2_failures.many").fetchall() == [(1,)]
+    bluegreen.write("checks/many.sql", "SELECT 1 WHERE false")
+    bluegreen("check", "2", "--checks", "checks", "--store-failures", code=3)
+    assert "league__r2_failures.many" not in failures(connection)
+    bluegreen.write("bluegreen.toml", "")
+    bluegreen("load", "data")
+    assert failures(connection) == {}
+    assert connection.execute("SELECT to_regnamespace('league__r2_failures')").fetchone() == (None,)
+
+
+def test_schema_of_somebody_else_takes_no_offending_rows(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """It is neither written into nor dropped."""
+    connection.execute("CREATE SCHEMA league__r2_failures CREATE TABLE mine (id int)")
+    bluegreen.write_league()
+    said = refused(bluegreen, "load", "data", "--store-failures", live=live)
+    assert said.sentence == "a schema league__r2_failures exists already, and bluegreen has not made it"
+    assert failures(connection) == {"league__r2_failures.mine": [("id", "integer")]}
+
+
+def test_long_name_has_no_room_for_offending_rows(bluegreen: Bluegreen) -> None:
+    """It is told before anything is loaded; without them such a schema is loaded and pruned as any."""
+    schema = "s" * 59
+    bluegreen.write_league()
+    said = refused(bluegreen, "load", "data", "-s", schema, "--store-failures", code=2)
+    assert said.sentence.startswith(f'schema name "{schema}" is too long to store failures: ')
+    for _ in range(2):
+        bluegreen("load", "data", "-s", schema, "--promote")
+    assert bluegreen.json("prune", "-s", schema, "--keep", "0")["dropped"] == [1]
