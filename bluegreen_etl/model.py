@@ -359,6 +359,14 @@ class Watcher(Protocol):
         """Ask a person to type `answer`; False where nobody can be asked."""
 
 
+def rows_shown(check: CheckResult) -> str:
+    """Return the first offending rows of a check, one a line, each value with its column."""
+    lines = [
+        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
+    ]
+    return "\n".join(lines)
+
+
 def to_json(value: object) -> str:
     """Return a value as compact JSON."""
     return msgspec.json.encode(value).decode()

@@ -8,7 +8,7 @@ import click
 
 from bluegreen_etl import embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
-from bluegreen_etl.cli.options import common, execute, fail
+from bluegreen_etl.cli.options import common, execute, fail, junit_file
 
 EXIT_CODES = """\b
 Exit codes:
@@ -82,6 +82,7 @@ def main() -> None:
 )
 @checks_directory
 @store_failures
+@junit_file
 @click.option("--table", metavar="NAME", help="The table that standard input, `-` among DATA, fills.")
 @click.option(
     "--format",
@@ -145,6 +146,7 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
 @click.argument("release", required=False)
 @checks_directory
 @store_failures
+@junit_file
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only the checks with this tag; may be repeated.")
 @common
 def check(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see load

@@ -5,11 +5,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from bluegreen_etl import config, errors, interrupts, report, workflow
+from bluegreen_etl import config, errors, interrupts, junit, report, workflow
 from bluegreen_etl.cli import talk
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,9 +59,24 @@ def common(command: F) -> F:
     return command
 
 
+def junit_file(command: F) -> F:
+    """Add the option of commands that run checks."""
+    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    text = "Write the results of the checks there, as JUnit XML for CI systems."
+    return click.option("--junit", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
+
+
+def _beside_others(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Refuse a file in a directory that is not there, before anything is done."""
+    if file is not None and not file.parent.is_dir():
+        raise click.BadParameter(f"there is no directory {file.parent}")
+    return file
+
+
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
     """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
+    file: Path | None = values.get("junit")
     talker = talk.Talker()
     interrupts.install()
     # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
@@ -73,15 +89,29 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
         )
         outcome = work(workflow.Context(resolved, talker, force=options.force))
         talker.end()
+        _write_junit(file, outcome)
         _show(outcome, as_json=options.json)
     except errors.BluegreenError as error:
         talker.end()
-        if isinstance(error, errors.ChecksFailed) and error.results:
-            _show(error.results, as_json=options.json)
+        results = error.results if isinstance(error, errors.ChecksFailed) else None
+        _write_junit(file, results or error)
+        if results:
+            _show(results, as_json=options.json)
         fail(error, debug=options.debug)
     except KeyboardInterrupt:
         talker.end()
+        _write_junit(file, INTERRUPTED)
         fail(INTERRUPTED, debug=options.debug)
+
+
+def _write_junit(file: Path | None, outcome: object) -> None:
+    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
+    if file is None:
+        return
+    try:
+        junit.write(file, outcome)
+    except OSError as error:
+        talk.tell(f"{file} could not be written: {error.strerror}")
 
 
 def _show(outcome: object, *, as_json: bool) -> None:

@@ -165,9 +165,8 @@ def _columns(connection: db.Connection, oid: int | None) -> dict[str, frozenset[
 def _explained(result: CheckResult) -> str:
     if result.message:
         return f"{result.name}: {result.message}"
-    row = result.sample[0] if result.sample else ()
-    first = ", ".join(f"{column}={value}" for column, value in zip(result.columns, row, strict=bool(row)))
-    return f"{result.name}: {result.failures} offending rows, first {first}"
+    first = model.rows_shown(msgspec.structs.replace(result, sample=result.sample[:1]))
+    return f"{result.name}: {result.failures} offending rows" + (f", first {first}" if first else "")
 
 
 def _make_ready(

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from xml.etree import ElementTree
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -167,3 +168,23 @@ def test_long_name_has_no_room_for_offending_rows(bluegreen: Bluegreen) -> None:
     for _ in range(2):
         bluegreen("load", "data", "-s", schema, "--promote")
     assert bluegreen.json("prune", "-s", schema, "--keep", "0")["dropped"] == [1]
+
+
+def test_results_are_written_for_ci_systems(bluegreen: Bluegreen, live: Live) -> None:
+    """By a load that goes on, one that fails its checks, one that fails before them, and by check."""
+    bluegreen.write_league()
+    file = bluegreen.directory / "checks.xml"
+
+    def suite(*arguments: str, code: int = 0) -> dict[str, str]:
+        file.unlink(missing_ok=True)
+        bluegreen(*arguments, "--junit", "checks.xml", code=code)
+        return ElementTree.parse(file).getroot()[0].attrib
+
+    assert suite("load", "data", "--dry-run")["tests"] == "0"
+    assert suite("load", "data", "--promote")["name"] == "bluegreen league release 2"
+    assert suite("check", "live")["tests"] == "1"
+    bluegreen.write("data/players.csv", "id,team_id,name\n")
+    assert suite("load", "data", code=3)["failures"] == "2"
+    bluegreen.write("data/players.csv", "id,team_id,name\none,1,Ann\n")
+    assert suite("load", "data", code=1)["errors"] == "1"
+    assert "no directory" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr
