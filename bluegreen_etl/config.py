@@ -33,12 +33,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions).
 
-    `checks`: what is declared about its rows; `temporary`: it is there for transforms only, and dropped before the
+    `json_schema`: a file that each object of its JSON files has to conform to; `checks`: what is declared about its
+    rows; `temporary`: it is there for transforms only, and dropped before the
     release is ready.
     """
 
     files: tuple[str, ...] = ()
     types: dict[str, str] = msgspec.field(default_factory=dict)
+    json_schema: str | None = None
     allow_empty: bool = False
     checks: TableChecks = TableChecks()
     temporary: bool = False

@@ -6,8 +6,19 @@ and open_reader gives the blocks that COPY reads.
 
 from bluegreen_etl.sources.discovery import TableFiles, discover
 from bluegreen_etl.sources.inference import InferredColumn, infer
-from bluegreen_etl.sources.opening import open_reader
+from bluegreen_etl.sources.opening import conformity, open_reader
 from bluegreen_etl.sources.peeking import Kind, Peek, peek
 from bluegreen_etl.sources.places import is_anchored
 
-__all__ = ["InferredColumn", "Kind", "Peek", "TableFiles", "discover", "infer", "is_anchored", "open_reader", "peek"]
+__all__ = [
+    "InferredColumn",
+    "Kind",
+    "Peek",
+    "TableFiles",
+    "conformity",
+    "discover",
+    "infer",
+    "is_anchored",
+    "open_reader",
+    "peek",
+]

@@ -48,6 +48,7 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
     found = matching.find_files(context, paths)
     with context.server.connect(f"load {context.schema}") as connection:
         plan = plan_load(context, connection, found)
+        matching.refuse_nonconforming(context, found)
         if dry_run:
             context.watcher.say("dry run: nothing was written")
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
