@@ -68,6 +68,7 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
 # One line before the check's own first, and no more: an error's place is counted from there.
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
 _ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
+_TIMED_OUT = "57014"
 Numbered = tuple[int, Check]
 
 
@@ -101,7 +102,7 @@ class _Runner:
             timeout=sql.Literal(f"{round(settings.statement_timeout * 1000)}ms"),
         )
 
-    def run(self, wanted: Sequence[Numbered], connection: db.Connection, _stop: threading.Event) -> None:
+    def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
         """Run checks, in one scan where they are several."""
         left: list[Numbered] = []
         for number, check in wanted:
@@ -112,6 +113,8 @@ class _Runner:
         if len(left) > 1 and self._run_scan(connection, left):
             return
         for number, check in left:
+            if stop.is_set():
+                return
             self.results[number] = self._run_one(connection, check)
 
     def _missing(self, check: Check) -> str | None:
@@ -134,7 +137,8 @@ class _Runner:
         try:
             yield
         finally:
-            connection.rollback()
+            if not connection.closed:  # what ended it is being told
+                connection.rollback()
 
     def _run_one(self, connection: db.Connection, check: Check) -> CheckResult:
         begun = time.monotonic()
@@ -152,7 +156,10 @@ class _Runner:
         return _result(check, check.verdict(count), found, seconds=time.monotonic() - begun)
 
     def _run_scan(self, connection: db.Connection, wanted: Sequence[Numbered]) -> bool:
-        """Answer several checks by one scan of their table; False where one of them is broken, whichever it is."""
+        """Answer several checks by one scan of their table; False where one of them is broken, whichever it is.
+
+        A time-out is that of all: to try each by itself could take as much time again for every one.
+        """
         begun = time.monotonic()
         query = psql.bound(_scan([check for _, check in wanted]), self._values)
         try:
@@ -166,7 +173,11 @@ class _Runner:
                     self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
         except psycopg.Error as error:
             _raise_lost(error)
-            return False
+            if error.sqlstate != _TIMED_OUT:
+                return False
+            message = f"{error.diag.message_primary}, in one scan with {len(wanted) - 1} others"
+            broken = {number: _result(check, CheckStatus.BROKEN, message=message) for number, check in wanted}
+            self.results |= broken | {number: self.results[number] for number in broken.keys() & self.results.keys()}
         return True
 
     def _first(self, connection: db.Connection, check: Check, count: int) -> _Rows:
@@ -223,7 +234,7 @@ def _scan(checks: Sequence[Check]) -> sql.Composable:
 
 def _raise_lost(error: psycopg.Error) -> None:
     """Raise what is not the fault of a check: a connection lost, for one; a time-out is its fault."""
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate != "57014":
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate != _TIMED_OUT:
         raise error
 
 

@@ -23,9 +23,13 @@ class Store:
         self._guard = threading.Lock()
 
     def keep(self, check: str, rows: sql.Composed, source: db.Connection) -> str:
-        """Write what a query on another connection gives into the check's table; return the table's name."""
+        """Write what a query on another connection gives into the check's table; return the table's name.
+
+        The time-out of a check is over: it has been asked already, and how many rows it has found is not its fault.
+        """
         place = sql.Identifier(self._schema, names.failures_table(check))
         with self._table(place) as own:
+            source.execute("SET LOCAL statement_timeout = 0")
             columns = _columns(own, source.execute(sql.SQL("SELECT * FROM ({}) AS described LIMIT 0").format(rows)))
             own.execute(sql.SQL("CREATE TABLE {} ({})").format(place, columns))
             reading = sql.SQL("COPY ({}) TO STDOUT").format(rows)
@@ -43,7 +47,7 @@ class Store:
     @contextmanager
     def _table(self, place: sql.Identifier) -> Iterator[db.Connection]:
         """Begin a transaction in which the table is gone."""
-        with self._guard, self._connection.transaction():
+        with self._guard, db.translated(), self._connection.transaction():
             self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_WAIT)))
             self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
             yield self._connection

@@ -50,6 +50,7 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
         plan = plan_load(context, connection, found)
         matching.refuse_nonconforming(context, found)
         if dry_run:
+            context.watcher.say(_in_words(plan))
             context.watcher.say("dry run: nothing was written")
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
         if promote:
@@ -218,6 +219,23 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
                     upkeep.drop_schema(own, failed)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")
+
+
+def _in_words(plan: LoadPlan) -> str:
+    """Say what a load would do, in the order in which it would."""
+    files = sum(len(item.files) for item in plan.found)
+    steps = [
+        f"structure from {plan.structure}",
+        f"copy {_count(files, 'file')} into {_count(len(plan.found), 'table')}",
+    ]
+    steps += [f"transform by {_count(len(plan.transforms), 'file')}"] if plan.transforms else []
+    own = ", ".join(check.name for check in plan.checks)
+    steps.append(f"check {own}" if own else "check only what comes with every load")
+    return f"a load of {plan.schema} would do this: {'; '.join(steps)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _files(plan: LoadPlan) -> tuple[model.SourceFile, ...]:

@@ -159,6 +159,32 @@ def test_schema_of_somebody_else_takes_no_offending_rows(
     assert failures(connection) == {"league__r2_failures.mine": [("id", "integer")]}
 
 
+def test_table_of_offending_rows_that_is_used_stays(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """Somebody's view on it is not dropped with it, and the reason is told; so it is when the release is dropped."""
+    bluegreen.write_league()
+    bluegreen.write("checks/few.sql", "-- severity: warn\nSELECT id FROM players")
+    bluegreen("load", "data", "--checks", "checks", "--store-failures")
+    connection.execute("CREATE VIEW public.seen AS SELECT * FROM league__r2_failures.few")
+    said = refused(bluegreen, "check", "--checks", "checks", "--store-failures", live=live)
+    assert "league__r2_failures.few" in said.sentence
+    bluegreen("promote")
+    bluegreen("rollback")
+    [[number, reason]] = bluegreen.json("prune", "--keep", "0")["refused"].items()
+    assert (number, reason) == (
+        "2",
+        'schema league__r2_failures cannot be dropped: rule "_RETURN" on public.seen depends on it',
+    )
+
+
+def test_dry_run_tells_which_checks_there_are(bluegreen: Bluegreen, live: Live) -> None:
+    """In files and declared; what cannot be one is refused there."""
+    bluegreen.write_league()
+    bluegreen.write("checks/gone.sql", GONE)
+    bluegreen.write("bluegreen.toml", "[tables.teams.checks]\nrow_count = { min = 1 }\n")
+    said = bluegreen("load", "data", "--checks", "checks", "--dry-run").stderr
+    assert said.splitlines()[0].endswith("; copy 2 files into 2 tables; check gone, teams.row_count")
+
+
 def test_long_name_has_no_room_for_offending_rows(bluegreen: Bluegreen) -> None:
     """It is told before anything is loaded; without them such a schema is loaded and pruned as any."""
     schema = "s" * 59

@@ -140,6 +140,29 @@ def test_one_scan_says_what_single_queries_say(ready: Bluegreen) -> None:
     }
 
 
+def test_time_out_of_a_scan_is_that_of_all_its_checks(ready: Bluegreen) -> None:
+    """None of them is tried again by itself; what comes with every load has passed beside it."""
+    ready.write(
+        "bluegreen.toml",
+        """
+        [checks]
+        statement_timeout = 0.3
+        [tables.players.checks]
+        expressions = { slow = "pg_sleep(600) IS NULL" }
+        [tables.players.checks.columns]
+        name = { not_null = true }
+        """,
+    )
+    checked = results(ready, "check", code=3)
+    message = "canceling statement due to statement timeout, in one scan with 1 others"
+    assert {name: (check["status"], check["message"]) for name, check in checked.items()} == {
+        "no_empty_table": ("passed", None),
+        "no_halved_table": ("passed", None),
+        "players.expressions.slow": ("broken", message),
+        "players.name.not_null": ("broken", message),
+    }
+
+
 def test_what_live_lacks_is_not_compared(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """A new table, a new column, and no live at all."""
     bluegreen.write("data/teams.csv", "id,name,city\n1,Ajax,Amsterdam\n")
