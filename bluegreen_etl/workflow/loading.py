@@ -7,7 +7,7 @@ import msgspec
 
 from bluegreen_etl import catalog, checks, config, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
-from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
+from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.workflow import matching, upkeep
 from bluegreen_etl.workflow.building import build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
@@ -65,6 +65,9 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             schema = built.release.shadow_schema
             wanted = [*checks_of_every_load(context, connection, built.release, schema), *plan.checks]
             results = run_checks(context, connection, built.release, schema, wanted)
+            for result in results:
+                if result.status is CheckStatus.WARNED:
+                    context.watcher.say(f"warning: {_explained(result)}")
             stages.end()
             release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")

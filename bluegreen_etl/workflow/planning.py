@@ -57,7 +57,7 @@ def plan_load(context: Context, connection: db.Connection, found: Sequence[match
     jobs = connections(context)
     known = source is not StructureFrom.DDL
     if known:
-        _refuse_unknown_columns(context, tables)
+        refuse_unknown_columns(context, tables)
     return LoadPlan(
         schema=context.schema,
         structure=source,
@@ -189,8 +189,14 @@ def find_checks(context: Context, tags: Sequence[str] = ()) -> list[checks.Check
     return chosen if tags else found
 
 
-def _refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
-    """Refuse declared checks of what the release will not have."""
+def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
+    """Refuse declared checks of what the release will not have, unless a transform might make it.
+
+    Raises:
+        UsageError: there is no such table or column.
+    """
+    if context.settings.transform.files:
+        return
     by_name = {table.name: {column.name for column in table.columns} for table in tables}
     for name, table in context.settings.tables.items():
         wanted = table.checks

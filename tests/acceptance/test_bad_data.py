@@ -1,5 +1,7 @@
 """Files that can be read but whose data are wrong: keys, orphans, checks, empty tables, types seen too late."""
 
+import json
+
 import psycopg
 from psycopg.rows import TupleRow
 
@@ -146,7 +148,9 @@ def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> No
     before = live.dump()
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- severity: warn\nSELECT id, name FROM players WHERE born IS NULL")
-    loaded = bluegreen.json("load", "data", "--checks", "checks")
+    done = bluegreen("load", "data", "--checks", "checks", "--json")
+    assert "warning: born: 1 offending rows, first id=2, name=Zoë" in done.stderr.splitlines()
+    loaded = json.loads(done.stdout)
     assert loaded["release"]["status"] == "ready"
     assert [(check["name"], check["status"]) for check in loaded["checks"]][-1] == ("born", "warned")
     assert live.dump() == before

@@ -247,6 +247,20 @@ def test_what_cannot_be_checked_is_refused_before_anything_is_loaded(
     assert refused(bluegreen, "load", "data", "--dry-run", code=2, live=live).sentence.startswith(sentence)
 
 
+def test_checks_of_what_the_ddl_lacks_are_refused_before_the_copy(bluegreen: Bluegreen) -> None:
+    """Which tables there are is known once it has run; a transform may make what it lacks."""
+    bluegreen.write_league()
+    bluegreen.write("schema.sql", "CREATE TABLE teams (id int, name text); CREATE TABLE players (LIKE teams);")
+    bluegreen.write("data/players.csv", "id,name\n1,Ann\n")
+    bluegreen.write("made.sql", "CREATE TABLE pairs AS SELECT p.id FROM players p, teams t")
+    check = "[structure]\nddl = ['schema.sql']\n[tables.pairs.checks]\nrow_count = { min = 3 }\n"
+    bluegreen.write("bluegreen.toml", check)
+    said = refused(bluegreen, "load", "data", code=2)
+    assert said.sentence.startswith("[tables.pairs.checks] is about a table that a release of league does not have")
+    bluegreen.write("bluegreen.toml", check + "[transform]\nfiles = ['made.sql']\n")
+    assert results(bluegreen, "load", "data", code=3)["pairs.row_count"]["sample"] == [["2"]]
+
+
 def test_declared_check_has_tags(ready: Bluegreen) -> None:
     """As one in a file."""
     ready.write("bluegreen.toml", COLUMNS + "name = { not_null = { tags = ['smoke'] }, unique = true }")
