@@ -54,6 +54,12 @@ def schema_name(connection: db.Connection, oid: int) -> str | None:
     return row[0] if row else None
 
 
+def failures_schema(connection: db.Connection, schema: str) -> int | None:
+    """Return the OID of a schema of offending rows, which the tool has made; None when there is none."""
+    row = connection.execute(queries.get("failures_schema"), {"schema": schema}).fetchone()
+    return row[0] if row else None
+
+
 def tables(connection: db.Connection, oid: int) -> list[Table]:
     """Return the tables of a schema by name, partitions left to their parents."""
     rows = connection.execute(queries.get("tables"), {"oid": oid}).fetchall()

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bluegreen_etl import errors, model
+from bluegreen_etl.declared import TableChecks
 
 FILE_NAME = "bluegreen.toml"
 # Variables by which hosting platforms tell what runs there; used only where bluegreen.toml has a section of that name.
@@ -48,12 +49,16 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions).
 
-    `temporary`: it is there for transforms only, and dropped before the release is ready.
+    `json_schema`: a file that each object of its JSON files has to conform to; `checks`: what is declared about its
+    rows; `temporary`: it is there for transforms only, and dropped before the
+    release is ready.
     """
 
     files: tuple[str, ...] = ()
     types: dict[str, str] = msgspec.field(default_factory=dict)
+    json_schema: str | None = None
     allow_empty: bool = False
+    checks: TableChecks = TableChecks()
     temporary: bool = False
 
 
@@ -93,11 +98,16 @@ class Transform(Section, frozen=True, kw_only=True):
 
 
 class Checks(Section, frozen=True, kw_only=True):
-    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows."""
+    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows.
+
+    `off` names checks that are not run; `store_failures`: all offending rows are written into tables.
+    """
 
     path: str | None = None
+    off: tuple[str, ...] = ()
     statement_timeout: Seconds = 600
     sample: Count = 5
+    store_failures: bool = False
 
 
 class Promote(Section, frozen=True, kw_only=True):

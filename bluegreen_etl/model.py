@@ -271,6 +271,7 @@ class CheckStatus(StrEnum):
     WARNED = "warned"
     FAILED = "failed"
     BROKEN = "broken"  # the check itself could not be run: its author's error
+    SKIPPED = "skipped"  # live lacks what it would compare with
 
 
 class Severity(StrEnum):
@@ -281,9 +282,14 @@ class Severity(StrEnum):
 
 
 class CheckResult(Record, frozen=True, kw_only=True):
-    """One check run: `failures` offending rows, the first of them in `sample` under `columns`."""
+    """One check run: `failures` offending rows, the first of them in `sample` under `columns`.
+
+    `table` is the one that it is about, where it is about one; `stored` the one that holds all offending rows, where
+    that was wanted.
+    """
 
     name: str
+    table: str | None
     severity: Severity
     status: CheckStatus
     failures: int
@@ -291,6 +297,7 @@ class CheckResult(Record, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     sample: tuple[tuple[str | None, ...], ...] = ()
     message: str | None = None
+    stored: str | None = None
 
 
 class Direction(StrEnum):
@@ -361,6 +368,14 @@ class Watcher(Protocol):
 
     def confirm(self, question: str, answer: str) -> bool:
         """Ask a person to type `answer`; False where nobody can be asked."""
+
+
+def rows_shown(check: CheckResult) -> str:
+    """Return the first offending rows of a check, one a line, each value with its column."""
+    lines = [
+        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
+    ]
+    return "\n".join(lines)
 
 
 def to_json(value: object) -> str:

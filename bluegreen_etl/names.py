@@ -1,5 +1,6 @@
 """Names of schemas: how a release's own schema is called, and whether a name fits PostgreSQL."""
 
+import hashlib
 import json
 import re
 
@@ -35,6 +36,23 @@ def scratch_database(database_oid: int, schema_oid: int) -> str:
 def program(live_schema: str, number: int) -> str:
     """Return the application name of the sessions of a program that fills a release."""
     return f"bluegreen command {live_schema} r{number}".encode()[:MAX_BYTES].decode(errors="ignore")
+
+
+def failures_schema(shadow_schema: str) -> str | None:
+    """Return the name of the schema that holds the offending rows of a release's checks: `league__r42_failures`.
+
+    None where PostgreSQL has no room for it.
+    """
+    name = f"{shadow_schema}_failures"
+    return name if len(name.encode()) <= MAX_BYTES else None
+
+
+def failures_table(check: str) -> str:
+    """Return the name of the table that holds the offending rows of a check: the check's own, where that fits."""
+    if len(check.encode()) <= MAX_BYTES:
+        return check
+    digest = hashlib.sha256(check.encode()).hexdigest()[:8]
+    return f"{check.encode()[: MAX_BYTES - 9].decode(errors='ignore')}_{digest}"
 
 
 def check_live_schema(name: str) -> None:

@@ -46,15 +46,16 @@ def _(outcome: workflow.Checked) -> str:
     rows = [
         (
             check.name,
+            check.table,
             check.severity,
             check.status,
             check.failures,
             _seconds(check.seconds),
-            check.message or _sample(check),
+            check.message or model.rows_shown(check),
         )
         for check in outcome.checks
     ]
-    return _table(("check", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+    return _table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
 
 
 @text_of.register
@@ -173,13 +174,6 @@ def _table(heads: Sequence[str], rows: Sequence[Row]) -> str:
     if not rows:
         return "(none)"
     return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
-
-
-def _sample(check: model.CheckResult) -> str:
-    lines = [
-        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
-    ]
-    return "\n".join(lines)
 
 
 def _size(size: int | None) -> str:

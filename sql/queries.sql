@@ -349,6 +349,29 @@ INSERT INTO bluegreen.stage (release_id, name, seconds) VALUES (%(id)s, %(name)s
 INSERT INTO bluegreen.check_result (release_id, name, severity, status, failures, seconds, columns, sample, message)
 VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %(columns)s, %(sample)s, %(message)s)
 
+-- name: begin_check
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET TRANSACTION SNAPSHOT {snapshot};
+SELECT pg_catalog.set_config('search_path',
+                             pg_catalog.quote_ident({schema}) || ', ' || pg_catalog.current_setting('search_path'), true),
+       pg_catalog.set_config('statement_timeout', {timeout}, true)
+
+-- name: types_to_store
+SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype <> 'p'
+            THEN pg_catalog.format_type(t.oid, wanted.modifier) ELSE 'text' END
+FROM unnest(%(types)s::oid[], %(modifiers)s::int[]) WITH ORDINALITY AS wanted(oid, modifier, place)
+JOIN pg_catalog.pg_type AS t ON t.oid = wanted.oid
+ORDER BY wanted.place
+
+-- name: make_failures_schema
+CREATE SCHEMA {schema};
+COMMENT ON SCHEMA {schema} IS 'Offending rows of checks, made by bluegreen, dropped with the release.'
+
+-- name: failures_schema
+SELECT oid FROM pg_catalog.pg_namespace
+WHERE nspname = %(schema)s
+  AND pg_catalog.starts_with(pg_catalog.obj_description(oid, 'pg_namespace'), 'Offending rows of checks, made by bluegreen')
+
 -- name: insert_event
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema)s, %(number)s, %(kind)s, %(detail)s)
 

@@ -9,7 +9,7 @@ import click
 
 from bluegreen_etl import embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
-from bluegreen_etl.cli.options import common, execute, fail
+from bluegreen_etl.cli.options import common, execute, fail, junit_file
 
 EXIT_CODES = """\b
 Exit codes:
@@ -51,6 +51,9 @@ checks_directory = click.option(
     metavar="DIR",
     help="A directory of *.sql files, each a SELECT of offending rows.",
 )
+store_failures = click.option(
+    "--store-failures", is_flag=True, help="Write all offending rows into tables beside the release."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EXIT_CODES)
@@ -82,6 +85,8 @@ def main() -> None:
     help="Where tables come from.  [default: ddl if configured, else live if it exists, else files]",
 )
 @checks_directory
+@store_failures
+@junit_file
 @click.option("--table", metavar="NAME", help="The table that standard input, `-` among DATA, fills.")
 @click.option(
     "--format",
@@ -112,7 +117,7 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
     flags = {
         "load": {"jobs": options["jobs"], **no_backup_setting(options)},
         "structure": {"from": options["structure"]},
-        "checks": {"path": options["checks"]},
+        "checks": {"path": options["checks"], "store_failures": options["store_failures"] or None},
         "sources": {"null": options["null"], "encoding": options["encoding"]},
         **promote_settings(options),
     }
@@ -150,13 +155,17 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
 @main.command()
 @click.argument("release", required=False)
 @checks_directory
+@store_failures
+@junit_file
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only the checks with this tag; may be repeated.")
 @common
 def check(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Run the checks again, on a RELEASE or on `live`.
 
     Without RELEASE: the newest ready release, or live if none is ready. Exit code 3 when one fails.
     """
-    execute(options, {"checks": {"path": options["checks"]}}, lambda context: workflow.check(context, which=release))
+    flags = {"checks": {"path": options["checks"], "store_failures": options["store_failures"] or None}}
+    execute(options, flags, lambda context: workflow.check(context, which=release, tags=options["tags"]))
 
 
 @main.command()

@@ -5,11 +5,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
-from bluegreen_etl import config, errors, interrupts, metrics, report, workflow
+from bluegreen_etl import config, errors, interrupts, junit, metrics, report, workflow
 from bluegreen_etl.cli import talk
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,9 +75,24 @@ def common(command: F) -> F:
     return command
 
 
+def junit_file(command: F) -> F:
+    """Add the option of commands that run checks."""
+    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    text = "Write the results of the checks there, as JUnit XML for CI systems."
+    return click.option("--junit", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
+
+
+def _beside_others(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Refuse a file in a directory that is not there, before anything is done."""
+    if file is not None and not file.parent.is_dir():
+        raise click.BadParameter(f"there is no directory {file.parent}")
+    return file
+
+
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
     """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
+    file: Path | None = values.get("junit")
     talker = talk.listener(options.log_format)
     interrupts.install()
     # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
@@ -89,6 +105,7 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
     except KeyboardInterrupt:
         outcome, error = None, INTERRUPTED
     talker.end()
+    _write_junit(file, outcome or error)
     if outcome:
         _show(outcome, as_json=options.json)
     if options.metrics:
@@ -120,6 +137,16 @@ def _write_metrics(
         metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
     except OSError as failure:
         talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
+
+
+def _write_junit(file: Path | None, outcome: object) -> None:
+    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
+    if file is None:
+        return
+    try:
+        junit.write(file, outcome)
+    except OSError as error:
+        talk.tell(f"{file} could not be written: {error.strerror}")
 
 
 def _show(outcome: object, *, as_json: bool) -> None:

@@ -16,9 +16,8 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, interrupts, model, names
+from bluegreen_etl import db, errors, interrupts, model, names, parallel
 from bluegreen_etl.model import Block, Reader, SourceFile, Table, TableLoad
-from bluegreen_etl.shadow import parallel
 from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.

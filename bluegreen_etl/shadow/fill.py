@@ -7,8 +7,8 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, model
-from bluegreen_etl.shadow import finish, parallel
+from bluegreen_etl import db, model, parallel
+from bluegreen_etl.shadow import finish
 from bluegreen_etl.shadow.copy import Load
 from bluegreen_etl.shadow.dump import Entry
 

@@ -9,8 +9,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, model, queries
-from bluegreen_etl.shadow import parallel
+from bluegreen_etl import catalog, db, errors, model, parallel, queries
 from bluegreen_etl.shadow.dump import Entry
 
 _BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT", "CHECK CONSTRAINT"})

@@ -6,7 +6,7 @@ and open_reader gives the blocks that COPY reads.
 
 from bluegreen_etl.sources.discovery import TableFiles, discover
 from bluegreen_etl.sources.inference import InferredColumn, infer
-from bluegreen_etl.sources.opening import open_batches, open_reader
+from bluegreen_etl.sources.opening import conformity, open_batches, open_reader
 from bluegreen_etl.sources.peeking import Kind, Peek, peek
 from bluegreen_etl.sources.places import is_anchored
 
@@ -15,6 +15,7 @@ __all__ = [
     "Kind",
     "Peek",
     "TableFiles",
+    "conformity",
     "discover",
     "infer",
     "is_anchored",

@@ -22,6 +22,13 @@ class First(NamedTuple):
     record: dict[str, bytes]
 
 
+class Written(NamedTuple):
+    """One of a file's elements as it is written; `where` begins the message of an error about it."""
+
+    where: str
+    text: bytes
+
+
 class _Run(NamedTuple):
     """Elements encoded together: `first` is the number of the first, `line` the one where their text begins."""
 
@@ -267,6 +274,34 @@ def first_elements(source: SourceFile) -> list[First]:
     if not found:
         cutter.examine(buffer, 1, final=True)
     return [_first(source, number, element) for number, element in enumerate(found[:PEEK_ROWS], start=1)]
+
+
+def every_element(source: SourceFile, *, block_size: int | None = None) -> Iterator[Written]:
+    """Yield all elements of a file, read in blocks of about `block_size`.
+
+    Raises:
+        BadSource: the file is damaged, or is not one array.
+        BadRow: an element is not JSON, where that is seen already.
+    """
+    cutter = elements.cutter(source)
+    with streams.opened(source) as stream:
+        text = _Text(stream, cutter, source, block_size or BLOCK_SIZE)
+        number = line = 1
+        while True:
+            if piece := text.piece():
+                written, found = piece.text, cutter.split(piece.text)
+                if found is None:
+                    text.take_back([piece])
+                    continue
+            elif (found := text.scan(number)) is not None:
+                written = b",".join(element.text for element in found)
+            else:
+                break
+            for position, element in enumerate(found):
+                yield Written(_where(source, number + position, line + element.line), element.text)
+            number += len(found)
+            line += written.count(b"\n")
+        text.end(number)
 
 
 def begin(stream: streams.Stream, cutter: elements.Cutter, source: SourceFile, *, size: int) -> tuple[bytes, bool]:

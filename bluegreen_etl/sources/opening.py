@@ -58,3 +58,18 @@ def parquet(source: SourceFile) -> ModuleType:
             f"{source.path} is Parquet, and the package {error.name} is not installed",
             hint="pip install 'bluegreen-etl[parquet]'",
         ) from error
+
+
+def conformity() -> ModuleType:
+    """Return the module that holds JSON against a JSON Schema, whose package need not be installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        return importlib.import_module("bluegreen_etl.sources.conformity")
+    except ImportError as error:
+        raise errors.UsageError(
+            f"json_schema needs the package {error.name}, which is not installed",
+            hint="pip install 'bluegreen-etl[schema]'",
+        ) from error

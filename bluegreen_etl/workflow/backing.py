@@ -11,7 +11,7 @@ from bluegreen_etl.model import Release
 from bluegreen_etl.shadow import archive
 from bluegreen_etl.shadow.archive import Manifest
 from bluegreen_etl.workflow.context import Context
-from bluegreen_etl.workflow.planning import jobs
+from bluegreen_etl.workflow.planning import connections
 
 LIVE = "live"
 
@@ -101,7 +101,7 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
         made_at=made_at,
         files=(),
     )
-    manifest = archive.write(connection, directory, manifest, context.settings, jobs=jobs(context))
+    manifest = archive.write(connection, directory, manifest, context.settings, jobs=connections(context))
     if catalog.schema_name(connection, oid or 0) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.Conflict(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")

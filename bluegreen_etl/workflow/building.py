@@ -13,7 +13,7 @@ from bluegreen_etl.shadow import copy, dump, fill, finish, structure, transform
 from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context, Stages
-from bluegreen_etl.workflow.planning import LoadPlan
+from bluegreen_etl.workflow.planning import LoadPlan, refuse_unknown_columns
 
 
 class Built(NamedTuple):
@@ -29,11 +29,14 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
 
     Raises:
         BadSource, BadRow, Refused, ServerFailed: the release is not whole.
+        UsageError: a check is declared of what the project's DDL does not have.
     """
     stages.begin("structure")
     release = make_structure(context, connection, plan, release)
     release, put_off = put_off_keys(context, connection, plan, release)
     tables = catalog.tables(connection, release.schema_oid or 0)
+    if plan.structure is StructureFrom.DDL:
+        refuse_unknown_columns(context, tables)
     work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
     work = work or ()
     loads = fill_tables(context, connection, plan, release, work, put_off, stages)

@@ -221,7 +221,7 @@ def _locks(look: _Look) -> Iterator[Finding]:
     hint = "Raise max_locks_per_transaction and start the server again."
     grade = Grade.FAIL if needed > room else Grade.WARN if needed > room / 2 else Grade.OK
     yield Finding(topic="locks", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
-    jobs = planning.jobs(look.context)
+    jobs = planning.connections(look.context)
     if free < jobs + 2:
         yield _fail("locks", f"{free} connections are free, {jobs + 2} needed", "Use --jobs, or raise max_connections.")
 

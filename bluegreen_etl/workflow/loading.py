@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bluegreen_etl import checks, db, errors, interrupts, ledger, model, names
+from bluegreen_etl import catalog, checks, config, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
-from bluegreen_etl.model import CheckResult, Release, Status, StructureFrom
+from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.workflow import hooks, matching, upkeep
 from bluegreen_etl.workflow.building import Built, build, without_address
 from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
-from bluegreen_etl.workflow.planning import LoadPlan, plan_load
+from bluegreen_etl.workflow.planning import LoadPlan, connections, failures_schema, plan_load
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -48,7 +48,9 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
     found = matching.find_files(context, paths)
     with context.server.connect(f"load {context.schema}") as connection:
         plan = plan_load(context, connection, found)
+        matching.refuse_nonconforming(context, found)
         if dry_run:
+            context.watcher.say(_in_words(plan))
             context.watcher.say("dry run: nothing was written")
             return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
         if promote:
@@ -67,7 +69,14 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
         ChecksFailed: see run_checks.
     """
     stages.begin("check")
-    results = run_checks(context, connection, built.release, built.release.shadow_schema, plan.checks)
+    if not plan.checks:
+        context.watcher.say("no checks of your own: only that no table is empty, or half of live's is gone")
+    schema = built.release.shadow_schema
+    wanted = [*checks_of_every_load(context, connection, built.release, schema), *plan.checks]
+    results = run_checks(context, connection, built.release, schema, wanted)
+    for result in results:
+        if result.status is CheckStatus.WARNED:
+            context.watcher.say(f"warning: {_explained(result)}")
     stages.end()
     release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
@@ -118,17 +127,20 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
 def run_checks(
     context: Context, connection: db.Connection, release: Release, schema: str, found: Sequence[checks.Check]
 ) -> list[CheckResult]:
-    """Run the checks found and the tool's own on a release where it lies now; write the results into the ledger.
+    """Run checks on a release where it lies now; write the results into the ledger.
 
     Raises:
         ChecksFailed: a check of severity error found rows, or could not be run.
     """
-    settings = context.settings
-    if not found:
-        context.watcher.say("no checks of your own: only that no table is empty (set checks.path)")
-    own = checks.no_empty_table(schema, checks.empty_tables(connection, release.schema_oid or 0, settings.tables))
-    results = checks.run(connection, schema, [*own, *found], settings.checks)
+    place = _place(connection, release, schema)
+    if context.settings.checks.store_failures:
+        place = msgspec.structs.replace(place, failures=failures_schema(context, release.shadow_schema))
+    settings, jobs = context.settings.checks, connections(context)
+    results = checks.run(context.server, connection, found, place, settings, jobs=jobs)
     ledger.record_checks(connection, release, results)
+    stored = [result for result in results if result.stored]
+    if stored:
+        context.watcher.say(f"offending rows are in {', '.join(result.stored or '' for result in stored)}")
     bad = checks.failed(results)
     if bad:
         raise errors.ChecksFailed(
@@ -140,12 +152,36 @@ def run_checks(
     return results
 
 
+def checks_of_every_load(
+    context: Context, connection: db.Connection, release: Release, schema: str
+) -> list[checks.Check]:
+    """Return the checks that come with the tool, for a release where it lies now."""
+    settings = context.settings
+    own = {name: settings.tables.get(name, config.TableSettings()) for name in _columns(connection, release.schema_oid)}
+    filled = [name for name, table in own.items() if not table.allow_empty]
+    live = set() if schema == release.live_schema else set(_place(connection, release, schema).columns)
+    declared = {name for name, table in own.items() if (rows := table.checks.rows_against_live) and rows.max_drop}
+    halved = [name for name in filled if name in live - declared]
+    found = [*checks.no_empty_table(filled), *checks.no_halved_table(halved)]
+    return [check for check in found if check.name not in settings.checks.off]
+
+
+def _place(connection: db.Connection, release: Release, schema: str) -> checks.Place:
+    columns = _columns(connection, catalog.schema_oid(connection, release.live_schema))
+    # A schema without tables, such as a new database's public, is nothing to compare with.
+    return checks.Place(shadow=schema, live=release.live_schema if columns else None, columns=columns)
+
+
+def _columns(connection: db.Connection, oid: int | None) -> dict[str, frozenset[str]]:
+    tables = catalog.tables(connection, oid) if oid is not None else []
+    return {table.name: frozenset(column.name for column in table.columns) for table in tables}
+
+
 def _explained(result: CheckResult) -> str:
     if result.message:
         return f"{result.name}: {result.message}"
-    row = result.sample[0] if result.sample else ()
-    first = ", ".join(f"{column}={value}" for column, value in zip(result.columns, row, strict=bool(row)))
-    return f"{result.name}: {result.failures} offending rows, first {first}"
+    first = model.rows_shown(msgspec.structs.replace(result, sample=result.sample[:1]))
+    return f"{result.name}: {result.failures} offending rows" + (f", first {first}" if first else "")
 
 
 def _make_ready(
@@ -197,6 +233,23 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
         hooks.after_failure(context, failed, reason)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")
+
+
+def _in_words(plan: LoadPlan) -> str:
+    """Say what a load would do, in the order in which it would."""
+    files = sum(len(item.files) for item in plan.found)
+    steps = [
+        f"structure from {plan.structure}",
+        f"copy {_count(files, 'file')} into {_count(len(plan.found), 'table')}",
+    ]
+    steps += [f"transform by {_count(len(plan.transforms), 'file')}"] if plan.transforms else []
+    own = ", ".join(check.name for check in plan.checks)
+    steps.append(f"check {own}" if own else "check only what comes with every load")
+    return f"a load of {plan.schema} would do this: {'; '.join(steps)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _files(plan: LoadPlan) -> tuple[model.SourceFile, ...]:

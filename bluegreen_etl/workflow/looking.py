@@ -1,5 +1,6 @@
 """Status, history, diff, check: looks at releases and changes nothing but the ledger's list of check results."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from psycopg import sql
@@ -126,8 +127,11 @@ def diff(context: Context, *, number: int | None) -> Diff:
         )
 
 
-def check(context: Context, *, which: str | None) -> loading.Checked:
+def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> loading.Checked:
     """Run the checks again: on the newest ready release, on the one named, or on `live`.
+
+    Args:
+        tags: only the checks that have one of these; none means all.
 
     Raises:
         ChecksFailed: with the results in `results`.
@@ -135,8 +139,9 @@ def check(context: Context, *, which: str | None) -> loading.Checked:
     with context.server.connect(f"check {context.schema}") as connection:
         upkeep.ledger_needed(connection, context.schema)
         release = _to_check(connection, context.schema, which)
-        found = find_checks(context)
-        results = loading.run_checks(context, connection, release, _schema_of(connection, release), found)
+        schema = _schema_of(connection, release)
+        own = [] if tags else loading.checks_of_every_load(context, connection, release, schema)
+        results = loading.run_checks(context, connection, release, schema, [*own, *find_checks(context, tags)])
         return loading.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from bluegreen_etl import config, errors, model, sources
+from bluegreen_etl import config, errors, model, names, sources
 from bluegreen_etl.model import Column, SourceFile, Table
 from bluegreen_etl.shadow.copy import Opened, Work
 from bluegreen_etl.sources import Peek, TableFiles
@@ -62,6 +62,34 @@ def find_one(context: Context, path: str, table: Table) -> Work:
     files = tuple(sources.discover((), tables=listed))
     found = Found(table=table.name, files=files, peeks=tuple(sources.peek(file) for file in files))
     return _fit(context, found, table)
+
+
+def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
+    """Read the JSON files of tables that have a JSON Schema to their end.
+
+    Raises:
+        UsageError: such a table has other files, or its schema is none.
+        BadRow: an object is not as the schema says.
+    """
+    wanted = {name: table.json_schema for name, table in context.settings.tables.items() if table.json_schema}
+    chosen = [item for item in found if item.table in wanted]
+    if not chosen:
+        return
+    context.watcher.stage("conformity")
+    for item in chosen:
+        schema = sources.conformity().Schema(context.resolved.path(wanted[item.table] or ""))
+        for file in item.files:
+            place = f"[tables.{names.toml_key(item.table)}] json_schema"
+            if file.format not in {model.Format.JSON, model.Format.NDJSON}:
+                raise errors.UsageError(
+                    f"{place} is for JSON, and {file.path} is {file.format}", hint="Declare checks for it instead."
+                )
+            if file.address == (model.STDIN,):
+                raise errors.UsageError(
+                    f"{place} reads a file twice, and standard input can be read once",
+                    hint="Write it into a file first.",
+                )
+            schema.check(file)
 
 
 def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) -> list[Table]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
+from bluegreen_etl.declared import TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
 from bluegreen_etl.workflow import matching
@@ -66,6 +67,8 @@ def plan_load(
         made = {table.name for table in tables}
         tables += [table for table in inferred if table.name in temporary - made]
     known = source is not StructureFrom.DDL and not by_program
+    if known:
+        refuse_unknown_columns(context, tables)
     return LoadPlan(
         schema=context.schema,
         structure=source,
@@ -76,13 +79,13 @@ def plan_load(
         transforms=tuple(_transforms(context)),
         temporary=frozenset(temporary),
         checks=tuple(find_checks(context)),
-        jobs=jobs(context),
+        jobs=connections(context),
         session=session(context, connection),
     )
 
 
-def jobs(context: Context) -> int:
-    """Return how many connections copy and build."""
+def connections(context: Context) -> int:
+    """Return how many connections work at the same time."""
     return context.settings.load.jobs or min(os.cpu_count() or 1, MOST_JOBS)
 
 
@@ -91,7 +94,7 @@ def session(context: Context, connection: db.Connection) -> dict[str, str]:
     row = connection.execute("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))").fetchone()
     memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if row and row[0] < BUILDING_MEMORY << 20 else {}
     # Beside other streams they only take their cores; one each helps where the last index is left alone.
-    parallel = {"max_parallel_maintenance_workers": "1"} if jobs(context) > 1 else {}
+    parallel = {"max_parallel_maintenance_workers": "1"} if connections(context) > 1 else {}
     return {**memory, **parallel, **context.settings.load.session}
 
 
@@ -127,13 +130,32 @@ def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: i
     numbers = [release.number for release in releases if release.status is Status.LIVE]
     if live_oid is not None and not numbers:
         numbers.append(last + 1)
-    for number in [*numbers, max([last, *numbers]) + 1]:
+    own = max([last, *numbers]) + 1
+    if context.settings.checks.store_failures:
+        failures_schema(context, names.shadow_schema(context.schema, own))
+    for number in [*numbers, own]:
         shadow = names.shadow_schema(context.schema, number)
         if catalog.schema_oid(connection, shadow) is not None:
             raise errors.Refused(
                 f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
                 hint="Rename or drop that schema.",
             )
+
+
+def failures_schema(context: Context, shadow_schema: str) -> str:
+    """Return the name of the schema for the offending rows of a release.
+
+    Raises:
+        UsageError: it would be longer than a name may be.
+    """
+    name = names.failures_schema(shadow_schema)
+    if name is None:
+        raise errors.UsageError(
+            f'schema name "{context.schema}" is too long to store failures: there is no room for '
+            f'"{shadow_schema}_failures" in {names.MAX_BYTES} bytes',
+            hint="Leave --store-failures out; the first offending rows are shown and in the ledger all the same.",
+        )
+    return name
 
 
 def _structure_source(context: Context, filled_oid: int | None, last: StructureFrom) -> StructureFrom:
@@ -158,14 +180,59 @@ def _structure_source(context: Context, filled_oid: int | None, last: StructureF
     return source
 
 
-def find_checks(context: Context) -> list[checks.Check]:
-    """Return the project's own checks.
+def find_checks(context: Context, tags: Sequence[str] = ()) -> list[checks.Check]:
+    """Return the project's own checks, files and declared ones: all of them, or those that have one of `tags`.
 
     Raises:
-        UsageError: no such directory, or a file of it is not a check.
+        UsageError: no such directory, a file of it is not a check, no check has such a tag, or one that is not there
+            is to be switched off.
     """
-    path = context.settings.checks.path
-    return [] if path is None else checks.find(context.resolved.path(path))
+    settings = context.settings.checks
+    files = [] if settings.path is None else checks.find(context.resolved.path(settings.path))
+    found = [*files, *checks.from_settings(context.settings.tables)]
+    strangers = set(settings.off) - checks.NAMES - {check.name for check in found}
+    if strangers:
+        raise errors.UsageError(
+            f"checks.off names {min(strangers)}, and no check is called so",
+            hint="`bluegreen check` shows the names of all.",
+        )
+    found = [check for check in found if check.name not in settings.off]
+    chosen = [check for check in found if set(tags) & set(check.tags)]
+    if tags and not chosen:
+        known = sorted({tag for check in found for tag in check.tags})
+        raise errors.UsageError(
+            f"no check has the tag {', '.join(tags)}", hint=f"The tags there are: {', '.join(known) or 'none'}."
+        )
+    return chosen if tags else found
+
+
+def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
+    """Refuse declared checks of what the release will not have, unless a transform might make it.
+
+    Raises:
+        UsageError: there is no such table or column.
+    """
+    if context.settings.transform.files:
+        return
+    by_name = {table.name: {column.name for column in table.columns} for table in tables}
+    for name, table in context.settings.tables.items():
+        wanted = table.checks
+        if wanted == TableChecks():
+            continue
+        place = f"[tables.{names.toml_key(name)}.checks]"
+        if name not in by_name or table.temporary:
+            raise errors.UsageError(
+                f"{place} is about a table that a release of {context.schema} does not have",
+                hint=f"Its tables are {', '.join(by_name) or 'none'}.",
+            )
+        keys = [each.columns if isinstance(each, Unique) else each for each in wanted.unique]
+        listed = {*wanted.columns, *(column for key in keys for column in key)}
+        strangers = listed - by_name[name]
+        if strangers:
+            raise errors.UsageError(
+                f"{place} is about column {min(strangers)}, which the table does not have",
+                hint=f"Its columns are {', '.join(sorted(by_name[name]))}.",
+            )
 
 
 def _transforms(context: Context) -> list[Path]:

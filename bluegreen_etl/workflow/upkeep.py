@@ -101,17 +101,26 @@ def drop(connection: db.Connection, release: Release) -> None:
 
 
 def drop_schema(connection: db.Connection, release: Release) -> str | None:
-    """Drop a release's schema inside a transaction; return its name, None when there was none.
+    """Drop a release's schema, and that of its offending rows, inside a transaction; return the name of the first.
 
     Raises:
         Refused, LockNotObtained: as drop.
     """
     schema, oid = release.shadow_schema, _own_schema(connection, release)
+    failures = names.failures_schema(schema)
+    failures_oid = catalog.failures_schema(connection, failures) if failures else None
+    if failures and failures_oid is not None:
+        _drop_schema(connection, failures, failures_oid)
     if oid is None:
         return None
     if release.status in {Status.LOADING, Status.FAILED}:
         # A program that filled it may have outlived the run that was killed.
         db.end_sessions(connection, names.program(release.live_schema, release.number))
+    _drop_schema(connection, schema, oid)
+    return schema
+
+
+def _drop_schema(connection: db.Connection, schema: str, oid: int) -> None:
     try:
         _lock(connection, oid)
         _refuse_if_needed(connection, oid, schema)
@@ -124,7 +133,6 @@ def drop_schema(connection: db.Connection, release: Release) -> str | None:
             f"schema {schema}, or a table that its foreign keys refer to, is in use: it cannot be dropped now",
             hint="Run `bluegreen prune` later.",
         ) from error
-    return schema
 
 
 def ledger_needed(connection: db.Connection, schema: str) -> None:

@@ -1,5 +1,7 @@
 """Files that can be read but whose data are wrong: keys, orphans, checks, empty tables, types seen too late."""
 
+import json
+
 import psycopg
 from psycopg.rows import TupleRow
 
@@ -58,9 +60,9 @@ def test_failed_check_stops_the_release_and_shows_the_rows(
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- description: all are born\nSELECT id, name FROM players WHERE born IS NULL;")
     said = refused(bluegreen, "load", "data", "--checks", "checks", "--promote", code=3, live=live)
-    assert said.sentence == "1 of 2 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
+    assert said.sentence == "1 of 3 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
     assert "bluegreen check 2" in said.hint
-    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["no_empty_table", "born"]
+    assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["no_empty_table", "no_halved_table", "born"]
     assert "id=2, name=Zoë" in said.stdout
     assert schemas(connection) == ["bluegreen", "league", "league__r2"]
     assert connection.execute(COUNT_TEAMS).fetchone() == (2,)
@@ -86,22 +88,27 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
     bad = {
         "column": ("SELECT *\nFROM players\nWHERE borne IS NULL", ', line 3: column "borne" does not exist'),
         "syntax": ("SELEKT 1", ", line 1: syntax error at or near "),
+        "end": ("SELECT 1\nFROM", ', line 2: syntax error at or near ")"'),
         "delete": ("DELETE FROM teams RETURNING *", ", line 1: "),
         "with": ("WITH d AS (DELETE FROM teams RETURNING *) SELECT * FROM d", ", line 1: "),
         "wipe": ("SELECT wipe()", ": cannot execute DELETE in a read-only transaction"),
-        "several": ("SELECT 1) AS x; COMMIT; DELETE FROM league.players; SELECT (SELECT 1", ": cannot insert multiple"),
+        "two": ("SELECT 1; SELECT 2", ', line 1: syntax error at or near ";"'),
+        "several": (
+            "SELECT 1) AS x) AS y; COMMIT; DELETE FROM league.players; SELECT FROM (SELECT FROM (SELECT 1",
+            ": cannot insert multiple",
+        ),
         "set": ("SELECT set_config('transaction_read_only', 'off', true), wipe()", ": "),
     }
     for name, (text, _) in bad.items():
         bluegreen.write(f"checks/{name}.sql", text)
     said = refused(bluegreen, "check", "--checks", "checks", code=3)
-    assert said.sentence.startswith("7 of 8 checks failed on release 2: column: ")
+    assert said.sentence.startswith("9 of 11 checks failed on release 2: column: ")
     for name, (_, sentence) in bad.items():
         assert f"/checks/{name}.sql{sentence}" in said.sentence
     assert live.dump() == before
     assert live.dump("league__r2") == release
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
-    assert said.sentence.startswith("7 of 8 checks failed on release 3: column: ")
+    assert said.sentence.startswith("9 of 11 checks failed on release 3: column: ")
 
 
 def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegreen, live: Live) -> None:
@@ -115,12 +122,35 @@ def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegree
     assert said.sentence.endswith('first d=-infinity, j={"a": null}, b=t, t=x%s{}, m=3')
 
 
+def test_headers_of_dbt_decide_about_the_rows(bluegreen: Bluegreen, live: Live) -> None:
+    """How many rows are too many, how many are counted, and which checks are wanted by their tag."""
+    bluegreen.write_league()
+    few = "-- error_if: >2\n-- tags: smoke\nSELECT name FROM players;  -- all three; none is too many\n"
+    bluegreen.write("checks/few.sql", few.replace(">2", ">3"))
+    bluegreen.write("checks/many.sql", "-- severity: warn\n-- limit: 2\nSELECT name FROM players ORDER BY name")
+    bluegreen("load", "data", "--checks", "checks")
+    bluegreen.write("checks/few.sql", few)
+    checked = bluegreen.json("check", "--checks", "checks", code=3)["checks"]
+    assert [(check["name"], check["status"], check["failures"], len(check["sample"])) for check in checked] == [
+        ("no_empty_table", "passed", 0, 0),
+        ("no_halved_table", "passed", 0, 0),
+        ("few", "failed", 3, 3),
+        ("many", "warned", 2, 2),
+    ]
+    checked = bluegreen.json("check", "--checks", "checks", "--tag", "smoke", "--tag", "other", code=3)["checks"]
+    assert [check["name"] for check in checked] == ["few"]
+    said = refused(bluegreen, "check", "--checks", "checks", "--tag", "smok", code=2)
+    assert (said.sentence, said.hint) == ("no check has the tag smok", "The tags there are: smoke.")
+
+
 def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> None:
     """Severity warn is shown and told, and the release is ready."""
     before = live.dump()
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- severity: warn\nSELECT id, name FROM players WHERE born IS NULL")
-    loaded = bluegreen.json("load", "data", "--checks", "checks")
+    done = bluegreen("load", "data", "--checks", "checks", "--json")
+    assert "warning: born: 1 offending rows, first id=2, name=Zoë" in done.stderr.splitlines()
+    loaded = json.loads(done.stdout)
     assert loaded["release"]["status"] == "ready"
     assert [(check["name"], check["status"]) for check in loaded["checks"]][-1] == ("born", "warned")
     assert live.dump() == before
@@ -135,7 +165,7 @@ def test_wrong_checks_are_refused_before_anything_is_loaded(
     assert said.sentence.startswith("no such directory of checks: ")
     bluegreen.write("checks/x.sql", "-- severity: fatal\nSELECT 1")
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=2, live=live)
-    assert said.sentence.endswith('x.sql: severity "fatal" is neither warn nor error')
+    assert said.sentence.endswith('x.sql, line 1: severity "fatal" is not warn or error')
     assert schemas(connection) == ["league"]
 
 
@@ -147,7 +177,8 @@ def test_file_of_a_header_alone_is_refused(bluegreen: Bluegreen, live: Live) -> 
     bluegreen.write_league(players="id,team_id,name\n")
     said = refused(bluegreen, "load", "data", code=3, live=live)
     assert said.sentence == (
-        "1 of 1 checks failed on release 2: no_empty_table: 1 offending rows, first empty_table=players"
+        "2 of 2 checks failed on release 2: no_empty_table: 1 offending rows, first empty_table=players; "
+        "no_halved_table: 1 offending rows, first halved_table=players, rows=0, live=1"
     )
 
 

@@ -107,6 +107,6 @@ def test_6_rows_of_users_that_refer_to_reloaded_tables_survive(
     assert connection.execute(joined).fetchall() == [("ann", "Ajax"), ("bo", "Łódź United")]
     validated = "SELECT convalidated FROM pg_constraint WHERE conrelid = 'public.favourite'::regclass AND contype = 'f'"
     assert connection.execute(validated).fetchall() == [(True,)]
-    bluegreen.write_league(teams="id,name\n1,Ajax\n", players="id,team_id,name\n1,1,Ann\n")
+    bluegreen.write_league(teams="id,name\n1,Ajax\n", players="id,team_id,name\n1,1,Ann\n2,1,Bo\n")
     bluegreen("load", "data", "--promote", code=1)
     assert connection.execute("SELECT count(*) FROM public.favourite").fetchone() == (2,)

@@ -187,6 +187,58 @@ def test_a_century_of_baseball(bluegreen: Bluegreen, connection: Connection, lah
     assert in_database(connection, "lahman") == first
 
 
+ANOMALIES = """
+[checks]
+path = "checks"
+[tables.Appearances.checks.columns]
+playerID = { relationships = { to = "People", field = "playerID" } }
+[tables.CollegePlaying.checks.columns]
+schoolID = { relationships = { to = "Schools", field = "schoolID" } }
+[tables.People.checks.columns]
+playerID = { not_null = true, unique = true, matches = "^[a-z'.-]{1,7}[0-9]{2}$" }
+birthYear = { not_null = { severity = "warn" }, in_range = { min = 1820, max = 2002 } }
+throws = { accepted_values = ["L", "R"] }
+weight = { in_range = { min = 80, max = 350 } }
+finalGame = { freshness = "100 years" }
+[tables.Teams.checks]
+expressions = { games = '"W" + "L" <= "G"' }
+[tables.Fielding.checks]
+expressions = { started = { sql = '"GS" <= "G"', error_if = ">300" } }
+[tables.AllstarFull.checks]
+unique = [["playerID", "gameID"]]
+[tables.Salaries.checks.columns]
+salary = { in_range = { min = 1 } }
+"""
+BOTH_HANDS = """-- description: a player who throws with both hands
+SELECT "playerID", "nameLast" FROM "People" WHERE throws NOT IN ('L', 'R');
+"""
+
+
+def test_checks_find_the_anomalies_of_baseball(bluegreen: Bluegreen, lahman: Path) -> None:
+    """What is known to be odd in the published data, and nothing else."""
+    for name in ("AllstarFull", "Appearances", "CollegePlaying", "Fielding", "People", "Salaries", "Schools", "Teams"):
+        (bluegreen.directory / f"{name}.csv").symlink_to(lahman / f"{name}.csv")
+    bluegreen.write("bluegreen.toml", ANOMALIES)
+    bluegreen.write("checks/both_hands.sql", BOTH_HANDS)
+    checked = bluegreen.json("load", "*.csv", "--schema", "lahman", code=3)["checks"]
+    assert {check["name"]: (check["status"], check["failures"]) for check in checked if check["failures"]} == {
+        "both_hands": ("failed", 1),
+        "AllstarFull.playerID,gameID.unique": ("failed", 32),
+        "Appearances.playerID.relationships": ("failed", 1),
+        "CollegePlaying.schoolID.relationships": ("failed", 10),
+        "Fielding.expressions.started": ("warned", 294),
+        "People.birthYear.not_null": ("warned", 114),
+        "People.throws.accepted_values": ("failed", 1),
+        "People.weight.in_range": ("failed", 1),
+        "Salaries.salary.in_range": ("failed", 2),
+        "Teams.expressions.games": ("failed", 8),
+    }
+    samples = {check["name"]: check["sample"][0] for check in checked if check["sample"]}
+    assert samples["both_hands"] == ["vendipa01", "Venditte"]
+    assert "thompan01" in samples["Appearances.playerID.relationships"]
+    assert "gaedeed01" in samples["People.weight.in_range"]
+
+
 def test_a_year_of_flights(bluegreen: Bluegreen, connection: Connection, flights: Path) -> None:
     """336,776 flights; NA is null in every type of column; keys that somebody adds later are in the next release."""
     link(bluegreen, flights)

@@ -215,7 +215,7 @@ def test_tables_that_the_command_makes_get_the_privileges_of_live(
             "CREATE VIEW public.outside AS SELECT * FROM teams",
             "something outside of league was made that depends on the release: ",
         ),
-        ("TRUNCATE teams CASCADE", "1 of 1 checks failed on release 2: no_empty_table: 2 offending rows, first"),
+        ("TRUNCATE teams CASCADE", "checks failed on release 2: no_empty_table: 2 offending rows, first"),
     ],
 )
 def test_what_a_program_must_not_do_is_refused_afterwards(
@@ -227,7 +227,7 @@ def test_what_a_program_must_not_do_is_refused_afterwards(
     arguments = ("run", "--promote", "--", psql(connection), "-c", filled, "-c", script)
     before = live.dump()
     done = bluegreen(*arguments, code=code)
-    assert f"bluegreen: error: {sentence}" in done.stderr
+    assert sentence in done.stderr
     assert live.dump() == before
 
 

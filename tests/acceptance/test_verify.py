@@ -14,7 +14,7 @@ Connection = psycopg.Connection[TupleRow]
 BAD = "-- tags: nightly, smoke\nSELECT id FROM teams WHERE current_schema() = 'league'\n"
 GOOD = "-- tags: smoke\nSELECT id FROM teams WHERE id < 0\n"
 SLOW = "-- tags: smoke\nSELECT id FROM teams WHERE current_schema() = 'league' AND pg_sleep(0.8) IS NOT NULL\n"
-VERIFYING = "application_name LIKE 'bluegreen promote%' AND wait_event = 'PgSleep'"
+VERIFYING = "application_name LIKE 'bluegreen check%' AND wait_event = 'PgSleep'"
 
 
 @pytest.fixture

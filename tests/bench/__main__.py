@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import data, job, load, measure, report, server, small, ways
+from tests.bench import checks, data, job, load, measure, report, server, small, ways
 
 CORES = min(os.cpu_count() or 1, 8)
 
@@ -36,6 +36,8 @@ def play(given: argparse.Namespace, running: server.Server) -> None:
 def _measured(given: argparse.Namespace, running: server.Server) -> dict[str, Any]:
     if given.mode == "job":
         return job.measured(running, given.rows, given.rounds, given.jobs, given.ways)
+    if given.mode == "checks":
+        return checks.measured(running, given.rows, given.rounds, given.jobs, given.ways)
     if given.mode == "small":
         return small.measured(running, given.rows, given.rounds, given.jobs, given.ways)
     if given.long:
@@ -56,12 +58,14 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    modes = parser.add_subparsers(dest="mode", required=True, metavar="load|job|small")
+    modes = parser.add_subparsers(dest="mode", required=True, metavar="load|job|small|checks")
     one = _mode(modes.add_parser("load", help="one table, every way and format"), 3_000_000, 3, [1, 2], ways.NAMES)
     one.add_argument("--formats", nargs="+", default=["csv"], choices=data.FORMATS)
     one.add_argument("--long", type=int, metavar="N", help="memory for a file N times longer, instead of times")
     _mode(modes.add_parser("job", help="three tables up to the swap, under readers"), 3_000_000, 3, [CORES], job.NAMES)
     _mode(modes.add_parser("small", help="twenty small tables"), 10_000, 5, [CORES], small.NAMES)
+    thirty = modes.add_parser("checks", help="thirty checks of one table, in one scan and one by one")
+    _mode(thirty, 3_000_000, 3, [1, CORES], checks.NAMES)
     return parser
 
 
@@ -73,7 +77,7 @@ def _mode(
     parser.add_argument("--rows", type=int, default=rows, help="of the largest table, or of all small ones")
     parser.add_argument("--rounds", type=int, default=rounds, help="every way once in each")
     parser.add_argument("--jobs", nargs="+", type=int, default=jobs, help="bluegreen's connections")
-    parser.add_argument("--ways", nargs="+", default=names, choices=names, help="psql, the reference, runs in any case")
+    parser.add_argument("--ways", nargs="+", default=names, choices=names, help="the reference runs in any case")
     parser.add_argument("--no-fsync", action="store_true", help="a server that never waits for its disk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there too")
     return parser

@@ -76,3 +76,10 @@ def test_whole_jobs_end_with_the_same_release(mode: str, ways: list[str], bench:
         assert entry["exact"]
         assert entry["ratio"]["median"] > 0
         assert not entry["errors"] or entry["errors"]["max"] == 0
+
+
+def test_checks_find_the_same_in_one_scan_and_one_by_one(bench: Bench) -> None:
+    """Thirty of them, one of which warns."""
+    measured = bench("checks", "--rows", "300", "--jobs", "2")
+    assert measured["checks"] == 30
+    assert [(entry["way"], entry["exact"]) for entry in measured["results"]] == [("files", True), ("declared", True)]

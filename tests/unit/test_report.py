@@ -97,6 +97,7 @@ def result(**values: object) -> CheckResult:
     """A failed check with two rows, but for what is given."""
     standard = {
         "name": "shirts",
+        "table": "players",
         "severity": Severity.ERROR,
         "status": CheckStatus.FAILED,
         "failures": 2,
@@ -110,8 +111,8 @@ def result(**values: object) -> CheckResult:
 def test_checks_show_offending_rows_as_they_are() -> None:
     """A text that looks like a number is not turned into one."""
     assert cells(workflow.Checked(schema="league", number=2, checks=(result(),))) == [
-        ["check", "severity", "status", "failures", "seconds", "first offending rows"],
-        ["shirts", "error", "failed", "2", "0.00 s", "id=007, shirt=1e5"],
+        ["check", "table", "severity", "status", "failures", "seconds", "first offending rows"],
+        ["shirts", "players", "error", "failed", "2", "0.00 s", "id=007, shirt=1e5"],
         ["id=None, shirt=12,5"],
     ]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions, Reader, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, elements, open_reader
+from bluegreen_etl.sources import TableFiles, discover, elements, objects, open_reader
 
 COLUMNS = (
     Column(name="id", type="integer"),
@@ -354,3 +354,31 @@ def test_any_json_is_cut_at_elements_only(
         for row in rows
     ]
     assert found == [{key: value for key, value in record.items() if value is not None} for record in records]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "places"),
+    [
+        ("t.json", '[{"a": "},{\\"x\\":"}, {"b":\n[1,{"c":2}]},{"d":1}]', ["element 1", "element 2", "element 3"]),
+        ("t.ndjson", '{"a":1}\n\n{"b":"},{"}\n{"c":3}', ["line 1", "line 3", "line 4"]),
+        ("t.json", "[]", []),
+    ],
+)
+def test_every_element_is_found_with_its_place(name: str, text: str, places: list[str]) -> None:
+    """However small the blocks are, and whatever stands in strings."""
+    Path(name).write_text(text, encoding="utf-8")
+    [source] = discover([name], tables={})
+    for size in (1, 9, 60, None):
+        found = list(objects.every_element(source, block_size=size))
+        assert [element.where for element in found] == [f"{name}, {place}" for place in places]
+        expected = json.loads(text) if name == "t.json" else [json.loads(line) for line in text.split("\n") if line]
+        assert [json.loads(element.text) for element in found] == expected
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}', '[{"a": 1}] x', '{"a": 1}'])
+def test_every_element_of_what_is_not_one_array_is_refused(text: str) -> None:
+    """As the load would refuse it."""
+    Path("t.json").write_text(text, encoding="utf-8")
+    [source] = discover(["t.json"], tables={})
+    with pytest.raises(errors.BluegreenError):
+        list(objects.every_element(source))

@@ -1,0 +1,38 @@
+"""The checks that come with every load, each to be switched off by its name."""
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from bluegreen_etl.checks.check import Check
+from bluegreen_etl.checks.psql import LIVE, SHADOW
+
+EMPTY, HALVED = "no_empty_table", "no_halved_table"
+NAMES = frozenset({EMPTY, HALVED})
+
+
+def no_empty_table(tables: Sequence[str]) -> list[Check]:
+    """Return the check that finds the tables of `tables` that hold no row."""
+    text = "SELECT {name} AS empty_table WHERE NOT EXISTS (SELECT FROM {shadow}.{table})"
+    description = "allow it for a table with allow_empty = true in its section"
+    return _of_each(EMPTY, text, tables, description)
+
+
+def no_halved_table(tables: Sequence[str]) -> list[Check]:
+    """Return the check that finds the tables of `tables`, all in live, that have less than half of live's rows."""
+    text = (
+        "SELECT {name} AS halved_table, own.rows, live.rows AS live "
+        "FROM (SELECT count(*) AS rows FROM {shadow}.{table}) AS own, "
+        "(SELECT count(*) AS rows FROM {live}.{table}) AS live "
+        "WHERE own.rows * 2 < live.rows"
+    )
+    description = "allow it for a table with rows_against_live = { max_drop = … } among its checks"
+    return _of_each(HALVED, text, tables, description)
+
+
+def _of_each(name: str, text: str, tables: Sequence[str], description: str) -> list[Check]:
+    parts = [
+        sql.SQL(text).format(name=sql.Literal(table), shadow=SHADOW, live=LIVE, table=sql.Identifier(table))
+        for table in tables
+    ]
+    return [Check(name=name, query=sql.SQL("\nUNION ALL ").join(parts), description=description)] if parts else []
