@@ -92,7 +92,6 @@ def _beside_others(_context: click.Context, _parameter: click.Parameter, file: P
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
     """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
-    file: Path | None = values.get("junit")
     talker = talk.listener(options.log_format)
     interrupts.install()
     # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
@@ -105,7 +104,7 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
     except KeyboardInterrupt:
         outcome, error = None, INTERRUPTED
     talker.end()
-    _write_junit(file, outcome or error)
+    _write_junit(values.get("junit"), outcome or error, talker)
     if outcome:
         _show(outcome, as_json=options.json)
     if options.metrics:
@@ -139,14 +138,14 @@ def _write_metrics(
         talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
 
 
-def _write_junit(file: Path | None, outcome: object) -> None:
+def _write_junit(file: Path | None, outcome: object, talker: talk.Talker | talk.LogLines) -> None:
     """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
     if file is None:
         return
     try:
         junit.write(file, outcome)
     except OSError as error:
-        talk.tell(f"{file} could not be written: {error.strerror}")
+        talker.say(f"{file} could not be written: {error.strerror}")
 
 
 def _show(outcome: object, *, as_json: bool) -> None:
