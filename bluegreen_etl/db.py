@@ -42,7 +42,16 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
 }
 OUTSIDE_WAIT = 300.0  # seconds that a load tries for the locks on tables that its foreign keys refer to
 _RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further try to connect: a server may be starting again
+CONNECTIONS = 3  # that may be lost one after the other by something that can be done again
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
+
+
+class ConnectionLost(Exception):
+    """The connection was lost, with this error, and what was done on it can be done again."""
+
+    def __init__(self, error: psycopg.OperationalError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Server:
@@ -51,13 +60,13 @@ class Server:
     Args:
         dsn: a connection string or URL; empty leaves everything to libpq's own rules.
         origin: where the connection comes from, for people.
-        say: told of each try to connect that has failed and is made again.
+        say: told of what has failed and is tried again.
     """
 
     def __init__(self, dsn: str, *, origin: str, say: Callable[[str], None] | None = None) -> None:
         self.dsn = dsn
         self.origin = origin
-        self._say = say or (lambda _text: None)
+        self.say = say or (lambda _text: None)
         self._open: set[Connection] = set()
         self._guard = threading.Lock()
         self._looked = False
@@ -93,7 +102,33 @@ class Server:
 
     def beside(self, database: str) -> "Server":
         """Return another database of the same server, reached in the same way."""
-        return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin, say=self._say)
+        return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin, say=self.say)
+
+    def persist(self, purpose: str, settings: Mapping[str, str], work: Callable[[Connection], None]) -> None:
+        """Call `work` with a connection, and again with another one when it raises ConnectionLost, some times.
+
+        Raises:
+            ServerFailed: as connect, or one connection too many was lost.
+        """
+        lost: list[int] = []
+
+        def once() -> None:
+            with self.connect(purpose, settings) as connection:
+                for pid in lost:  # the server may not have noticed that its client is gone, and it holds locks
+                    connection.execute(queries.get("end_session"), {"pid": pid})
+                lost[:] = [connection.info.backend_pid]
+                work(connection)
+
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(ConnectionLost),
+            stop=tenacity.stop_after_attempt(CONNECTIONS),
+            before_sleep=lambda _state: self.say("a connection was lost; what it was at begins again"),
+            reraise=True,
+        )
+        try:
+            attempts(once)
+        except ConnectionLost as error:
+            raise explain(error.error) from error
 
     def cancel_all(self) -> None:
         """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
@@ -135,7 +170,7 @@ class Server:
             retry=tenacity.retry_if_exception(lambda error: self._is_away(error, defaults)),
             stop=tenacity.stop_after_attempt(len(_RECONNECT_AFTER) + 1),
             wait=tenacity.wait_chain(*map(tenacity.wait_fixed, _RECONNECT_AFTER)),
-            before_sleep=lambda state: self._say(f"trying again: {_one_line(_failure(state))}"),
+            before_sleep=lambda state: self.say(f"trying again: {_one_line(_failure(state))}"),
             sleep=time.sleep,
             reraise=True,
         )

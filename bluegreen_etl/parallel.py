@@ -1,12 +1,15 @@
 """Runs tasks over several connections, each as soon as those before it are done.
 
-One failure stops all of them, and the first cause is what is raised.
+One failure stops all of them, and the first cause is what is raised. Where only a connection was lost, a task that can
+be done again from its beginning is.
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from graphlib import TopologicalSorter
+
+import psycopg
 
 from bluegreen_etl import db
 
@@ -18,12 +21,14 @@ class Task:
     """What is done on one connection, once every task in `after` is done.
 
     `work` gets the connection and an event: once that is set, another task has failed or the user has interrupted,
-    and the work should end soon.
+    and the work should end soon. `repeatable`: what was done before a connection was lost is rolled back with it, and
+    the work can be done again from its beginning.
     """
 
-    def __init__(self, work: Work, *, after: Sequence["Task"] = ()) -> None:
+    def __init__(self, work: Work, *, after: Sequence["Task"] = (), repeatable: bool = False) -> None:
         self.work = work
         self.after = tuple(after)
+        self.repeatable = repeatable
 
 
 def run(server: db.Server, purpose: str, tasks: Sequence[Task], *, jobs: int, settings: Mapping[str, str]) -> None:
@@ -64,15 +69,26 @@ class _Crew:
     def work(self, server: db.Server, purpose: str, settings: Mapping[str, str]) -> None:
         """Take tasks until none is left or one has failed."""
         try:
-            with server.connect(purpose, settings) as connection:
-                while (task := self._take()) is not None:
-                    task.work(connection, self.stop)
-                    with self._changed:
-                        self._order.done(task)
-                        self._changed.notify_all()
+            server.persist(purpose, settings, self._work)
         except BaseException as error:
             self.end(error)
             raise
+
+    def _work(self, connection: db.Connection) -> None:
+        while (task := self._take()) is not None:
+            try:
+                task.work(connection, self.stop)
+            except psycopg.OperationalError as error:
+                # A server that says why it ends a session (SQLSTATE 57P01 and the like) means it.
+                if not task.repeatable or not connection.closed or error.sqlstate or self.stop.is_set():
+                    raise
+                with self._changed:
+                    self._ready.append(task)
+                    self._changed.notify_all()
+                raise db.ConnectionLost(error) from error
+            with self._changed:
+                self._order.done(task)
+                self._changed.notify_all()
 
     def end(self, failure: BaseException | None = None) -> None:
         """Let no task begin any more."""

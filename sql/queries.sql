@@ -468,7 +468,8 @@ FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indreli
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'm')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
-SELECT 'constraint', c.relname, replace(pg_catalog.pg_get_constraintdef(k.oid), n.prefix, '')
+SELECT 'constraint', c.relname,
+       replace(regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', ''), n.prefix, '')
 FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid,
      LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
 WHERE c.relnamespace = %(oid)s AND k.contype IN ('c', 'f', 'p', 'u', 'x')
@@ -706,6 +707,10 @@ WHERE x.extname <> 'plpgsql' ORDER BY x.oid
 
 -- name: database_exists
 SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s)
+
+-- name: end_session
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE pid = %(pid)s AND application_name = pg_catalog.current_setting('application_name')
 
 -- name: end_sessions
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity

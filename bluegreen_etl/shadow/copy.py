@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import db, errors, interrupts, model, names, parallel
-from bluegreen_etl.model import Block, Reader, SourceFile, Table, TableLoad
+from bluegreen_etl.model import STDIN, Block, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.
@@ -106,9 +106,10 @@ class Load:
         beside: bool = False,
     ) -> None:
         self.table = work.table
-        self.tasks = [parallel.Task(self._copy) for _ in range(connections)]
         # Rows that are there, or that other connections bring, stay.
         self._shared = beside or connections > 1
+        once = any(opened.source.address == (STDIN,) for opened in work.files)
+        self.tasks = [parallel.Task(self._copy, repeatable=not self._shared and not once) for _ in range(connections)]
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
@@ -129,6 +130,8 @@ class Load:
                 with connection.transaction():
                     rows += self._copy_file(connection, dealer, stop)
         else:
+            for dealer in self._dealers:
+                dealer.begin()
             with connection.transaction():
                 connection.execute(sql.SQL("TRUNCATE ONLY {}" if self.frozen else "TRUNCATE {}").format(self._place))
                 rows = sum(self._copy_file(connection, dealer, stop) for dealer in self._dealers)
@@ -254,6 +257,12 @@ class _Dealer:
         self._source: Iterator[Block] | None = None
         self._consumed = 0
         self._guard = threading.Lock()
+
+    def begin(self) -> None:
+        """Deal from the file's beginning, also where some of it was dealt already."""
+        self._source = None
+        self._progress(-self._consumed)
+        self._consumed = 0
 
     def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield blocks until the file is exhausted, or the load is to stop."""

@@ -21,17 +21,19 @@ class Cut(Enum):
 
     BEFORE_THE_SWAP = "the server never gets the swap"
     BEFORE_THE_ANSWER = "the server gets the swap, the client no answer"
+    IN_A_COPY = "the server has got the first rows of a table"
     BEFORE_THE_FLUSH = "the client knows that the swap was committed, not that it is on disk"
 
 
 class Proxy:
-    """Passes everything on until `cut` happens, once; `deaf`: nobody is let in any more after it."""
+    """Passes everything on until `cut` happens, so many times; `deaf`: nobody is let in any more after it."""
 
-    def __init__(self, dsn: str, directory: Path, cut: Cut, *, deaf: bool = False) -> None:
+    def __init__(self, dsn: str, directory: Path, cut: Cut, *, deaf: bool = False, times: int = 1) -> None:
         self.dsn = conninfo.make_conninfo(dsn, host=str(directory), hostaddr="", port=5432)
         self.happened = threading.Event()
         self._cut = cut
         self._deaf = deaf
+        self._left = times
         self._server = conninfo.conninfo_to_dict(dsn)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / ".s.PGSQL.5432"))
@@ -74,7 +76,8 @@ class Proxy:
         """Pass whole messages from client to server, and look at each."""
         with contextlib.suppress(OSError):  # the server may crash
             for message in _messages(client):
-                if not self.happened.is_set() and self._is_it(message):
+                if self._left and self._is_it(message):
+                    self._left -= 1
                     self.happened.set()
                     if self._cut is Cut.BEFORE_THE_ANSWER:
                         server.sendall(message)
@@ -85,14 +88,16 @@ class Proxy:
         _shut(server, socket.SHUT_WR)
 
     def _is_it(self, message: bytes) -> bool:
+        if self._cut is Cut.IN_A_COPY:
+            return message[:1] == b"d"  # CopyData
         return (FLUSH if self._cut is Cut.BEFORE_THE_FLUSH else SWAP) in message
 
 
 @contextmanager
-def between(dsn: str, cut: Cut, *, deaf: bool = False) -> Iterator[Proxy]:
+def between(dsn: str, cut: Cut, *, deaf: bool = False, times: int = 1) -> Iterator[Proxy]:
     """Run a proxy; its socket lies in a directory of its own, because the paths of sockets must be short."""
     directory = Path(tempfile.mkdtemp(prefix="proxy"))
-    proxy = Proxy(dsn, directory, cut, deaf=deaf)
+    proxy = Proxy(dsn, directory, cut, deaf=deaf, times=times)
     try:
         yield proxy
     finally:

@@ -92,7 +92,7 @@ def test_ddl_keeps_the_owners_of_live(bluegreen: Bluegreen, live: Live, connecti
     bluegreen.write_league()
     bluegreen.write("schema.sql", DDL)
     bluegreen.write("bluegreen.toml", WITH_DDL)
-    bluegreen("load", "data", "--promote")
+    bluegreen("load", "data", "--promote", "--allow-drop")
     assert one(connection, "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'league'") == role
     assert one(connection, "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'league.teams'::regclass") == role
 
@@ -104,10 +104,10 @@ def test_policies_that_ddl_lacks_are_not_left_behind(bluegreen: Bluegreen, live:
     bluegreen.write_league()
     bluegreen.write("schema.sql", DDL)
     bluegreen.write("bluegreen.toml", WITH_DDL)
-    done = bluegreen("load", "data", "--promote", code=1)
+    done = bluegreen("load", "data", "--promote", "--allow-drop", code=1)
     assert "policy hidden of teams, row-level security of teams" in done.stderr
     assert one(connection, "SELECT relrowsecurity FROM pg_class WHERE oid = 'league.teams'::regclass") is True
-    bluegreen("promote", "--force")
+    bluegreen("promote", "--force", "--allow-drop")
 
 
 # ---- what hangs on tables across schemas

@@ -212,7 +212,7 @@ def test_own_ddl_runs_as_it_is(
     write_ddl(bluegreen, first + DDL.format(prefix))
     bluegreen("load", "data")
     assert live.dump() == before
-    bluegreen("promote")
+    bluegreen("promote", "--allow-drop")
     assert all_rows(connection, "SELECT count(*) FROM league.names") == [(3,)]
     assert "FOREIGN KEY (team_id) REFERENCES league.teams(id)" in live.definition()
     bluegreen("rollback")
@@ -281,14 +281,14 @@ def test_new_tables_get_the_privileges_that_live_has(
     """
     before = all_rows(connection, query)
     assert len(before) == 7
-    bluegreen("load", "data", "--structure", source, "--promote")
+    bluegreen("load", "data", "--structure", source, "--promote", "--allow-drop")
     assert all_rows(connection, query) == before
 
 
 def test_the_session_that_runs_ddl_is_its_own(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """Settings that a script leaves behind do not reach the rest of the load."""
     write_ddl(bluegreen, "SET search_path = pg_catalog; SET role = pg_monitor; RESET ROLE;" + DDL.format("league."))
-    bluegreen("load", "data", "--promote")
+    bluegreen("load", "data", "--promote", "--allow-drop")
     assert all_rows(connection, "SELECT count(*) FROM league.names") == [(3,)]
 
 
