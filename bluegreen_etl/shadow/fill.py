@@ -1,5 +1,6 @@
 """Fills a shadow's tables; on each, indexes, keys and statistics are made as soon as its rows are there."""
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -34,13 +35,16 @@ def run(
     """
     copies = [task for load in loads for task in load.tasks]
     told = parallel.Task(lambda _connection, _stop: copied(), after=copies)
-    building = [
-        task
+    builds = {load.table.name: _build_on(load.table.name, entries, after=load.tasks) for load in loads}
+    frozen = [
+        parallel.Task(_statement("ANALYZE {}", release, load.table.name), after=builds[load.table.name] or load.tasks)
         for load in loads
-        for task in _build_on(release, load.table.name, entries, frozen=load.frozen, after=load.tasks)
+        if load.frozen
     ]
+    others = [load.table.name for load in loads if not load.frozen]
+    before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *frozen]
     purpose = f"load {release.live_schema} r{release.number}"
-    parallel.run(server, purpose, [*copies, told, *building], jobs=jobs, settings=settings)
+    parallel.run(server, purpose, [*before, *_vacuum(release, others, after=before)], jobs=jobs, settings=settings)
 
 
 def build(
@@ -57,19 +61,29 @@ def build(
     Raises:
         BadRow: the data breaks a key or a constraint.
     """
-    tasks = [task for table in tables for task in _build_on(release, table, entries, frozen=False, after=())]
+    builds = [task for table in tables for task in _build_on(table, entries, after=())]
+    tasks = [*builds, *_vacuum(release, tables, after=builds)]
     parallel.run(server, f"load {release.live_schema} r{release.number}", tasks, jobs=jobs, settings=settings)
 
 
-def _build_on(
-    release: model.Release, table: str, entries: Sequence[Entry], *, frozen: bool, after: Sequence[parallel.Task]
-) -> list[parallel.Task]:
+def _build_on(table: str, entries: Sequence[Entry], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:
     own = [entry for entry in entries if entry.table == table]
     # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
     own.sort(key=lambda entry: entry.type != "CONSTRAINT")
-    builds = [parallel.Task(partial(_build, entry), after=after) for entry in own]
-    place = sql.Identifier(release.shadow_schema, table)
-    return [*builds, parallel.Task(partial(finish.analyze, place, frozen), after=builds or after)]
+    return [parallel.Task(partial(_build, entry), after=after) for entry in own]
+
+
+def _vacuum(release: model.Release, tables: Sequence[str], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:
+    """Make index-only scans work at once on tables that were not loaded with FREEZE, and gather their statistics.
+
+    VACUUM marks a page only when no transaction may still miss its rows: not while others copy or build.
+    """
+    return [parallel.Task(_statement("VACUUM (ANALYZE) {}", release, table), after=after) for table in tables]
+
+
+def _statement(text: str, release: model.Release, table: str) -> parallel.Work:
+    statement = sql.SQL(text).format(sql.Identifier(release.shadow_schema, table))
+    return lambda connection, _stop: connection.execute(statement)
 
 
 def _build(entry: Entry, connection: db.Connection, _stop: threading.Event) -> None:

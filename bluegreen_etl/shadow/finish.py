@@ -84,11 +84,6 @@ def refresh(connection: db.Connection, release: model.Release) -> None:
     connection.execute("SET row_security = off")
 
 
-def analyze(place: sql.Identifier, frozen: bool, connection: db.Connection, _stop: threading.Event) -> None:
-    """Gather statistics; a table not loaded with FREEZE is vacuumed too, so that index-only scans work at once."""
-    connection.execute(sql.SQL("ANALYZE {}" if frozen else "VACUUM (ANALYZE) {}").format(place))
-
-
 def _step(entry: Entry) -> frozenset[str] | None:
     """Return the kind of step that makes an entry; None where the order within the step counts."""
     return next((step for step in (_BUILT_IN_PARALLEL, _FOREIGN_KEYS) if entry.type in step), None)
