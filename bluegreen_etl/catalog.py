@@ -91,6 +91,21 @@ class _Columns:
         )
 
 
+def plain_tables(connection: db.Connection, oid: int) -> dict[str, int]:
+    """Return the OIDs of a schema's tables that are neither partitions nor parents or children of others, by name."""
+    return dict(connection.execute(queries.get("plain_tables"), {"oid": oid}).fetchall())
+
+
+def belongings(connection: db.Connection, oid: int, tables: Iterable[str]) -> list[int]:
+    """Return the OIDs of a schema's tables of these names, with their indexes and the sequences that they own."""
+    return [row[0] for row in connection.execute(queries.get("belongings"), {"oid": oid, "tables": list(tables)})]
+
+
+def statistics_of(connection: db.Connection, oid: int, tables: Iterable[int]) -> list[str]:
+    """Return the extended statistics of these tables that lie in a schema."""
+    return [row[0] for row in connection.execute(queries.get("statistics_of"), {"oid": oid, "tables": list(tables)})]
+
+
 def tables_built_on(connection: db.Connection, oid: int) -> dict[tuple[str, str], str]:
     """Return the table of each index and constraint that is on one plain table, by type and name as in pg_dump."""
     rows = connection.execute(queries.get("tables_built_on"), {"oid": oid}).fetchall()
@@ -156,10 +171,24 @@ def owns_schema(connection: db.Connection, oid: int) -> bool:
     return bool(row and row[0])
 
 
-def outside_dependents(connection: db.Connection, oid: int) -> list[Dependent]:
-    """Return what hangs on the objects of a schema from outside of it."""
-    rows = connection.execute(queries.get("outside_dependents"), {"oid": oid}).fetchall()
-    return [Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True))) for row in rows]
+def outside_dependents(connection: db.Connection, oid: int, *, carried: Iterable[int] = ()) -> list[Dependent]:
+    """Return what hangs on the objects of a schema from outside of it.
+
+    The tables in `carried`, by OID, count as being outside although they lie in the schema.
+    """
+    values = {"oid": oid, "carried": list(carried)}
+    return [_dependent(row) for row in connection.execute(queries.get("outside_dependents"), values)]
+
+
+def dependents_on(connection: db.Connection, relation: int) -> list[Dependent]:
+    """Return what depends on a table or view, but for what belongs to it."""
+    return [_dependent(row) for row in connection.execute(queries.get("dependents_on"), {"relation": relation})]
+
+
+def _dependent(row: tuple[Any, ...]) -> Dependent:
+    # Where the search path is empty, the server writes its own schema too.
+    row = (row[0].removeprefix("pg_catalog."), *row[1:])
+    return Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True)))
 
 
 def outside_parents(connection: db.Connection, oid: int) -> list[tuple[str, str]]:

@@ -76,6 +76,16 @@ class Load(Section, frozen=True, kw_only=True):
     backup: Literal["none", "before-promote"] = "none"
 
 
+class Carry(Section, frozen=True, kw_only=True):
+    """`[carry]`: tables of live that no load replaces.
+
+    `tables` stay the same tables through every promote and rollback; of those in `copy`, each load copies live's rows.
+    """
+
+    tables: tuple[str, ...] = ()
+    copy: tuple[str, ...] = ()
+
+
 class Backup(Section, frozen=True, kw_only=True):
     """`[backup]`: the directory for backups; those beyond `keep`, or older than `days`, go when a new one is made."""
 
@@ -116,6 +126,7 @@ class Promote(Section, frozen=True, kw_only=True):
     `cancel_blockers`: cancel statements that have been in the way for so many seconds; None never does.
     `old_snapshots`: whether to wait for transactions that would find tables empty; `discard_writes`: go on although
     rows were written to live since the load began; `allow_drop`: go on although the release lacks objects of live;
+    `on_orphans`: what becomes of rows outside, or in carried tables, that refer to what the release does not have;
     `verify`: tags of checks that live has to pass after a promote, or else the release before is made live again.
     """
 
@@ -124,6 +135,7 @@ class Promote(Section, frozen=True, kw_only=True):
     old_snapshots: Literal["wait", "ignore"] = "wait"
     discard_writes: bool = False
     allow_drop: bool = False
+    on_orphans: Literal["refuse", "delete", "null"] = "refuse"
     verify: tuple[str, ...] = ()
 
 
@@ -151,6 +163,7 @@ class Settings(Section, frozen=True, kw_only=True):
     pg_bindir: str | None = None
     sources: Sources = Sources()
     load: Load = Load()
+    carry: Carry = Carry()
     structure: Structure = Structure()
     transform: Transform = Transform()
     checks: Checks = Checks()

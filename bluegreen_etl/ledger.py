@@ -1,11 +1,12 @@
 """Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
 
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bluegreen_etl import db, errors, model, names, queries
@@ -219,6 +220,35 @@ def loaded_tables(connection: db.Connection, release: Release) -> list[model.Tab
     rows = connection.execute(queries.get("loaded_tables"), {"id": release.id}).fetchall()
     fields = model.TableLoad.__struct_fields__
     return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
+
+
+def carry(connection: db.Connection, release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]) -> None:
+    """Write which tables the release leaves to live, and its own foreign keys into them."""
+    for statement in carry_statements(release, tables, keys):
+        connection.execute(statement)
+
+
+def carry_statements(
+    release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]
+) -> Iterator[sql.Composed]:
+    """Yield the statements that write which tables a release leaves to live, and its foreign keys into them."""
+    place = sql.Literal(release.id)
+    yield queries.get("carry", id=place, tables=sql.Literal(list(tables)))
+    yield queries.get("keep_no_keys", id=place)
+    for key in keys:
+        values = {"table": key.table, "name": key.name, "key": model.to_json(key)}
+        yield queries.get("keep_key", id=place, **{name: sql.Literal(value) for name, value in values.items()})
+
+
+def carried_tables(connection: db.Connection, release: Release) -> list[str]:
+    """Return the tables that the release leaves to live."""
+    return [row[0] for row in connection.execute(queries.get("carried_tables"), {"id": release.id})]
+
+
+def carried_keys(connection: db.Connection, release: Release) -> list[model.ForeignKey]:
+    """Return the foreign keys into carried tables that the release's tables have when it is live."""
+    rows = connection.execute(queries.get("carried_keys"), {"id": release.id}).fetchall()
+    return [msgspec.convert(row[0], model.ForeignKey) for row in rows]
 
 
 def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:

@@ -190,6 +190,23 @@ class Table(Record, frozen=True, kw_only=True):
     rows: int | None = None
 
 
+class ForeignKey(Record, frozen=True, kw_only=True):
+    """A foreign key of a table: its columns, and the parent table and columns that they refer to.
+
+    `definition` is the server's text; `nullable`: none of its columns is NOT NULL.
+    """
+
+    table: str
+    name: str
+    definition: str
+    validated: bool
+    comment: str | None
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    nullable: bool
+
+
 class CopyOptions(Record, frozen=True, kw_only=True):
     """What COPY must be told so that the server reads a file's blocks as the file means them.
 

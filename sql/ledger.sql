@@ -134,3 +134,19 @@ CREATE INDEX ON bluegreen.event (live_schema, id);
 ALTER TABLE bluegreen.release DROP CONSTRAINT release_structure_check;
 ALTER TABLE bluegreen.release
     ADD CONSTRAINT release_structure_check CHECK (structure IN ('live', 'ddl', 'files', 'command', 'backup'));
+
+-- name: version_3
+-- The tables that a release does not have, because they stay live whichever release is; and the foreign keys of its own
+-- tables into those, which it has only while it is live (their definitions name the parent without a schema).
+CREATE TABLE bluegreen.carried_table (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    PRIMARY KEY (release_id, table_name)
+);
+CREATE TABLE bluegreen.carried_key (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    key jsonb NOT NULL,
+    PRIMARY KEY (release_id, table_name, name)
+);

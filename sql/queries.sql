@@ -109,8 +109,29 @@ SELECT c.relname FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind = 'm' ORDER BY c.oid
 
 -- name: outside_dependents
--- Everything in another schema that depends on an object of this one, with the object it hangs on.
-WITH inside(classid, oid) AS (
+-- Everything in another schema that depends on an object of this one, with the object it hangs on. The tables in
+-- `carried`, with what belongs to them, count as being outside: they do not leave with the schema.
+WITH carried(classid, oid) AS (
+    SELECT 'pg_catalog.pg_class'::regclass::oid, unnest(%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index
+        WHERE indrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.refobjid = ANY (%(carried)s::oid[]) AND d.deptype IN ('a', 'i')
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, t.oid
+        FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
+        WHERE t.typrelid = ANY (%(carried)s::oid[]) OR e.typrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint
+        WHERE conrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, oid FROM pg_catalog.pg_trigger
+        WHERE tgrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
+        WHERE adrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, oid FROM pg_catalog.pg_policy
+        WHERE polrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::regclass, oid FROM pg_catalog.pg_statistic_ext
+        WHERE stxrelid = ANY (%(carried)s::oid[])
+), everything(classid, oid) AS (
     SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s
@@ -129,6 +150,8 @@ WITH inside(classid, oid) AS (
         JOIN pg_catalog.pg_opfamily AS f ON f.oid = m.amprocfamily WHERE f.opfnamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
     UNION ALL SELECT 'pg_catalog.pg_namespace'::regclass, %(oid)s
+), inside AS (
+    SELECT * FROM everything EXCEPT SELECT * FROM carried
 ), dependents AS (
     SELECT d.classid, d.objid, d.refclassid, d.refobjid, coalesce(
         (SELECT relnamespace FROM pg_catalog.pg_class WHERE d.classid = 'pg_catalog.pg_class'::regclass AND oid = d.objid),
@@ -156,7 +179,8 @@ SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, 
 FROM dependents AS d,
      pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
-WHERE d.namespace IS DISTINCT FROM %(oid)s
+WHERE (d.namespace IS DISTINCT FROM %(oid)s
+       OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
   -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
@@ -214,51 +238,128 @@ WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proo
 SELECT 'row-level security of ' || quote_ident(live.relname)
 FROM pg_catalog.pg_class AS live
 JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
-WHERE live.relnamespace = %(live)s AND live.relrowsecurity AND NOT own.relrowsecurity
+WHERE live.relnamespace = %(live)s AND live.relrowsecurity AND own.relkind <> 'v' AND NOT own.relrowsecurity
 UNION ALL
 SELECT 'policy ' || quote_ident(p.polname) || ' of ' || quote_ident(live.relname)
 FROM pg_catalog.pg_policy AS p
 JOIN pg_catalog.pg_class AS live ON live.oid = p.polrelid AND live.relnamespace = %(live)s AND live.relrowsecurity
-JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
+JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s AND own.relkind <> 'v'
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS o WHERE o.polrelid = own.oid AND o.polname = p.polname)
 ORDER BY 1
 
--- name: outside_views
--- Of these rewrite rules, those that are views, with what CREATE OR REPLACE VIEW has to say again.
-SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
-       pg_catalog.pg_get_viewdef(c.oid), coalesce(c.reloptions, '{{}}')
-FROM pg_catalog.pg_rewrite AS r
-JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE r.oid = ANY (%(oids)s::oid[]) AND r.rulename = '_RETURN' AND c.relkind = 'v'
-ORDER BY c.oid
+-- name: dependents_on
+-- What depends on a table or a view, but for what belongs to it, in the form of outside_dependents.
+SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
+FROM pg_catalog.pg_depend AS d,
+     pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
+     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
+WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS p
+                  WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = d.refobjid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                  WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conrelid = d.refobjid)
+ORDER BY o.type, o.identity
 
--- name: outside_keys
--- Of these constraints, the foreign keys, with what ADD CONSTRAINT has to say again.
+-- name: followers
+-- Of these objects, those that one statement makes again in their place, with the relation that they belong to and the
+-- statements. What is given to whom, and the comments, stay as they are.
+WITH wanted AS (
+    SELECT * FROM unnest(%(catalogs)s::regclass[], %(oids)s::oid[]) AS w(classid, oid)
+), found(classid, oid, relation, statements) AS (
+    -- Options that are not named again would be reset, security_invoker among them.
+    SELECT w.classid, w.oid, c.oid, ARRAY['CREATE OR REPLACE VIEW ' || c.oid::regclass
+               || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+               || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_rewrite AS r ON r.oid = w.oid AND w.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'v'
+    WHERE r.rulename = '_RETURN'
+    UNION ALL
+    SELECT w.classid, w.oid, NULL, ARRAY[rtrim(pg_catalog.pg_get_functiondef(p.oid), E'\n')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_proc AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_proc'::regclass
+    WHERE p.prosqlbody IS NOT NULL AND p.prokind IN ('f', 'p')
+    UNION ALL
+    SELECT w.classid, w.oid, t.tgrelid, ARRAY[
+               regexp_replace(pg_catalog.pg_get_triggerdef(t.oid), '^CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER')]
+           || CASE t.tgenabled WHEN 'O' THEN '{{}}'::text[] ELSE ARRAY['ALTER TABLE ' || t.tgrelid::regclass
+                  || CASE t.tgenabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' ELSE ' ENABLE ALWAYS' END
+                  || ' TRIGGER ' || quote_ident(t.tgname)] END
+    FROM wanted AS w
+    JOIN pg_catalog.pg_trigger AS t ON t.oid = w.oid AND w.classid = 'pg_catalog.pg_trigger'::regclass
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid AND c.relkind IN ('r', 'v')
+    WHERE NOT t.tgisinternal AND t.tgconstraint = 0
+    UNION ALL
+    SELECT w.classid, w.oid, p.polrelid, ARRAY['ALTER POLICY ' || quote_ident(p.polname) || ' ON ' || p.polrelid::regclass
+               || coalesce(' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')', '')
+               || coalesce(' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_policy AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_policy'::regclass
+    UNION ALL
+    SELECT w.classid, w.oid, d.adrelid, ARRAY['ALTER TABLE ' || d.adrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
+               || ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_attrdef AS d ON d.oid = w.oid AND w.classid = 'pg_catalog.pg_attrdef'::regclass
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
+)
+SELECT f.classid::regclass::text, f.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text,
+       pg_catalog.pg_get_userbyid(c.relowner), f.statements
+FROM found AS f
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = f.relation
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY c.oid, f.oid
+
+-- name: keys
+-- The foreign keys among these constraints, or those that lead from a schema's own tables into others, with what ADD
+-- CONSTRAINT has to say again.
 SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
-       k.conname, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated, pg_catalog.obj_description(k.oid, 'pg_constraint'),
-       (SELECT array_agg(a.attname ORDER BY p.position) FROM unnest(k.conkey) WITH ORDINALITY AS p(number, position)
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.number),
-       t.relname,
-       (SELECT array_agg(a.attname ORDER BY p.position) FROM unnest(k.confkey) WITH ORDINALITY AS p(number, position)
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.number)
+       jsonb_build_object(
+           'table', c.relname, 'name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
+           'validated', k.convalidated, 'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'),
+           'columns', (SELECT jsonb_agg(a.attname ORDER BY p.position) FROM unnest(k.conkey) WITH ORDINALITY AS p(number, position)
+                       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.number),
+           'parent', t.relname,
+           'parent_columns', (SELECT jsonb_agg(a.attname ORDER BY p.position)
+                              FROM unnest(k.confkey) WITH ORDINALITY AS p(number, position)
+                              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.number),
+           'nullable', NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                                   WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attnotnull))
 FROM pg_catalog.pg_constraint AS k
 JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS t ON t.oid = k.confrelid
-WHERE k.oid = ANY (%(oids)s::oid[]) AND k.contype = 'f' AND k.conparentid = 0 AND c.relkind = 'r'
+WHERE k.contype = 'f' AND k.conparentid = 0 AND c.relkind = 'r'
+  AND (k.oid = ANY (%(oids)s::oid[])
+       OR k.connamespace = %(schema)s AND k.confrelid = ANY (%(into)s::oid[]) AND k.conrelid <> ALL (%(into)s::oid[]))
 ORDER BY k.oid
 
--- name: outside_functions
--- Of these routines, those whose body the server has parsed, with their whole definition.
-SELECT p.oid::bigint, pg_catalog.pg_get_functiondef(p.oid)
-FROM pg_catalog.pg_proc AS p
-WHERE p.oid = ANY (%(oids)s::oid[]) AND p.prosqlbody IS NOT NULL AND p.prokind IN ('f', 'p')
-ORDER BY p.oid
+-- name: carry
+INSERT INTO bluegreen.carried_table (release_id, table_name)
+SELECT {id}, unnest({tables}::text[]) ON CONFLICT DO NOTHING
+
+-- name: carried_tables
+SELECT table_name FROM bluegreen.carried_table WHERE release_id = %(id)s ORDER BY 1
+
+-- name: keep_key
+INSERT INTO bluegreen.carried_key (release_id, table_name, name, key) VALUES ({id}, {table}, {name}, {key})
+
+-- name: keep_no_keys
+DELETE FROM bluegreen.carried_key WHERE release_id = {id}
+
+-- name: carried_keys
+SELECT key FROM bluegreen.carried_key WHERE release_id = %(id)s ORDER BY table_name, name
 
 -- name: count_orphans
-SELECT count(*) FROM {outside} AS o
-WHERE {all_given} AND NOT EXISTS (SELECT FROM {inside} AS i WHERE {equal})
+SELECT count(*) FROM {child} AS o
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+
+-- name: delete_orphans
+DELETE FROM {child} AS o
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+
+-- name: null_orphans
+UPDATE {child} AS o SET {nulls}
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
 
 -- name: ledger_exists
 -- Not to_regclass: it may answer from before a lock was waited for, out of the session's cache.
@@ -401,50 +502,55 @@ UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held) WHERE token = %(tok
 
 -- name: definition
 -- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
--- lock on a table is needed.
+-- lock on a table is needed. What belongs to a carried table is left out: {carried} are their OIDs, those of their
+-- indexes and sequences included.
 SELECT 'schema' AS kind, oid, nspname::text AS name, md5(ROW(nspowner, nspacl)::text) AS digest
 FROM pg_catalog.pg_namespace WHERE oid = {oid}
 UNION ALL
 SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END, oid, relname,
        md5(ROW(relkind, relowner, relacl, reloptions, relrowsecurity, relforcerowsecurity, relreplident)::text)
-FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't'
+FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't' AND oid <> ALL ({carried}::oid[])
 UNION ALL
 SELECT 'columns of', c.oid, c.relname, md5(string_agg(ROW(a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl,
        a.attidentity, a.attgenerated, a.attisdropped, pg_catalog.col_description(c.oid, a.attnum))::text, '' ORDER BY a.attnum))
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') GROUP BY c.oid, c.relname
+WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') AND c.oid <> ALL ({carried}::oid[]) GROUP BY c.oid, c.relname
 UNION ALL
 SELECT 'default of', d.oid, c.relname, md5(d.adbin::text)
-FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid WHERE c.relnamespace = {oid}
+FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid
+WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
 UNION ALL
 SELECT 'constraint', oid, conname, md5(ROW(contype, condeferrable, condeferred, convalidated, conkey, confrelid, confkey,
        conbin::text)::text)
-FROM pg_catalog.pg_constraint WHERE connamespace = {oid}
+FROM pg_catalog.pg_constraint WHERE connamespace = {oid} AND conrelid <> ALL ({carried}::oid[])
 UNION ALL
 SELECT 'rule of', r.oid, c.relname, md5(ROW(r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual::text, r.ev_action::text)::text)
 FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = {oid}
 UNION ALL
 SELECT 'trigger', t.oid, t.tgname, md5(ROW(t.tgfoid, t.tgtype, t.tgenabled, t.tgargs, t.tgqual::text)::text)
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = {oid} AND NOT t.tgisinternal
+WHERE c.relnamespace = {oid} AND NOT t.tgisinternal AND c.oid <> ALL ({carried}::oid[])
 UNION ALL
 SELECT 'policy', p.oid, p.polname,
        md5(ROW(p.polcmd, p.polpermissive, p.polroles, p.polqual::text, p.polwithcheck::text)::text)
-FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid WHERE c.relnamespace = {oid}
+FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
+WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
 UNION ALL
 SELECT 'routine', oid, proname, md5(ROW(proowner, proacl, prosrc, prosqlbody::text, proconfig, prosecdef, provolatile)::text)
 FROM pg_catalog.pg_proc WHERE pronamespace = {oid}
 UNION ALL
 SELECT 'type', oid, typname, md5(ROW(typowner, typacl, typnotnull, typdefault,
        (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid))::text)
-FROM pg_catalog.pg_type AS t WHERE typnamespace = {oid}
+FROM pg_catalog.pg_type AS t
+WHERE typnamespace = {oid} AND typrelid <> ALL ({carried}::oid[])
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem AND e.typrelid = ANY ({carried}::oid[]))
 UNION ALL
 SELECT 'default privileges', oid, pg_catalog.pg_get_userbyid(defaclrole), md5(ROW(defaclobjtype, defaclacl)::text)
 FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}
 UNION ALL
 SELECT 'comment on', c.oid, c.relname, md5(d.description)
 FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
-WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid}
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
 
 -- name: objects
 -- What a schema holds, by kind, table and name. What has a name that nobody chose (an index, a constraint) is called by
@@ -482,7 +588,9 @@ SELECT 'rule', c.relname, r.rulename
 FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
 WHERE c.relnamespace = %(oid)s AND r.rulename <> '_RETURN'
 UNION ALL
-SELECT 'statistics', NULL, stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s
+SELECT 'statistics', c.relname, x.stxname
+FROM pg_catalog.pg_statistic_ext AS x JOIN pg_catalog.pg_class AS c ON c.oid = x.stxrelid
+WHERE x.stxnamespace = %(oid)s
 UNION ALL
 SELECT CASE prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, NULL,
        p.proname || '(' || replace(pg_catalog.pg_get_function_identity_arguments(p.oid), n.prefix, '') || ')'
@@ -527,6 +635,7 @@ SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.sta
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
+    AND c.relname <> ALL (%(carried)s::text[])
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
 
@@ -770,3 +879,25 @@ SELECT datname FROM pg_catalog.pg_database
 WHERE pg_catalog.starts_with(datname, 'bluegreen__' || (
     SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) || '_')
 ORDER BY 1
+
+-- name: plain_tables
+-- Tables that are neither partitions nor parents or children of others.
+SELECT c.relname, c.oid::bigint FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+ORDER BY c.relname
+
+-- name: belongings
+-- Tables of a schema, by name, with their indexes and the sequences that they own.
+SELECT c.oid::bigint FROM pg_catalog.pg_class AS c WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+UNION
+SELECT d.objid::bigint FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+  AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+UNION
+SELECT i.indexrelid::bigint FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+
+-- name: statistics_of
+SELECT stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s AND stxrelid = ANY (%(tables)s::oid[]) ORDER BY 1

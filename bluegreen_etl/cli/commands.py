@@ -44,6 +44,11 @@ discard_writes = click.option(
 allow_drop = click.option(
     "--allow-drop", is_flag=True, help="Go on although the release lacks tables, columns or other objects of live."
 )
+on_orphans = click.option(
+    "--on-orphans",
+    type=click.Choice(["refuse", "delete", "null"]),
+    help="What becomes of rows outside that refer to rows which the release does not have.  [default: refuse]",
+)
 no_backup = click.option("--no-backup", is_flag=True, help="Make no backup, although load.backup says so.")
 checks_directory = click.option(
     "--checks",
@@ -99,6 +104,7 @@ def main() -> None:
 @cancel_blockers
 @discard_writes
 @allow_drop
+@on_orphans
 @no_backup
 @common
 def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
@@ -187,6 +193,7 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 @cancel_blockers
 @discard_writes
 @allow_drop
+@on_orphans
 @no_backup
 @common
 def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
@@ -209,6 +216,8 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
 @rehearse
 @max_wait
 @cancel_blockers
+@discard_writes
+@on_orphans
 @common
 def rollback(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Go back to the release that live replaced, at once for every reader."""
@@ -227,6 +236,7 @@ def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             "cancel_blockers": options["cancel_blockers"],
             "discard_writes": options.get("discard_writes") or None,
             "allow_drop": options.get("allow_drop") or None,
+            "on_orphans": options["on_orphans"],
         }
     }
 

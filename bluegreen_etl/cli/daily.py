@@ -15,6 +15,7 @@ from bluegreen_etl.cli.commands import (
     max_wait,
     no_backup,
     no_backup_setting,
+    on_orphans,
     promote_settings,
 )
 from bluegreen_etl.cli.options import common, execute
@@ -40,6 +41,7 @@ from bluegreen_etl.cli.options import common, execute
 @cancel_blockers
 @discard_writes
 @allow_drop
+@on_orphans
 @no_backup
 @common
 def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
@@ -84,6 +86,7 @@ def backup(release: str | None, to: str | None, **options: Any) -> None:  # noqa
 @max_wait
 @cancel_blockers
 @allow_drop
+@on_orphans
 @no_backup
 @common
 def restore(directory: str, **options: Any) -> None:  # noqa: ANN401 - see run

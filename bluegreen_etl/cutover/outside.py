@@ -1,173 +1,139 @@
-"""What hangs on live from other schemas, and how it follows the swap: views, foreign keys, SQL-standard functions.
+"""What hangs on live from other schemas, and how it follows the swap.
 
-These are bound to the old tables by OID (docs/how-it-works.md). Each is made again under the live
-name inside the swap: CREATE OR REPLACE keeps owner, grants and comments of views and functions, and the views on
-those views need nothing. A foreign key comes back NOT VALID, and is validated after the swap.
+It is bound to the old tables by OID (docs/how-it-works.md). Each is made again under the live name inside the swap, in
+a way that keeps owner, grants and comments, and what hangs on it in turn needs nothing. A foreign key comes back NOT
+VALID, and is validated after the swap.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, model, names, queries
+from bluegreen_etl import catalog, db, errors, followers, model, names
 from bluegreen_etl.catalog import Dependent, Relation
+from bluegreen_etl.model import ForeignKey
+
+OnOrphans = Literal["refuse", "delete", "null"]
 
 
-class ForeignKey(model.Record, frozen=True, kw_only=True):
-    """A foreign key of an outside table into live: its columns, and the table and columns that they refer to."""
+class Reference(model.Record, frozen=True, kw_only=True):
+    """A foreign key that the swap makes again; the schemas that hold its rows and those that they refer to.
 
-    relation: Relation
-    name: str
-    definition: str
-    validated: bool
-    comment: str | None
-    columns: tuple[str, ...]
-    table: str
-    keys: tuple[str, ...]
+    `child_schema` before the swap, `schema` after it, `parent_schema` before it (after it is the live one).
+    """
+
+    key: ForeignKey
+    schema: str
+    child_schema: str
+    parent_schema: str
 
 
 class Outside(model.Record, frozen=True, kw_only=True):
-    """What follows: the relations to be locked before live's own, what runs after the renames, what after the commit.
+    """What follows: relations to be locked before live's own, what runs after the renames, keys to be validated.
 
-    Both kinds of statements are complete SQL with every name qualified.
+    The statements are complete SQL with every name qualified.
     """
 
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
-    afterwards: tuple[str, ...] = ()
-    keys: tuple[ForeignKey, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def validations(self) -> list[str]:
+        """What runs after the commit, so that nobody waits for a look at all rows."""
+        return [followers.validate(each.schema, each.key) for each in self.references if each.key.validated]
 
 
-def inspect(connection: db.Connection, live_schema: str, live_oid: int) -> Outside:
-    """Find what hangs on live from outside, and how it will follow.
+def inspect(
+    connection: db.Connection, live_schema: str, live_oid: int, shadow_schema: str, *, carried: Sequence[int] = ()
+) -> Outside:
+    """Find what hangs on live from outside, and how it will follow the swap with the release in `shadow_schema`.
+
+    `carried` are the tables that stay live, by OID, which count as being outside.
 
     Raises:
         Refused: something cannot follow; names it all.
     """
-    dependents = catalog.outside_dependents(connection, live_oid)
+    dependents = catalog.outside_dependents(connection, live_oid, carried=carried)
     if not dependents:
         return Outside()
     with connection.transaction():
         connection.execute("SET LOCAL search_path = ''")
-        views = _views(connection, dependents)
-        keys = _keys(connection, dependents)
-        functions = _functions(connection, dependents)
-    followed = {("pg_rewrite", oid) for oid in views} | {("pg_constraint", oid) for oid in keys}
-    followed |= {("pg_proc", oid) for oid in functions}
-    _refuse([d for d in dependents if (d.catalog.removeprefix("pg_catalog."), d.oid) not in followed], live_schema)
+        found = followers.find(connection, dependents)
+        keys = followers.keys(connection, [d.oid for d in dependents if d.catalog == "pg_constraint"])
+    followed = {*found, *(("pg_constraint", oid) for oid in keys)}
+    _refuse([d for d in dependents if (d.catalog, d.oid) not in followed], live_schema)
+    relations = [follower.relation for follower in found.values() if follower.relation is not None]
+    relations += [relation for relation, _ in keys.values()]
     return Outside(
-        relations=(
-            *(relation for relation, _ in views.values()),
-            *{k.relation.oid: k.relation for k in keys.values()}.values(),
-        ),
+        # What lies in live is locked with the rest of it.
+        relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
         statements=(
-            *(statement for _, statement in views.values()),
-            *functions.values(),
-            *(statement for key in keys.values() for statement in _again(key)),
+            *(statement for follower in found.values() for statement in follower.statements),
+            *(
+                statement
+                for relation, key in keys.values()
+                for statement in (followers.drop(relation.schema, key), *followers.add(relation.schema, key))
+            ),
         ),
-        afterwards=tuple(_validation(key) for key in keys.values() if key.validated),
-        keys=tuple(keys.values()),
+        references=tuple(
+            Reference(key=key, schema=relation.schema, child_schema=relation.schema, parent_schema=shadow_schema)
+            for relation, key in keys.values()
+        ),
     )
 
 
-def refuse_orphans(connection: db.Connection, outside: Outside, shadow_schema: str) -> None:
-    """Count the rows of outside tables whose key the incoming release lacks.
+def treat_orphans(
+    connection: db.Connection, outside: Outside, live_schema: str, on_orphans: OnOrphans
+) -> list[tuple[str, sql.Composed]]:
+    """Count the rows that refer to what will not be there after the swap.
+
+    Returns what is to be done with them after it, each in words and as a statement.
 
     Raises:
-        Refused: there are some, or the release lacks the table or column.
+        Refused: there are some that are to be refused, or cannot be set to null, or the release lacks a table.
     """
-    for key in outside.keys:
-        if not key.validated:
-            continue
-        place = names.quoted(key.relation.schema, key.relation.name)
-        try:
-            count = connection.execute(_orphans(key, shadow_schema)).fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-            raise errors.Refused(
-                f"the release does not have {key.table} ({', '.join(key.keys)}), "
-                f"which foreign key {key.name} of {place} refers to",
-                hint="Load a release that has it, or drop the foreign key first.",
-            ) from error
-        if count and count[0]:
-            raise errors.Refused(
-                f"{count[0]} rows of {place} refer to rows of {key.table} that the release does not have "
-                f"(foreign key {key.name})",
-                hint="Load a release that has them, or mend those rows first.",
-            )
-
-
-def _views(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[int, tuple[Relation, str]]:
-    rows = connection.execute(queries.get("outside_views"), {"oids": _oids(dependents, "pg_rewrite")}).fetchall()
-    found = {}
-    for rule, oid, schema, name, kind, owner, definition, options in rows:
-        relation = Relation(oid=oid, schema=schema, name=name, kind=kind, owner=owner)
-        # Options that are not named again would be reset, security_invoker among them.
-        with_options = f" WITH ({', '.join(options)})" if options else ""
-        place = sql.Identifier(schema, name).as_string()
-        found[rule] = (relation, f"CREATE OR REPLACE VIEW {place}{with_options} AS {definition.rstrip().rstrip(';')}")
+    found = []
+    for reference in outside.references:
+        count = _count(connection, reference) if reference.key.validated else 0
+        if count:
+            found.append(_treatment(reference, count, live_schema, on_orphans))
     return found
 
 
-def _keys(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[int, ForeignKey]:
-    rows = connection.execute(queries.get("outside_keys"), {"oids": _oids(dependents, "pg_constraint")}).fetchall()
-    return {
-        row[0]: ForeignKey(
-            relation=Relation(oid=row[1], schema=row[2], name=row[3], kind=row[4], owner=row[5]),
-            name=row[6],
-            definition=row[7],
-            validated=row[8],
-            comment=row[9],
-            columns=tuple(row[10]),
-            table=row[11],
-            keys=tuple(row[12]),
-        )
-        for row in rows
-    }
+def _count(connection: db.Connection, reference: Reference) -> int:
+    key = reference.key
+    statement = followers.count_orphans(key, reference.child_schema, reference.parent_schema)
+    try:
+        row = connection.execute(statement).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise errors.Refused(
+            f"the release does not have {key.parent} ({', '.join(key.parent_columns)}), "
+            f"which foreign key {key.name} of {names.quoted(reference.child_schema, key.table)} refers to",
+            hint="Load a release that has it, or drop the foreign key first.",
+        ) from error
+    return row[0] if row else 0
 
 
-def _functions(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[int, str]:
-    # With another argument or result type, CREATE OR REPLACE would make another function or fail.
-    typed = {d.oid for d in dependents if d.catalog.endswith("pg_proc") and d.on_type == "type"}
-    oids = [oid for oid in _oids(dependents, "pg_proc") if oid not in typed]
-    rows = connection.execute(queries.get("outside_functions"), {"oids": oids}).fetchall()
-    return {oid: definition.rstrip() for oid, definition in rows}
-
-
-def _again(key: ForeignKey) -> list[str]:
-    """Return the statements that point a foreign key at the tables that bear the live name now."""
-    table = sql.Identifier(key.relation.schema, key.relation.name).as_string()
-    name = sql.Identifier(key.name).as_string()
-    put_off = "" if key.definition.endswith((" NOT VALID", " NOT ENFORCED")) else " NOT VALID"
-    statements = [
-        f"ALTER TABLE {table} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {key.definition}{put_off}",
-    ]
-    if key.comment is not None:
-        comment = sql.Literal(key.comment).as_string()
-        statements.append(f"COMMENT ON CONSTRAINT {name} ON {table} IS {comment}")
-    return statements
-
-
-def _validation(key: ForeignKey) -> str:
-    table = sql.Identifier(key.relation.schema, key.relation.name).as_string()
-    return f"ALTER TABLE {table} VALIDATE CONSTRAINT {sql.Identifier(key.name).as_string()}"
-
-
-def _orphans(key: ForeignKey, shadow_schema: str) -> sql.Composed:
-    pairs = [
-        (sql.Identifier("o", own), sql.Identifier("i", other)) for own, other in zip(key.columns, key.keys, strict=True)
-    ]
-    return queries.get(
-        "count_orphans",
-        outside=sql.Identifier(key.relation.schema, key.relation.name),
-        inside=sql.Identifier(shadow_schema, key.table),
-        all_given=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(own) for own, _ in pairs),
-        equal=sql.SQL(" AND ").join(sql.SQL("{} = {}").format(own, other) for own, other in pairs),
+def _treatment(reference: Reference, count: int, live_schema: str, on_orphans: OnOrphans) -> tuple[str, sql.Composed]:
+    key = reference.key
+    lacking = "live" if reference.parent_schema == live_schema else "the release"
+    what = (
+        f"{count} rows of {names.quoted(reference.child_schema, key.table)} refer to rows of {key.parent} that "
+        f"{lacking} does not have (foreign key {key.name})"
     )
-
-
-def _oids(dependents: Sequence[Dependent], catalog_name: str) -> list[int]:
-    return sorted({d.oid for d in dependents if d.catalog.removeprefix("pg_catalog.") == catalog_name})
+    if on_orphans == "refuse":
+        hint = 'Load a release that fits, mend those rows first, or say [promote] on_orphans = "delete" or "null".'
+        raise errors.Refused(what, hint=hint)
+    if on_orphans == "null" and not key.nullable:
+        raise errors.Refused(
+            f"{what}, and a column of it is NOT NULL", hint='Mend those rows, or say [promote] on_orphans = "delete".'
+        )
+    if on_orphans == "null":
+        return f"{what}: set to null", followers.null_orphans(key, reference.schema, live_schema)
+    return f"{what}: deleted", followers.delete_orphans(key, reference.schema, live_schema)
 
 
 def _refuse(left: Sequence[Dependent], live_schema: str) -> None:

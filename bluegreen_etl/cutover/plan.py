@@ -24,8 +24,8 @@ class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
 
     `relations` are what live holds, views before tables; `fingerprint` stands for them, `sequences` are the names
-    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it. A `rehearsal` is
-    taken back instead of committed.
+    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it, and what the
+    `carried` tables need, which stay live. A `rehearsal` is taken back instead of committed.
     """
 
     direction: Direction
@@ -36,6 +36,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     fingerprint: str
     sequences: tuple[tuple[str, bool], ...]
     outside: Outside = Outside()
+    carried: tuple[str, ...] = ()
     rehearsal: bool = False
 
     @property

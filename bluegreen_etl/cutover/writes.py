@@ -6,6 +6,8 @@ writing is seen by its lock. So the last ten seconds' writes may be missed, and 
 be taken for later ones.
 """
 
+from collections.abc import Sequence
+
 from bluegreen_etl import db, errors, ledger, model, names, queries
 from bluegreen_etl.model import Release
 
@@ -28,21 +30,23 @@ def find(connection: db.Connection, release: Release) -> list[Written]:
     return [Written(table=row[0], rows=row[1]) for row in rows]
 
 
-def refuse(connection: db.Connection, release: Release) -> None:
-    """Refuse to leave written rows behind.
+def refuse(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
+    """Refuse to leave written rows behind; those of `carried` tables stay live.
 
     Raises:
         Refused: rows were written since the load began, or somebody is writing now; names tables and sessions.
     """
     live = names.quoted(release.live_schema)
     hint = "Load again, so that the release has them, or give --discard-writes to leave them in the old release."
-    written = find(connection, release)
+    written = [item for item in find(connection, release) if item.table not in carried]
     if written:
         listed = ", ".join(f"{item.table} ({item.rows})" for item in written)
         raise errors.Refused(
             f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
         )
-    rows = connection.execute(queries.get("open_writers"), {"oid": release.base_oid}).fetchall()
+    rows = connection.execute(
+        queries.get("open_writers"), {"oid": release.base_oid, "carried": list(carried)}
+    ).fetchall()
     if rows:
         listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))
         raise errors.Refused(f"sessions are writing to {live} now: pid {listed}", hint=hint)

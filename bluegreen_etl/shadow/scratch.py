@@ -10,18 +10,10 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, interrupts, model, names, queries
-from bluegreen_etl.model import Block, Compression, CopyOptions, Format, SourceFile, Table
-from bluegreen_etl.shadow import copy
+from bluegreen_etl.model import Table
+from bluegreen_etl.shadow import copy, relay
 from bluegreen_etl.shadow.dump import Entry
 from bluegreen_etl.shadow.structure import DUMP_SETTINGS
-from bluegreen_etl.workers import Workers
-
-_BLOCK = 256 * 1024
-_HEADER = 19  # bytes before the first tuple of COPY's binary format, where there is no extension
-# The binary form of these holds OIDs of types, which are others in another database.
-_WITH_OIDS = frozenset({"array_recv", "record_recv"})
-# So that a value reads the same, whatever the database or the role has set.
-_EXACT = {"datestyle": "ISO, DMY", "intervalstyle": "postgres", "extra_float_digits": "1"}
 
 
 @contextmanager
@@ -80,10 +72,7 @@ def work(scratch: db.Server, release: model.Release, tables: Sequence[Table]) ->
         raise errors.Refused(
             f"the program has made table {', '.join(found)}, which release {release.number} lacks", hint=_HINT
         )
-    return [
-        copy.Work(table=table, files=(copy.Opened(source=_source(table), reader=_Reader(scratch, release, table)),))
-        for table in tables
-    ]
+    return relay.work(scratch, release.live_schema, tables, f"run {release.live_schema} r{release.number}")
 
 
 _HINT = "Make it in live first, or name the project's DDL under [structure] ddl."
@@ -139,66 +128,3 @@ def _refuse_other(release: model.Release, table: Table, found: Table | None) -> 
             f"the program has made other columns in table {table.name} than release {release.number} has: {listed}",
             hint=_HINT,
         )
-
-
-def _source(table: Table) -> SourceFile:
-    return SourceFile(
-        path=f"table {table.name}", table=table.name, format=Format.CSV, compression=Compression.NONE, size=None
-    )
-
-
-class _Reader:
-    """A table of the scratch database as what is copied."""
-
-    sha256 = ""  # a table is no file that could be compared later
-
-    def __init__(self, scratch: db.Server, release: model.Release, table: Table) -> None:
-        self._scratch = scratch
-        self._release = release
-        self._table = table
-        self.columns = [column.name for column in table.columns if not column.generated]
-        self.copy_options = CopyOptions(binary=not any(column.receive in _WITH_OIDS for column in table.columns))
-        self.size = 0
-
-    def blocks(self, _workers: Workers | None = None) -> Iterator[Block]:
-        """Yield the table's rows; several tuples a block, never a part of one."""
-        number, first = 0, 1
-        for lines, data in self._batches():
-            if data:
-                self.size += len(data)
-                yield Block(number, first, lines, data, self.size)
-                number, first = number + 1, first + lines
-
-    def locate(self, _block_number: int, block_first: int, line: int) -> str:
-        """Say which row it is."""
-        return f"row {block_first + line - 1}"
-
-    def _batches(self) -> Iterator[tuple[int, bytes]]:
-        """Yield rows as the server sends them, without what comes before the first and after the last."""
-        skip = _HEADER if self.copy_options.binary else 0
-        lines, batch = 0, bytearray()
-        purpose = f"run {self._release.live_schema} r{self._release.number}"
-        with (
-            self._scratch.connect(purpose, _EXACT) as connection,
-            connection.cursor() as cursor,
-            cursor.copy(self._statement()) as rows,
-        ):
-            for row in rows:
-                batch += row[skip:]
-                skip = 0
-                lines += 1 if self.copy_options.binary else bytes(row).count(b"\n")
-                if len(batch) >= _BLOCK:
-                    yield lines, bytes(batch)
-                    lines, batch = 0, bytearray()
-        if self.copy_options.binary:  # the trailer, which is the last message
-            del batch[-len(copy.BINARY_TRAILER) :]
-            lines -= 1
-        yield lines, bytes(batch)
-
-    def _statement(self) -> sql.Composed:
-        place = sql.Identifier(self._release.live_schema, self._table.name)
-        columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
-        form = sql.SQL("FORMAT binary" if self.copy_options.binary else "FORMAT csv, ENCODING 'UTF8'")
-        # A partitioned table has no rows of its own that COPY would give.
-        what = sql.SQL("(SELECT {} FROM {})" if self._table.partitioned else "{1} ({0})").format(columns, place)
-        return sql.SQL("COPY {} TO STDOUT ({})").format(what, form)

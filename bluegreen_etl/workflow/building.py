@@ -9,11 +9,11 @@ import msgspec
 
 from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.model import Release, StructureFrom
-from bluegreen_etl.shadow import copy, dump, fill, finish, structure, transform
+from bluegreen_etl.shadow import copy, dump, fill, finish, relay, standins, structure, transform
 from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context, Stages
-from bluegreen_etl.workflow.planning import LoadPlan, refuse_unknown_columns
+from bluegreen_etl.workflow.planning import LoadPlan, refuse_unknown_columns, to_be_filled
 
 
 class Built(NamedTuple):
@@ -36,16 +36,35 @@ def build(context: Context, connection: db.Connection, plan: LoadPlan, release: 
     release, put_off = put_off_keys(context, connection, plan, release)
     tables = catalog.tables(connection, release.schema_oid or 0)
     if plan.structure is StructureFrom.DDL:
-        refuse_unknown_columns(context, tables)
-    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, tables)
-    work = work or ()
+        refuse_unknown_columns(context, [*tables, *_carried(connection, plan)])
+    to_fill = to_be_filled(tables, plan.carried, plan.copied)
+    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, to_fill)
+    work = [*(work or ()), *copied_from_live(context, plan, release)]
     loads = fill_tables(context, connection, plan, release, work, put_off, stages)
     files = tuple(
         without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
         for item in work
         for opened in item.files
+        if item.table not in plan.copied  # no file
     )
     return Built(release, files, loads)
+
+
+def copied_from_live(context: Context, plan: LoadPlan, release: Release) -> list[copy.Work]:
+    """Return what brings live's rows into the tables that are to have them."""
+    return relay.work(context.server, plan.schema, plan.copied, f"load {plan.schema} r{release.number}")
+
+
+def _copy_from_live(context: Context, plan: LoadPlan, release: Release) -> None:
+    """Bring live's rows into the tables that are to have them, whose keys may want what a program has filled."""
+    works = copied_from_live(context, plan, release)
+    if works:
+        with (
+            context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own,
+            contextlib.closing(Workers(1)) as workers,
+        ):
+            for work in works:
+                copy.append(own, release, work, workers=workers, progress=context.watcher.copied)
 
 
 def put_off_keys(
@@ -96,6 +115,7 @@ def finish_filled(
         BadRow: the rows break a key or a constraint.
         Refused: it has no table, or something outside depends on it.
     """
+    _copy_from_live(context, plan, release)
     if plan.transforms:
         stages.begin("transform")
         with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
@@ -174,7 +194,14 @@ def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, 
         oid = catalog.schema_oid(own, release.shadow_schema) or 0
         made = {table.name for table in catalog.tables(own, oid)}
         structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
+        db.patiently(own, partial(standins.put_in, own, release, plan.carried))
     return note_structure(connection, plan, release)
+
+
+def _carried(connection: db.Connection, plan: LoadPlan) -> list[model.Table]:
+    """Return the tables of live that the release carries."""
+    live = catalog.tables(connection, plan.base_oid) if plan.base_oid and plan.carried else []
+    return [table for table in live if table.name in plan.carried]
 
 
 def note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:

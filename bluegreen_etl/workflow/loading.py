@@ -108,7 +108,7 @@ def open_release(context: Context, connection: db.Connection, plan: LoadPlan) ->
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     if plan.base_oid is not None:
         writes.remember(connection, release)
-        changes.remember(connection, release)
+        changes.remember(connection, release, carried=plan.carried)
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
     ledger.note(connection, release, "load began")
     return release
@@ -158,7 +158,9 @@ def checks_of_every_load(
     """Return the checks that come with the tool, for a release where it lies now."""
     settings = context.settings
     own = {name: settings.tables.get(name, config.TableSettings()) for name in _columns(connection, release.schema_oid)}
-    filled = [name for name, table in own.items() if not table.allow_empty]
+    # What is carried may be empty, also in the first release that has it, or as a copy.
+    carried = {*settings.carry.tables, *settings.carry.copy}
+    filled = [name for name, table in own.items() if not table.allow_empty and name not in carried]
     live = set() if schema == release.live_schema else set(_place(connection, release, schema).columns)
     declared = {name for name, table in own.items() if (rows := table.checks.rows_against_live) and rows.max_drop}
     halved = [name for name in filled if name in live - declared]

@@ -116,12 +116,14 @@ def diff(context: Context, *, number: int | None) -> Diff:
         if oid is None:
             raise errors.Refused(f"there is no schema {context.schema} to compare with", hint="Promote one first.")
         own_schema = _schema_of(connection, release)
+        held, own_held = losses.sides(connection, release, oid)
+        own_oid = release.schema_oid or 0
         return Diff(
             schema=context.schema,
             number=release.number,
             differences=tuple(
                 _differences(
-                    _Side(connection, context.schema, oid), _Side(connection, own_schema, release.schema_oid or 0)
+                    _Side(connection, context.schema, oid, held), _Side(connection, own_schema, own_oid, own_held)
                 )
             ),
         )
@@ -200,11 +202,12 @@ def _schema_of(connection: db.Connection, release: Release) -> str:
 class _Side:
     """One of the two schemas that are compared."""
 
-    def __init__(self, connection: db.Connection, schema: str, oid: int) -> None:
+    def __init__(self, connection: db.Connection, schema: str, oid: int, objects: Sequence[catalog.Object]) -> None:
         self._connection = connection
         self._schema = schema
-        self.tables = {table.name: table for table in catalog.tables(connection, oid)}
-        self.objects = catalog.objects(connection, oid)
+        self.objects = objects
+        compared = {item.name for item in objects if item.kind == "table"}
+        self.tables = {table.name: table for table in catalog.tables(connection, oid) if table.name in compared}
 
     def rows(self, table: str) -> int:
         """Count a table's rows exactly."""

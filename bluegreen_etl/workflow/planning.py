@@ -20,7 +20,8 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     """What a load will do: files by table, where the structure comes from, and live as it was found.
 
     `session` are the server settings of the connections that load and build. `work` is None where the tables are
-    known only once the project's DDL has run; `temporary` are those that are dropped before the release is ready.
+    known only once the project's DDL has run; `temporary` are those that are dropped before the release is ready;
+    `carried` are those of live that stay live, `copied` those whose rows are copied from live.
     """
 
     schema: str
@@ -34,6 +35,8 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     checks: tuple[checks.Check, ...]
     jobs: int
     session: dict[str, str]
+    carried: tuple[str, ...] = ()
+    copied: tuple[Table, ...] = ()
 
 
 def plan_load(
@@ -58,6 +61,7 @@ def plan_load(
     refuse_extensions(context, connection, live_oid)
     refuse_subscribers(connection)
     by_program, found = found is None, found or ()
+    carried, copied = _carried(context, connection, live_oid, source, found)
     inferred = matching.infer(found, context.settings.tables)
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
@@ -69,6 +73,7 @@ def plan_load(
     known = source is not StructureFrom.DDL and not by_program
     if known:
         refuse_unknown_columns(context, tables)
+    tables = to_be_filled(tables, carried, copied)
     return LoadPlan(
         schema=context.schema,
         structure=source,
@@ -81,7 +86,50 @@ def plan_load(
         checks=tuple(find_checks(context)),
         jobs=connections(context),
         session=session(context, connection),
+        carried=carried,
+        copied=copied,
     )
+
+
+def to_be_filled(tables: Sequence[Table], carried: Sequence[str], copied: Sequence[Table]) -> list[Table]:
+    """Return those of a release's tables that files or programs have to fill."""
+    others = {*carried, *(table.name for table in copied)}
+    return [table for table in tables if table.name not in others]
+
+
+def _carried(
+    context: Context,
+    connection: db.Connection,
+    live_oid: int | None,
+    source: StructureFrom,
+    found: Sequence[matching.Found],
+) -> tuple[tuple[str, ...], tuple[Table, ...]]:
+    """Return which tables of live are carried, and of which the rows are copied.
+
+    What live does not have yet, the project's DDL may make: from the next release on it is carried.
+    """
+    settings = context.settings.carry
+    wanted = {*settings.tables, *settings.copy}
+    if both := set(settings.tables) & set(settings.copy):
+        raise errors.UsageError(f"[carry] names {min(both)} under tables and under copy", hint="Leave one out.")
+    if filled := sorted(wanted & {item.table for item in found}):
+        raise errors.UsageError(
+            f"there are files for table {filled[0]}, which is carried",
+            hint="Leave out the files, or take it out of [carry].",
+        )
+    live = {table.name: table for table in catalog.tables(connection, live_oid)} if live_oid else {}
+    if source is StructureFrom.LIVE and (absent := sorted(wanted - live.keys())):
+        raise errors.UsageError(
+            f"[carry] names {absent[0]}, and {context.schema} has no such table", hint=f"It has {', '.join(live)}."
+        )
+    carried = [name for name in settings.tables if name in live]
+    plain = catalog.plain_tables(connection, live_oid) if live_oid and carried else {}
+    if kin := [name for name in carried if name not in plain]:
+        raise errors.Refused(
+            f"table {kin[0]} of {context.schema} has partitions, parents or children, and cannot be carried",
+            hint="Name it under [carry] copy, which copies its rows into each release.",
+        )
+    return tuple(carried), tuple(live[name] for name in settings.copy if name in live)
 
 
 def connections(context: Context) -> int:

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
 from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
+from bluegreen_etl.cutover import carried as carrying
 from bluegreen_etl.cutover.plan import Plan, Try, script
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.workflow import backing, hooks, upkeep
@@ -80,16 +81,17 @@ def _cut_over(
         refuse_if_protected(context, connection, direction)
     outgoing = _outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
-    plan = _plan(connection, direction, incoming, outgoing)
+    leave = context.settings.promote.discard_writes
+    plan = _plan(connection, direction, incoming, outgoing, leave=leave)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     _refuse_without_lock_room(connection, plan)
     _refuse_unsecured(context, connection, incoming, outgoing)
-    outside.refuse_orphans(connection, plan.outside, incoming.shadow_schema)
+    orphans = outside.treat_orphans(connection, plan.outside, plan.live_schema, context.settings.promote.on_orphans)
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
     if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
-        writes.refuse(connection, incoming)
+        writes.refuse(connection, incoming, carried=plan.carried)
     if incoming.status is Status.READY and incoming.base_oid and not context.force:
-        changes.refuse(connection, incoming)
+        changes.refuse(connection, incoming, carried=plan.carried)
     if incoming.status is Status.READY and outgoing is not None and not context.settings.promote.allow_drop:
         losses.refuse(connection, incoming, outgoing)
     if trial is Trial.SCRIPT:
@@ -108,7 +110,7 @@ def _cut_over(
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with interrupts.deferred():
         cutover = _carry_out(context, plan)
-        pruned = _afterwards(context, connection, plan, to_verify)
+        pruned = _afterwards(context, connection, plan, to_verify, orphans)
         interrupts.finish()
     return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
 
@@ -139,14 +141,18 @@ def _carry_out(context: Context, plan: Plan) -> model.Cutover:
 
 
 def _afterwards(
-    context: Context, connection: db.Connection, plan: Plan, to_verify: Sequence[checks.Check]
+    context: Context,
+    connection: db.Connection,
+    plan: Plan,
+    to_verify: Sequence[checks.Check],
+    orphans: Sequence[tuple[str, sql.Composed]],
 ) -> tuple[int, ...]:
     """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
     try:
         with interrupts.allowed():
             if to_verify:
                 _verify(context, connection, plan, to_verify)
-            _validate(context, connection, plan)
+            _validate(context, connection, plan, orphans)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection)
@@ -181,7 +187,10 @@ def _taken_back(
         return f"{what} and is live all the same: it replaced none", "Load again."
     context.watcher.stage(f"rollback to release {before.number}")
     try:
-        back = _plan(connection, Direction.ROLLBACK, ledger.find(connection, context.schema, before.number), failed)
+        number, leave = before.number, context.settings.promote.discard_writes
+        back = _plan(
+            connection, Direction.ROLLBACK, ledger.find(connection, context.schema, number), failed, leave=leave
+        )
         _carry_out(context, back)
     except (errors.BluegreenError, KeyboardInterrupt) as error:
         why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
@@ -189,9 +198,17 @@ def _taken_back(
     return f"{what}; release {before.number} is live again", f"Look at the rows with `bluegreen check {failed.number}`."
 
 
-def _validate(context: Context, connection: db.Connection, plan: Plan) -> None:
+def _validate(
+    context: Context, connection: db.Connection, plan: Plan, orphans: Sequence[tuple[str, sql.Composed]]
+) -> None:
     """Validate the foreign keys that followed. The cut-over is done: what goes wrong here is told and nothing more."""
-    for statement in plan.outside.afterwards:
+    for words, treatment in orphans:
+        try:
+            connection.execute(treatment)
+            context.watcher.say(words)
+        except psycopg.Error as error:
+            context.watcher.say(f"{words}, but that failed: {error.diag.message_primary}")
+    for statement in plan.outside.validations:
         try:
             connection.execute(sql.SQL(statement))
         except psycopg.Error as error:
@@ -319,7 +336,10 @@ def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Rel
         )
 
 
-def _plan(connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None) -> Plan:
+def _plan(
+    connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None, *, leave: bool
+) -> Plan:
+    """Inspect what the swap needs to know; `leave`: tables that the incoming release does not carry may stay behind."""
     oid = outgoing.schema_oid if outgoing else None
     if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
         raise errors.Refused(
@@ -329,6 +349,12 @@ def _plan(connection: db.Connection, direction: Direction, incoming: Release, ou
     row = connection.execute(queries.get("fingerprint"), {"oid": oid}).fetchone()
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
+    carried = carrying.tables(connection, incoming, outgoing, leave=leave) if outgoing else {}
+    following = outside.Outside()
+    if outgoing is not None and oid:
+        shadow = incoming.shadow_schema
+        following = outside.inspect(connection, incoming.live_schema, oid, shadow, carried=list(carried.values()))
+        following = carrying.follow(connection, incoming, outgoing, carried, following)
     return Plan(
         direction=direction,
         live_schema=incoming.live_schema,
@@ -337,7 +363,8 @@ def _plan(connection: db.Connection, direction: Direction, incoming: Release, ou
         relations=tuple(catalog.relations(connection, oid)) if oid else (),
         fingerprint=row[0] if row else "",
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
-        outside=outside.inspect(connection, incoming.live_schema, oid) if oid else outside.Outside(),
+        outside=following,
+        carried=tuple(carried),
     )
 
 

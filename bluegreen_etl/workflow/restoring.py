@@ -8,7 +8,7 @@ from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors
 from bluegreen_etl.model import Release, StructureFrom
-from bluegreen_etl.shadow import archive, structure
+from bluegreen_etl.shadow import archive, standins, structure
 from bluegreen_etl.workflow import building, promoting
 from bluegreen_etl.workflow.context import Context, Stages, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
@@ -68,9 +68,10 @@ def _build(
     release = msgspec.structs.replace(release, structure=StructureFrom.BACKUP)
     with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
         db.patiently(own, partial(structure.restore, own, release, manifest.dumped, entries))
+        db.patiently(own, partial(standins.put_in, own, release, plan.carried))
     release = building.note_structure(connection, plan, release)
     release, put_off = building.put_off_keys(context, connection, plan, release)
-    work = archive.work(connection, place, settings)
+    work = [item for item in archive.work(connection, place, settings) if item.table.name not in plan.carried]
     loads = building.fill_tables(context, connection, plan, release, work, put_off, stages)
     db.patiently(connection, partial(structure.carry_privileges, connection, release, settings))
     _set_sequences(connection, release, archive.sequences(connection, place, settings))

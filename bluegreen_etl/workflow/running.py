@@ -8,7 +8,7 @@ from bluegreen_etl.shadow import dump, scratch
 from bluegreen_etl.workflow import building, promoting
 from bluegreen_etl.workflow.context import Context, Stages, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
-from bluegreen_etl.workflow.planning import LoadPlan, plan_load
+from bluegreen_etl.workflow.planning import LoadPlan, plan_load, to_be_filled
 
 
 def run(
@@ -86,7 +86,8 @@ def _in_scratch(
         with own.connect(f"run {plan.schema} r{release.number}") as inside:
             _call(context, inside, release, command, schema=plan.schema)
         tables = catalog.tables(connection, release.schema_oid or 0)
-        work = scratch.work(own, release, tables)
+        work = scratch.work(own, release, to_be_filled(tables, plan.carried, plan.copied))
+        work += building.copied_from_live(context, plan, release)
         loads = building.fill_tables(context, connection, plan, release, work, put_off, stages)
     return building.Built(release, (), loads)
 

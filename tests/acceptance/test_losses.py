@@ -30,7 +30,7 @@ MORE = {
     "CREATE VIEW league.names AS SELECT name FROM league.teams": "view names",
     "CREATE FUNCTION league.one(n int) RETURNS int LANGUAGE sql AS 'SELECT 1'": "function one(n integer)",
     "CREATE TYPE league.mood AS ENUM ('happy')": "type mood",
-    "CREATE STATISTICS league.both ON team_id, born FROM league.players": "statistics both",
+    "CREATE STATISTICS league.both ON team_id, born FROM league.players": "statistics players both",
     "CREATE RULE quiet AS ON DELETE TO league.teams DO INSTEAD NOTHING": "rule teams quiet",
     "CREATE TRIGGER same BEFORE UPDATE ON league.teams FOR EACH ROW "
     "EXECUTE FUNCTION suppress_redundant_updates_trigger()": "trigger teams same",

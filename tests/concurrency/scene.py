@@ -99,7 +99,7 @@ def exchange_plan(surroundings: workflow.Context) -> Plan:
         live = outgoing.number if outgoing else 1
         incoming = ledger.find(connection, "league", 3 - live)
         direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
-        return promoting._plan(connection, direction, incoming, outgoing)
+        return promoting._plan(connection, direction, incoming, outgoing, leave=False)
 
 
 def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cutover:

@@ -34,7 +34,7 @@ def many(connection: Connection) -> Connection:
     ledger.ensure(connection)
     live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league"))
     release = ledger.open_release(connection, "league", base_oid=live.schema_oid)
-    changes.remember(connection, release)
+    changes.remember(connection, release, carried=())
     oid = make_tables(connection, release.shadow_schema)
     release = ledger.set_structure(connection, release, schema_oid=oid, structure=model.StructureFrom.LIVE)
     ledger.advance(connection, release, Status.READY)

@@ -1,0 +1,146 @@
+"""Carried tables: those of live that no load replaces, which stay the same tables through promote and rollback.
+
+A release that is not live has a view in the place of each, its stand-in, which shows the rows of the one that is live.
+In the swap the two change places, and what the incoming release has built on its stand-ins is made again on the tables.
+Foreign keys of a release's tables into carried ones exist only while it is live: those of a kept one would go on
+forbidding that rows of live are deleted.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from psycopg import sql
+
+from bluegreen_etl import catalog, db, errors, followers, ledger, queries
+from bluegreen_etl.catalog import Dependent
+from bluegreen_etl.cutover.outside import Outside, Reference
+from bluegreen_etl.model import ForeignKey, Release
+
+_AWAY = "bluegreen stand-in"
+
+
+def tables(connection: db.Connection, incoming: Release, outgoing: Release, *, leave: bool) -> dict[str, int]:
+    """Return the tables of live that the swap carries over, with their OIDs.
+
+    Args:
+        leave: what the incoming release does not carry may stay with the outgoing one, with all that was written to it.
+
+    Raises:
+        Refused: the incoming release has a table of its own, or nothing, in the place of a table that live carries.
+    """
+    wanted = ledger.carried_tables(connection, incoming)
+    left = set(ledger.carried_tables(connection, outgoing)) - set(wanted)
+    if left and not leave:
+        raise errors.Refused(
+            f"release {incoming.number} of {incoming.live_schema} does not carry {', '.join(sorted(left))}, which live "
+            "does: what was written there would stay behind",
+            hint="Load again with [carry], or give --discard-writes to leave it in the old release.",
+        )
+    there = catalog.plain_tables(connection, outgoing.schema_oid or 0)
+    if gone := [name for name in wanted if name not in there]:
+        raise errors.Refused(
+            f"release {incoming.number} carries {', '.join(gone)}, which live does not have any more",
+            hint="Load again; [carry] may name it no longer.",
+        )
+    return {name: there[name] for name in wanted}
+
+
+def follow(
+    connection: db.Connection, incoming: Release, outgoing: Release, carried: dict[str, int], outside: Outside
+) -> Outside:
+    """Return what follows the swap, with what the carried tables need before and after it.
+
+    Raises:
+        Refused: something of the incoming release cannot be made again on the table.
+    """
+    if not carried:
+        return outside
+    live = incoming.live_schema
+    own = ledger.carried_keys(connection, incoming)
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = ''")
+        again = _built_on_stand_ins(connection, incoming, outgoing, list(carried))
+        statistics = catalog.statistics_of(connection, outgoing.schema_oid or 0, carried.values())
+        # Where live is called by now: the texts of its keys are to name no schema.
+        connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(outgoing.shadow_schema)))
+        left = [
+            key for _, key in followers.keys(connection, schema=outgoing.schema_oid, into=carried.values()).values()
+        ]
+    statements = [
+        *(statement for name in carried for statement in _moves(name, live, outgoing.shadow_schema)),
+        *(_set_schema("STATISTICS", outgoing.shadow_schema, name, live) for name in statistics),
+        *again,
+        *(followers.drop(outgoing.shadow_schema, key) for key in left),
+        *outside.statements,
+        *_own_keys(live, own),
+        *(statement.as_string() for statement in ledger.carry_statements(outgoing, carried, left)),
+        *(statement.as_string() for statement in ledger.carry_statements(incoming, carried, ())),
+    ]
+    references = [
+        Reference(key=key, schema=live, child_schema=incoming.shadow_schema, parent_schema=live) for key in own
+    ]
+    return Outside(
+        relations=outside.relations,
+        statements=tuple(statements),
+        references=(*outside.references, *references),
+    )
+
+
+def _built_on_stand_ins(
+    connection: db.Connection, incoming: Release, outgoing: Release, carried: Sequence[str]
+) -> list[str]:
+    """Return what makes the incoming release's own views and the like again, as it will be called after the swap."""
+    rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+    live = sql.Identifier(incoming.live_schema)
+    # Taken back at once: the server gives texts with the names that are in force, and nobody else sees these.
+    connection.execute("SET LOCAL lock_timeout = '500ms'")
+    connection.execute(queries.get("renaming", schema=sql.Literal(incoming.live_schema)))
+    connection.execute(rename.format(live, sql.Identifier(outgoing.shadow_schema)))
+    connection.execute(rename.format(sql.Identifier(incoming.shadow_schema), live))
+    views = {r.name: r.oid for r in catalog.relations(connection, incoming.schema_oid or 0) if r.kind == "v"}
+    if missing := [name for name in carried if name not in views]:
+        raise errors.Refused(
+            f"release {incoming.number} has no stand-in for {', '.join(missing)}",
+            hint="Somebody has dropped it: load again.",
+        )
+    dependents = {(d.catalog, d.oid): d for name in carried for d in catalog.dependents_on(connection, views[name])}
+    found = followers.find(connection, list(dependents.values()))
+    refuse_stuck([dependent for key, dependent in dependents.items() if key not in found], carried)
+    return [statement for follower in found.values() for statement in follower.statements]
+
+
+def refuse_stuck(left: Sequence[Dependent], carried: Iterable[str]) -> None:
+    """Refuse what is built on a carried table and cannot be made again on another one.
+
+    Raises:
+        Refused: there is some; names it.
+    """
+    if left:
+        raise errors.Refused(
+            f"{', '.join(f'{d.type} {d.identity}' for d in left)} cannot follow carried table {', '.join(carried)}",
+            hint="Views, functions with a parsed body and policies can.",
+        )
+
+
+def _moves(name: str, live: str, away: str) -> Iterator[str]:
+    """Yield what lets the stand-in, now in live's place, and the table change places."""
+    yield f"ALTER VIEW {_place(live, name)} RENAME TO {_place(_AWAY)}"
+    yield _set_schema("VIEW", live, _AWAY, away)
+    yield _set_schema("TABLE", away, name, live)
+    yield f"ALTER VIEW {_place(away, _AWAY)} RENAME TO {_place(name)}"
+
+
+def _own_keys(live: str, keys: Sequence[ForeignKey]) -> Iterator[str]:
+    """Yield what makes the foreign keys of a release's tables into carried ones, whose texts name no schema."""
+    if keys:
+        yield f"SET LOCAL search_path = {_place(live)}"
+        for key in keys:
+            yield from followers.add(live, key)
+        yield "SET LOCAL search_path = ''"
+
+
+def _set_schema(kind: str, schema: str, name: str, to: str) -> str:
+    return f"ALTER {kind} {_place(schema, name)} SET SCHEMA {_place(to)}"
+
+
+def _place(*parts: str) -> str:
+    return sql.Identifier(*parts).as_string()

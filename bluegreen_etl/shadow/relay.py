@@ -1,0 +1,90 @@
+"""Streams the rows of tables that are somewhere else into a shadow's tables, by COPY from one connection to another."""
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import sql
+
+from bluegreen_etl import db
+from bluegreen_etl.model import Block, Compression, CopyOptions, Format, SourceFile, Table
+from bluegreen_etl.shadow import copy
+from bluegreen_etl.workers import Workers
+
+_BLOCK = 256 * 1024
+_HEADER = 19  # bytes before the first tuple of COPY's binary format, where there is no extension
+# The binary form of these holds OIDs of types, which are others in another database or schema.
+_WITH_OIDS = frozenset({"array_recv", "record_recv"})
+# So that a value reads the same, whatever the database or the role has set.
+_EXACT = {"datestyle": "ISO, DMY", "intervalstyle": "postgres", "extra_float_digits": "1"}
+
+
+def work(server: db.Server, schema: str, tables: Sequence[Table], purpose: str) -> list[copy.Work]:
+    """Return what is to be copied out of a schema's tables, which `server` is connected to for a `purpose`."""
+    return [
+        copy.Work(
+            table=table, files=(copy.Opened(source=_source(table), reader=_Reader(server, schema, table, purpose)),)
+        )
+        for table in tables
+    ]
+
+
+def _source(table: Table) -> SourceFile:
+    return SourceFile(
+        path=f"table {table.name}", table=table.name, format=Format.CSV, compression=Compression.NONE, size=None
+    )
+
+
+class _Reader:
+    """A table as what is copied."""
+
+    sha256 = ""  # a table is no file that could be compared later
+
+    def __init__(self, server: db.Server, schema: str, table: Table, purpose: str) -> None:
+        self._server = server
+        self._schema = schema
+        self._table = table
+        self._purpose = purpose
+        self.columns = [column.name for column in table.columns if not column.generated]
+        self.copy_options = CopyOptions(binary=not any(column.receive in _WITH_OIDS for column in table.columns))
+        self.size = 0
+
+    def blocks(self, _workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the table's rows; several tuples a block, never a part of one."""
+        number, first = 0, 1
+        for lines, data in self._batches():
+            if data:
+                self.size += len(data)
+                yield Block(number, first, lines, data, self.size)
+                number, first = number + 1, first + lines
+
+    def locate(self, _block_number: int, block_first: int, line: int) -> str:
+        """Say which row it is."""
+        return f"row {block_first + line - 1}"
+
+    def _batches(self) -> Iterator[tuple[int, bytes]]:
+        """Yield rows as the server sends them, without what comes before the first and after the last."""
+        skip = _HEADER if self.copy_options.binary else 0
+        lines, batch = 0, bytearray()
+        with (
+            self._server.connect(self._purpose, _EXACT) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(self._statement()) as rows,
+        ):
+            for row in rows:
+                batch += row[skip:]
+                skip = 0
+                lines += 1 if self.copy_options.binary else bytes(row).count(b"\n")
+                if len(batch) >= _BLOCK:
+                    yield lines, bytes(batch)
+                    lines, batch = 0, bytearray()
+        if self.copy_options.binary:  # the trailer, which is the last message
+            del batch[-len(copy.BINARY_TRAILER) :]
+            lines -= 1
+        yield lines, bytes(batch)
+
+    def _statement(self) -> sql.Composed:
+        place = sql.Identifier(self._schema, self._table.name)
+        columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
+        form = sql.SQL("FORMAT binary" if self.copy_options.binary else "FORMAT csv, ENCODING 'UTF8'")
+        # A partitioned table has no rows of its own that COPY would give.
+        what = sql.SQL("(SELECT {} FROM {})" if self._table.partitioned else "{1} ({0})").format(columns, place)
+        return sql.SQL("COPY {} TO STDOUT ({})").format(what, form)
