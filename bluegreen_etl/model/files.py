@@ -1,0 +1,183 @@
+"""Data files and the tables that they fill."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from bluegreen_etl.model.record import Record
+from bluegreen_etl.workers import Workers
+
+STDIN = "-"  # where a path is wanted, standard input
+
+
+class Format(StrEnum):
+    """How the bytes of a data file are to be read, once decompressed."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+class Compression(StrEnum):
+    """How the bytes of a data file are packed."""
+
+    NONE = "none"
+    GZIP = "gz"
+    ZSTD = "zst"
+    BZIP2 = "bz2"
+    XZ = "xz"
+
+
+# About how much smaller data files become by compression.
+_PACKED = 5
+
+
+class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the files of one table are written, in the words of PostgreSQL's COPY; None means the format's default."""
+
+    format: Format | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    null: str | None = None
+    header: bool = True
+    encoding: str | None = None
+    columns: tuple[str, ...] | None = None  # the names, in the file's order, where the file has no header
+    # By column: its name in the file, in JSON also a pointer (RFC 6901) into the object.
+    sources: dict[str, str] = msgspec.field(default_factory=dict)
+    ignore_columns: tuple[str, ...] = ()  # names in the file that are passed over; "*": all that the table lacks
+
+
+class SourceFile(Record, frozen=True, kw_only=True):
+    """A data file found: `path` names it for people, `address` is what is opened where that is something else.
+
+    An address may hold secrets: what leaves the workflow has none. `size` is what lies on disk, compressed or not, and
+    `sha256` its digest; both are known once it was read, and the size often before.
+    """
+
+    path: str
+    table: str
+    format: Format
+    compression: Compression
+    size: int | None
+    options: SourceOptions = SourceOptions()
+    sha256: str | None = None
+    address: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def weight(self) -> int | None:
+        """About how many bytes its text has; None where nobody knows."""
+        packed = self.compression is not Compression.NONE or self.format is Format.PARQUET
+        return None if self.size is None else self.size * (_PACKED if packed else 1)
+
+
+class Column(Record, frozen=True, kw_only=True):
+    """A column as the server has it; `type` is `format_type`'s text, `domain_over` what a domain stands on.
+
+    `receive` is the server's function that reads its binary form, where the server has been asked; `fields` are those
+    of a composite type, or of an array's elements where they are composite.
+    """
+
+    name: str
+    type: str
+    domain_over: str | None = None
+    receive: str | None = None
+    fields: "tuple[Column, ...]" = ()
+    not_null: bool = False
+    has_default: bool = False
+    generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it
+
+    @property
+    def base_type(self) -> str:
+        """The type that decides how values are written: a domain's is the one that it stands on."""
+        return self.domain_over or self.type
+
+
+class Table(Record, frozen=True, kw_only=True):
+    """A table of a schema with its columns in order; `rows` is the planner's estimate, None when never analyzed."""
+
+    name: str
+    columns: tuple[Column, ...]
+    partitioned: bool = False
+    rows: int | None = None
+
+
+class ForeignKey(Record, frozen=True, kw_only=True):
+    """A foreign key of a table: its columns, and the parent table and columns that they refer to.
+
+    `definition` is the server's text; `nullable`: none of its columns is NOT NULL.
+    """
+
+    table: str
+    name: str
+    definition: str
+    validated: bool
+    comment: str | None
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    nullable: bool
+
+
+class CopyOptions(Record, frozen=True, kw_only=True):
+    """What COPY must be told so that the server reads a file's blocks as the file means them.
+
+    `binary`: they are tuples of COPY's binary format, without its header and trailer, and the rest says nothing.
+    `text`: they are lines of COPY's text format, and only the encoding says something.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    null: str = ""
+    encoding: str = "UTF8"
+    binary: bool = False
+    text: bool = False
+
+
+class Block(NamedTuple):
+    """Whole records of one file, ready for COPY.
+
+    `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
+    counted from 1; `lines` is how many lines, or tuples, the server counts in it; `consumed` is how many bytes of
+    the file on disk have been read so far.
+    """
+
+    number: int
+    first: int
+    lines: int
+    data: bytes
+    consumed: int
+
+
+class Reader(Protocol):
+    """One data file opened for COPY: blocks in order, then the file's digest."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that each record holds, in order."""
+
+    @property
+    def copy_options(self) -> CopyOptions:
+        """How the server is to read the blocks."""
+
+    def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
+        """Yield the file's records, prepared by `workers` where that pays.
+
+        Raises BadSource or BadRow, also when the file changed while it was read.
+        """
+
+    def locate(self, block_number: int, block_first: int, line: int) -> str:
+        """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file's bytes on disk, known when blocks() is exhausted."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes that were, known when blocks() is exhausted."""

@@ -1,0 +1,80 @@
+"""A release: where it is in its life, and how it came to be."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from bluegreen_etl import names
+from bluegreen_etl.model.record import Record
+
+
+class Status(StrEnum):
+    """Where a release is in its life; MOVES holds the legal moves between them."""
+
+    LOADING = "loading"
+    READY = "ready"
+    LIVE = "live"
+    PREVIOUS = "previous"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.LOADING: frozenset({Status.READY, Status.FAILED}),
+    Status.READY: frozenset({Status.LIVE, Status.PRUNED, Status.FAILED}),
+    Status.LIVE: frozenset({Status.PREVIOUS}),
+    Status.PREVIOUS: frozenset({Status.LIVE, Status.PRUNED}),
+    Status.FAILED: frozenset({Status.PRUNED}),
+    Status.PRUNED: frozenset(),
+}
+
+
+class Origin(StrEnum):
+    """How a release came to be."""
+
+    LOADED = "loaded"
+    ADOPTED = "adopted"  # it was live before the tool first saw it
+
+
+class StructureFrom(StrEnum):
+    """Where the shadow's tables come from."""
+
+    LIVE = "live"
+    DDL = "ddl"
+    FILES = "files"
+    COMMAND = "command"  # the schema is empty, and the program that fills it makes them
+    BACKUP = "backup"
+
+
+class Isolation(StrEnum):
+    """What keeps a program that fills a release away from live."""
+
+    SCHEMA = "schema"  # names without a schema lead into the release
+    DATABASE = "database"  # a scratch database, where the live schema's name leads into it as well
+
+
+class Release(Record, frozen=True, kw_only=True):
+    """One generation of the data, as the ledger has it.
+
+    `schema_oid` identifies its schema whatever the schema is called; `base_oid` is the OID of the schema that was
+    live when the load began (None: there was none).
+    """
+
+    id: int
+    live_schema: str
+    number: int
+    status: Status
+    origin: Origin
+    schema_oid: int | None
+    base_oid: int | None
+    structure: StructureFrom | None
+    created_at: datetime
+    created_by: str
+    ready_at: datetime | None = None
+    promoted_at: datetime | None = None
+    retired_at: datetime | None = None
+    failure: str | None = None
+
+    @property
+    def shadow_schema(self) -> str:
+        """The schema's name while the release is not live."""
+        return names.shadow_schema(self.live_schema, self.number)

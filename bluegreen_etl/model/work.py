@@ -1,0 +1,133 @@
+"""What was done: loads of tables, checks, cut-overs; and who is told of it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from bluegreen_etl.model.record import Record
+
+
+class TableLoad(Record, frozen=True, kw_only=True):
+    """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty."""
+
+    table: str
+    files: int
+    rows: int
+    bytes: int
+    seconds: float
+    frozen: bool
+
+
+class CheckStatus(StrEnum):
+    """What became of a check."""
+
+    PASSED = "passed"
+    WARNED = "warned"
+    FAILED = "failed"
+    BROKEN = "broken"  # the check itself could not be run: its author's error
+    SKIPPED = "skipped"  # live lacks what it would compare with
+
+
+class Severity(StrEnum):
+    """Whether offending rows stop a release."""
+
+    WARN = "warn"
+    ERROR = "error"
+
+
+class CheckResult(Record, frozen=True, kw_only=True):
+    """One check run: `failures` offending rows, the first of them in `sample` under `columns`.
+
+    `table` is the one that it is about, where it is about one; `stored` the one that holds all offending rows, where
+    that was wanted.
+    """
+
+    name: str
+    table: str | None
+    severity: Severity
+    status: CheckStatus
+    failures: int
+    seconds: float
+    columns: tuple[str, ...] = ()
+    sample: tuple[tuple[str | None, ...], ...] = ()
+    message: str | None = None
+    stored: str | None = None
+
+
+class Direction(StrEnum):
+    """Which way a cut-over goes; the only difference between the two verbs."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class Trial(StrEnum):
+    """What is done instead of a cut-over: printing its script, or carrying it out and taking it back."""
+
+    SCRIPT = "script"
+    REHEARSAL = "rehearsal"
+
+
+class Cutover(Record, frozen=True, kw_only=True):
+    """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
+    tries spent on locks; both in seconds. `token` tells this cut-over from every other try.
+    """
+
+    live_schema: str
+    direction: Direction
+    to_number: int
+    from_number: int | None
+    committed_at: datetime
+    held: float | None
+    tries: int
+    waited: float
+    by: str
+    token: UUID
+
+
+class Rehearsal(Record, frozen=True, kw_only=True):
+    """A cut-over that was carried out up to its commit, and taken back; the figures are as a Cutover's."""
+
+    live_schema: str
+    direction: Direction
+    to_number: int
+    held: float
+    tries: int
+    waited: float
+
+
+class Session(Record, frozen=True, kw_only=True):
+    """Another session of the server that stands in the way; `age` is its transaction's, in seconds."""
+
+    pid: int
+    user: str | None
+    application: str | None
+    address: str | None
+    state: str | None
+    age: float | None
+    query: str | None
+
+
+class Watcher(Protocol):
+    """Who is told how the work goes, and asked where only a person can answer."""
+
+    def say(self, text: str) -> None:
+        """Take a line of talk."""
+
+    def stage(self, name: str, *, total: int = 0) -> None:
+        """Learn that a stage begins; `total` is the bytes it will read, where that is known."""
+
+    def copied(self, table: str, size: int) -> None:
+        """Learn that `size` more bytes of a table's files were read; called from any thread."""
+
+    def confirm(self, question: str, answer: str) -> bool:
+        """Ask a person to type `answer`; False where nobody can be asked."""
+
+
+def rows_shown(check: CheckResult) -> str:
+    """Return the first offending rows of a check, one a line, each value with its column."""
+    lines = [
+        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
+    ]
+    return "\n".join(lines)
