@@ -1,0 +1,45 @@
+"""Settings: what the user wants, from flags, environment variables and bluegreen.toml, frozen before work begins.
+
+The order is flag > environment variable > bluegreen.toml (an environment's section over the rest) > default.
+This is the only package that reads the process environment; flags and their BLUEGREEN_* variables come from cli.
+"""
+
+from bluegreen_etl.config.resolving import (
+    PLATFORM_VARIABLES,
+    PLATFORMS,
+    Resolved,
+    Target,
+    child_environment,
+    embedded_directory,
+    resolve,
+)
+from bluegreen_etl.config.sections import (
+    Backup,
+    Carry,
+    Checks,
+    Load,
+    Promote,
+    Settings,
+    Sources,
+    Structure,
+    TableSettings,
+)
+
+__all__ = [
+    "PLATFORMS",
+    "PLATFORM_VARIABLES",
+    "Backup",
+    "Carry",
+    "Checks",
+    "Load",
+    "Promote",
+    "Resolved",
+    "Settings",
+    "Sources",
+    "Structure",
+    "TableSettings",
+    "Target",
+    "child_environment",
+    "embedded_directory",
+    "resolve",
+]
