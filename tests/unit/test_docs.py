@@ -1,0 +1,36 @@
+"""The documentation: the site is whole, and what it says of the project's own files is so."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_PROOF = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+def test_the_site_is_whole(tmp_path: Path) -> None:
+    """Every page is in the navigation, and every link and anchor between pages leads somewhere."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = {page.name for page in tmp_path.glob("*.html")}
+    assert {"index.html", "changelog.html", "guarantees.html", "cli.html"} <= pages
+    # Read from a disk or behind a firewall, it is the same: nothing is fetched from anywhere.
+    fetched = {
+        page: re.findall(r'(?:src|<link[^>]* href)="https?:[^"]*"', page.read_text())
+        for page in tmp_path.glob("*.html")
+    }
+    assert [page.name for page, found in fetched.items() if found] == []
+
+
+def test_each_guarantee_names_tests_that_exist() -> None:
+    """A promise without a proof is none."""
+    page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    for section in page.split("\n## ")[1:]:
+        proofs = _PROOF.findall(section)
+        assert proofs, section.splitlines()[0]
+        for file, name in proofs:
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, file
