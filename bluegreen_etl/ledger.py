@@ -1,7 +1,7 @@
 """Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -195,9 +195,22 @@ def record_tables(connection: db.Connection, release: Release, loads: Iterable[m
         connection.cursor().executemany(queries.get("insert_loaded_table"), rows)
 
 
-def record_stage(connection: db.Connection, release: Release, name: str, seconds: float) -> None:
-    """Write how long a stage took."""
+def record_stage(connection: db.Connection, release: Release, name: str, seconds: float | None) -> None:
+    """Write that a stage has begun (`seconds` None), or how long it took."""
     connection.execute(queries.get("insert_stage"), {"id": release.id, "name": name, "seconds": seconds})
+
+
+def record_reading(connection: db.Connection, release: Release, sizes: Mapping[str, int | None]) -> None:
+    """Write how many bytes of files each table will be filled from, where that is known."""
+    rows = [{"id": release.id, "table": table, "total": size} for table, size in sizes.items()]
+    if rows:
+        connection.cursor().executemany(queries.get("insert_reading"), rows)
+
+
+def update_reading(connection: db.Connection, release: Release, done: Mapping[str, int]) -> None:
+    """Write how many bytes of each table's files have been read."""
+    values = {"id": release.id, "tables": list(done), "done": list(done.values())}
+    connection.execute(queries.get("update_reading"), values)
 
 
 def record_checks(connection: db.Connection, release: Release, results: Iterable[model.CheckResult]) -> None:

@@ -150,3 +150,16 @@ CREATE TABLE bluegreen.carried_key (
     key jsonb NOT NULL,
     PRIMARY KEY (release_id, table_name, name)
 );
+
+-- name: version_4
+-- A stage is written when it begins, so that others see how far a load is and failed ones where they ended; `seconds`
+-- once it has ended.
+ALTER TABLE bluegreen.stage ALTER COLUMN seconds DROP NOT NULL;
+-- What a load has to read for each table, where that is known, and how much of it it has read: bytes of files.
+CREATE TABLE bluegreen.reading (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    total bigint,
+    done bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (release_id, table_name)
+);

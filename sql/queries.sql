@@ -444,7 +444,19 @@ INSERT INTO bluegreen.loaded_table (release_id, table_name, files, rows, bytes, 
 VALUES (%(id)s, %(table)s, %(files)s, %(rows)s, %(bytes)s, %(seconds)s, %(frozen)s)
 
 -- name: insert_stage
-INSERT INTO bluegreen.stage (release_id, name, seconds) VALUES (%(id)s, %(name)s, %(seconds)s)
+-- The load does not wait until it is on disk.
+INSERT INTO bluegreen.stage (release_id, name, seconds)
+SELECT %(id)s, %(name)s, %(seconds)s::float8 FROM pg_catalog.set_config('synchronous_commit', 'off', true)
+ON CONFLICT (release_id, name) DO UPDATE SET seconds = excluded.seconds
+
+-- name: insert_reading
+INSERT INTO bluegreen.reading (release_id, table_name, total) VALUES (%(id)s, %(table)s, %(total)s)
+
+-- name: update_reading
+UPDATE bluegreen.reading AS r SET done = d.done
+FROM unnest(%(tables)s::text[], %(done)s::bigint[]) AS d(table_name, done),
+     pg_catalog.set_config('synchronous_commit', 'off', true)
+WHERE r.release_id = %(id)s AND r.table_name = d.table_name
 
 -- name: insert_check_result
 INSERT INTO bluegreen.check_result (release_id, name, severity, status, failures, seconds, columns, sample, message)

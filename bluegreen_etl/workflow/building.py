@@ -12,8 +12,9 @@ from bluegreen_etl.model import Release, StructureFrom
 from bluegreen_etl.shadow import copy, dump, fill, finish, relay, standins, structure, transform
 from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import matching
-from bluegreen_etl.workflow.context import Context, Stages
+from bluegreen_etl.workflow.context import Context
 from bluegreen_etl.workflow.planning import LoadPlan, refuse_unknown_columns, to_be_filled
+from bluegreen_etl.workflow.progress import Reading, Stages
 
 
 class Built(NamedTuple):
@@ -91,7 +92,8 @@ def fill_tables(
     """
     sizes = [item.size for item in work]
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
-    loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages)
+    reading = Reading(context.watcher, connection, release, work)
+    loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages, reading)
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
     finish.build(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
@@ -145,12 +147,14 @@ def _fill(
     work: Sequence[copy.Work],
     entries: Sequence[dump.Entry],
     stages: Stages,
+    reading: Reading,
 ) -> list[model.TableLoad]:
     """Copy the files, and build on each table those of the entries that belong to it alone."""
     copied = partial(stages.begin, "finish")
     with contextlib.closing(Workers(plan.jobs)) as workers:
-        loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=context.watcher.copied)
+        loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=reading.copied)
         fill.run(context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied)
+    reading.end()
     return [load.result() for load in loads]
 
 

@@ -1,6 +1,5 @@
 """What every command works with: settings, the server, who is told; and the guards that all share."""
 
-import time
 from functools import cached_property
 
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
@@ -40,28 +39,6 @@ class Context:
             )
         names.check_live_schema(self.settings.schema)
         return self.settings.schema
-
-
-class Stages:
-    """What a load goes through, one after the other: told as each begins, and timed."""
-
-    def __init__(self, watcher: model.Watcher) -> None:
-        self.seconds: dict[str, float] = {}
-        self._watcher = watcher
-        self._name: str | None = None
-        self._begun = 0.0
-
-    def begin(self, name: str, *, total: int = 0) -> None:
-        """End the stage before, and begin one; `total` is how many bytes it will read, where that is known."""
-        self.end()
-        self._watcher.stage(name, total=total)
-        self._name, self._begun = name, time.monotonic()
-
-    def end(self) -> None:
-        """End the last stage."""
-        if self._name is not None:
-            self.seconds[self._name] = time.monotonic() - self._begun
-            self._name = None
 
 
 def refuse_if_protected(context: Context, connection: db.Connection, verb: str, *, what: str | None = None) -> None:

@@ -14,9 +14,10 @@ from bluegreen_etl.model import Compression, Format, Release, SourceFile
 from bluegreen_etl.shadow import copy, rows
 from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import building, matching, promoting
-from bluegreen_etl.workflow.context import Context, Stages, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
 from bluegreen_etl.workflow.planning import plan_load
+from bluegreen_etl.workflow.progress import Stages
 
 
 class OpenRelease:
@@ -160,7 +161,7 @@ def _opened(context: Context, *, ask: bool) -> Iterator[OpenRelease]:
             refuse_if_protected(context, connection, "promote")
         begun = open_release(context, connection, plan)
         with failing_cleanly(context, connection, begun):
-            stages = Stages(context.watcher)
+            stages = Stages(context.watcher, connection, begun)
             stages.begin("structure")
             begun = building.make_structure(context, connection, plan, begun)
             begun, put_off = building.put_off_keys(context, connection, plan, begun)

@@ -10,8 +10,9 @@ from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.workflow import hooks, matching, upkeep
 from bluegreen_etl.workflow.building import Built, build, without_address
-from bluegreen_etl.workflow.context import Context, Stages, adopt, current_live, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_if_protected
 from bluegreen_etl.workflow.planning import LoadPlan, connections, failures_schema, plan_load
+from bluegreen_etl.workflow.progress import Stages
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
             refuse_if_protected(context, connection, "promote")
         release = open_release(context, connection, plan)
         with failing_cleanly(context, connection, release):
-            stages = Stages(context.watcher)
+            stages = Stages(context.watcher, connection, release)
             built = build(context, connection, plan, release, stages)
             return complete(context, connection, plan, built, stages)
 
@@ -78,7 +79,7 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
         if result.status is CheckStatus.WARNED:
             context.watcher.say(f"warning: {_explained(result)}")
     stages.end()
-    release = _make_ready(connection, built.release, built.files, built.loads, stages.seconds)
+    release = _make_ready(connection, built.release, built.files, built.loads)
     context.watcher.say(f"release {release.number} of {plan.schema} is ready")
     hooks.after_load(context, release)
     return Loaded(
@@ -191,13 +192,10 @@ def _make_ready(
     release: Release,
     files: Sequence[model.SourceFile],
     loads: Sequence[model.TableLoad],
-    seconds: dict[str, float],
 ) -> Release:
     with connection.transaction():
         ledger.record_sources(connection, release, files)
         ledger.record_tables(connection, release, loads)
-        for name, duration in seconds.items():
-            ledger.record_stage(connection, release, name, duration)
         ledger.set_loaded(connection, release)
         release = ledger.advance(connection, release, Status.READY)
         rows = sum(item.rows for item in loads)

@@ -10,9 +10,10 @@ from bluegreen_etl import catalog, db, errors
 from bluegreen_etl.model import Release, StructureFrom
 from bluegreen_etl.shadow import archive, standins, structure
 from bluegreen_etl.workflow import building, promoting
-from bluegreen_etl.workflow.context import Context, Stages, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
 from bluegreen_etl.workflow.planning import LoadPlan, plan_load
+from bluegreen_etl.workflow.progress import Stages
 
 
 def restore(context: Context, directory: str) -> Loaded:
@@ -37,7 +38,7 @@ def restore(context: Context, directory: str) -> Loaded:
         refuse_if_protected(context, connection, "restore")
         release = open_release(context, connection, plan)
         with failing_cleanly(context, connection, release):
-            stages = Stages(context.watcher)
+            stages = Stages(context.watcher, connection, release)
             built = _build(context, connection, plan, release, stages, place, manifest)
             return complete(context, connection, plan, built, stages)
 

@@ -6,9 +6,10 @@ from bluegreen_etl import catalog, db, errors, names, process
 from bluegreen_etl.model import Isolation, Release, StructureFrom
 from bluegreen_etl.shadow import dump, scratch
 from bluegreen_etl.workflow import building, promoting
-from bluegreen_etl.workflow.context import Context, Stages, refuse_if_protected
+from bluegreen_etl.workflow.context import Context, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
 from bluegreen_etl.workflow.planning import LoadPlan, plan_load, to_be_filled
+from bluegreen_etl.workflow.progress import Stages
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
             refuse_if_protected(context, connection, "promote")
         release = open_release(context, connection, plan)
         with failing_cleanly(context, connection, release):
-            stages = Stages(context.watcher)
+            stages = Stages(context.watcher, connection, release)
             fill = _in_scratch if isolate is Isolation.DATABASE else _in_place
             built = fill(context, connection, plan, release, command, stages)
             return complete(context, connection, plan, built, stages)

@@ -179,6 +179,15 @@ def test_releases_are_numbered_for_each_schema(connection: Connection) -> None:
 # ---- completeness
 
 
+def test_a_load_that_failed_tells_in_which_stage(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """A stage is in the ledger from its beginning; only one that has ended has a duration."""
+    bluegreen.write_league(teams="id,name\n1,Ajax\n1,Ajax\n")
+    bluegreen("load", "data", code=1)
+    found = connection.execute("SELECT name, seconds IS NULL FROM bluegreen.stage ORDER BY at").fetchall()
+    assert found[0] == ("structure", False)
+    assert found[-1][1] is True
+
+
 def test_every_fact_about_a_release_is_in_the_ledger(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """Files with size and digest, rows and seconds by table, stages, checks, and the cut-over with its transaction."""
     bluegreen.write_league()
@@ -207,6 +216,11 @@ def test_every_fact_about_a_release_is_in_the_ledger(bluegreen: Bluegreen, live:
     stages = rows(connection, "SELECT name, seconds FROM bluegreen.stage WHERE release_id = %(id)s ORDER BY at", new)
     assert [stage["name"] for stage in stages] == ["structure", "copy", "finish", "check"]
     assert all(isinstance(stage["seconds"], float) and stage["seconds"] > 0 for stage in stages)
+    sizes = {"players": len(PLAYERS.encode()), "teams": len(TEAMS.encode())}
+    reading = rows(connection, "SELECT table_name, total, done FROM bluegreen.reading WHERE release_id = %(id)s", new)
+    assert {item["table_name"]: (item["total"], item["done"]) for item in reading} == {
+        table: (size, size) for table, size in sizes.items()
+    }
     checks = rows(
         connection,
         "SELECT name, severity, status, failures, sample FROM bluegreen.check_result "
