@@ -127,7 +127,7 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
         raise errors.Refused(
             f"no file for table {', '.join(unfilled)} of {context.schema}: it would be empty after the promote",
             hint="Add a file for it (a header alone loads no rows, with allow_empty = true), fill it by a transform, "
-            "or drop it.",
+            "name it under [carry], or drop it.",
         )
     return [_fit(context, item, by_name[item.table]) for item in found]
 
