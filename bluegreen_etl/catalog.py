@@ -132,6 +132,17 @@ def objects(connection: db.Connection, oid: int) -> list[Object]:
     return [Object(kind=kind, table=table, name=name) for kind, table, name in rows]
 
 
+def null_shares(connection: db.Connection, oid: int) -> dict[tuple[str, str], float]:
+    """Return the share of nulls in each column of a schema's tables, by table and column, as the planner knows it."""
+    rows = connection.execute(queries.get("null_shares"), {"oid": oid}).fetchall()
+    return {(table, column): share for table, column, share in rows}
+
+
+def row_types(connection: db.Connection, oid: int) -> dict[str, str]:
+    """Return, for whatever can be read in a schema, what tells rows of one type from those of another."""
+    return dict(connection.execute(queries.get("row_types"), {"oid": oid}).fetchall())
+
+
 def relations(connection: db.Connection, oid: int) -> list[Relation]:
     """Return everything in a schema that can be read, views before tables, in the order of their names."""
     rows = connection.execute(queries.get("relations"), {"oid": oid}).fetchall()

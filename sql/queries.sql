@@ -615,6 +615,23 @@ FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typ
 WHERE t.typnamespace = %(oid)s AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
 ORDER BY 1, 2, 3
 
+-- name: null_shares
+-- Estimates, of tables that were analyzed and that this role may read; of a partitioned one those of all its partitions.
+SELECT c.relname, s.attname, s.null_frac
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.inherited = (c.relkind = 'p')
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+
+-- name: row_types
+-- What the server compares before it goes on with a prepared statement: a type made anew in each release differs too.
+SELECT c.relname, string_agg(concat_ws(' ', pg_catalog.quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation), ','
+                             ORDER BY a.attnum)
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+GROUP BY c.oid
+
 -- name: remember_definition
 INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
 SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now

@@ -178,7 +178,7 @@ def check(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see lo
 @click.argument("release", required=False, type=int)
 @common
 def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Show live beside a RELEASE: tables, columns, types, row counts.
+    """Show live beside a RELEASE: tables, columns, types, row counts, shares of nulls, other objects.
 
     Without RELEASE: the newest ready one, or the newest previous one.
     """

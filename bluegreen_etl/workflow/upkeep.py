@@ -149,6 +149,21 @@ def ledger_needed(connection: db.Connection, schema: str) -> None:
     ledger.ensure(connection)
 
 
+def schema_of(connection: db.Connection, release: Release) -> str:
+    """Return what the schema of a release is called now.
+
+    Raises:
+        Refused: it is gone.
+    """
+    schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
+    if schema is None:
+        raise errors.Refused(
+            f"release {release.number} of {release.live_schema} is {release.status}, its schema is gone",
+            hint="Look with `bluegreen status`.",
+        )
+    return schema
+
+
 def _own_schema(connection: db.Connection, release: Release) -> int | None:
     """Return the OID of the release's schema, which lies under the release's own name; None when there is none.
 

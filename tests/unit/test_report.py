@@ -11,7 +11,8 @@ import pytest
 from bluegreen_etl import model, report, workflow
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import CheckResult, CheckStatus, Direction, Severity, Status, StructureFrom
-from bluegreen_etl.workflow.looking import Condition, Difference
+from bluegreen_etl.workflow.comparing import Difference
+from bluegreen_etl.workflow.looking import Condition
 from tests.records import NOON, release
 
 AT = NOON.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -216,16 +217,37 @@ def test_history_gives_each_cutover_its_time() -> None:
 
 
 def test_a_diff_stands_beside_live() -> None:
-    """What one side lacks is empty."""
+    """By table, what matters most first; what one side lacks is empty, and what it means stands below."""
     differences = (
+        Difference(table="cups", what="rows", live="1000", release="999"),
+        Difference(table="goals", what="rows", live="0", release="7"),
+        Difference(table="old", what="table", live="1234567", release=None),
+        Difference(table="players", what="nulls in born", live="1.0%", release="12.5%"),
+        Difference(table="players", what="rows", live="1000", release="1500"),
         Difference(table="teams", what="column shirt", live=None, release="007"),
+        Difference(table="teams", what="index (name)", live="there", release=None),
         Difference(table="teams", what="rows", live="2", release="3"),
+        Difference(table="teams", what="column born", live="date", release="text"),
     )
-    assert cells(workflow.Diff(schema="league", number=2, differences=differences)) == [
-        ["table", "what", "live", "release 2"],
-        ["teams", "column shirt", "007"],
-        ["teams", "rows", "2", "3"],
+    diff = workflow.Diff(schema="league", number=2, differences=differences, prepared=("squads", "teams"), tables=9)
+    assert cells(diff) == [
+        ["table", "what", "live", "release 2", "change"],
+        ["old", "table", "1,234,567 rows", "dropped"],
+        ["teams", "column born", "date", "text", "another type"],
+        ["column shirt", "007", "new"],
+        ["index (name)", "there", "dropped"],
+        ["rows", "2", "3", "+1 (+50.0%)"],
+        ["goals", "rows", "0", "7", "+7"],
+        ["players", "rows", "1,000", "1,500", "+500 (+50.0%)"],
+        ["nulls in born", "1.0%", "12.5%", "+11.5 points"],
+        ["cups", "rows", "1,000", "999", "-1 (-0.1%)"],
+        [
+            "SELECT * that clients have prepared fails with SQLSTATE 0A000 on squads, teams: "
+            "a column or its type is another one"
+        ],
+        ["shares of nulls are the planner's estimates"],
     ]
+    assert cells(workflow.Diff(schema="league", number=2, differences=(), tables=1)) == [["no difference in 1 table"]]
 
 
 def test_prune_says_what_became_of_each_release() -> None:

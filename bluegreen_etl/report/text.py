@@ -1,8 +1,6 @@
-"""Shows what commands return: as a table for people, or as one JSON object. The only writer of stdout."""
+"""Outcomes as text for people or as JSON, written to stdout."""
 
 import sys
-from collections.abc import Sequence
-from datetime import datetime
 from functools import singledispatch
 from textwrap import shorten
 
@@ -10,8 +8,7 @@ import msgspec
 import tabulate
 
 from bluegreen_etl import model, workflow
-
-Row = Sequence[object]
+from bluegreen_etl.report import differences, forms
 
 
 def show(outcome: object, *, as_json: bool) -> None:
@@ -32,13 +29,15 @@ def text_of(outcome: object) -> str:
 @text_of.register
 def _(outcome: workflow.Loaded) -> str:
     if outcome.release is None:
-        files = [(file.table, file.path, file.format, file.compression, _size(file.size)) for file in outcome.files]
-        return _table(("table", "file", "format", "compression", "size"), files)
+        files = [
+            (file.table, file.path, file.format, file.compression, forms.size(file.size)) for file in outcome.files
+        ]
+        return forms.table(("table", "file", "format", "compression", "size"), files)
     rows = [
-        (load.table, load.rows, load.files, _size(load.bytes), _seconds(load.seconds))
+        (load.table, load.rows, load.files, forms.size(load.bytes), forms.seconds(load.seconds))
         for load in sorted(outcome.tables, key=lambda load: load.table)
     ]
-    return _table(("table", "rows", "files", "size", "seconds"), rows)
+    return forms.table(("table", "rows", "files", "size", "seconds"), rows)
 
 
 @text_of.register
@@ -50,12 +49,12 @@ def _(outcome: workflow.Checked) -> str:
             check.severity,
             check.status,
             check.failures,
-            _seconds(check.seconds),
+            forms.seconds(check.seconds),
             check.message or model.rows_shown(check),
         )
         for check in outcome.checks
     ]
-    return _table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+    return forms.table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
 
 
 @text_of.register
@@ -69,18 +68,18 @@ def _(outcome: workflow.Promoted) -> str:
         outcome.schema,
         cutover.to_number,
         cutover.from_number,
-        _milliseconds(cutover.held),
+        forms.milliseconds(cutover.held),
         cutover.tries,
-        _seconds(cutover.waited),
+        forms.seconds(cutover.waited),
         ", ".join(map(str, outcome.pruned)),
     )
     heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
-    return _table(heads, [row])
+    return forms.table(heads, [row])
 
 
 def _rehearsed(done: model.Rehearsal) -> str:
-    row = (done.live_schema, done.to_number, _milliseconds(done.held), done.tries, _seconds(done.waited))
-    return _table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
+    row = (done.live_schema, done.to_number, forms.milliseconds(done.held), done.tries, forms.seconds(done.waited))
+    return forms.table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
 
 
 @text_of.register
@@ -105,15 +104,15 @@ def _(outcome: workflow.State) -> str:
             "dead" if item.dead else item.status,
             item.schema,
             item.rows,
-            _time(item.created_at),
+            forms.time(item.created_at),
             item.created_by,
-            _time(item.promoted_at),
+            forms.time(item.promoted_at),
             shorten(item.failure or "", 60, placeholder=" …"),
         )
         for item in outcome.releases
     ]
     heads = ("release", "status", "schema", "rows", "begun", "by", "promoted", "failure")
-    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + _table(heads, rows)
+    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + forms.table(heads, rows)
 
 
 @text_of.register
@@ -123,35 +122,34 @@ def _(outcome: workflow.History) -> str:
     for event in outcome.events:
         # Each cut-over writes its event in its own transaction, so that both come in the same order.
         cutover = next(cutovers, None) if event.kind in {"promoted", "rolled back to"} else None
-        stall = _milliseconds(cutover.held) if cutover else None
-        rows.append((_time(event.at), event.number, event.kind, event.by, event.detail, stall))
-    return _table(("when", "release", "what", "by", "detail", "readers held"), rows)
+        stall = forms.milliseconds(cutover.held) if cutover else None
+        rows.append((forms.time(event.at), event.number, event.kind, event.by, event.detail, stall))
+    return forms.table(("when", "release", "what", "by", "detail", "readers held"), rows)
 
 
 @text_of.register
 def _(outcome: workflow.Diff) -> str:
-    rows = [(item.table, item.what, item.live, item.release) for item in outcome.differences]
-    return _table(("table", "what", "live", f"release {outcome.number}"), rows)
+    return differences.text_of(outcome)
 
 
 @text_of.register
 def _(outcome: workflow.Pruned) -> str:
-    rows: list[Row] = [(number, "dropped", None) for number in outcome.dropped]
+    rows: list[forms.Row] = [(number, "dropped", None) for number in outcome.dropped]
     rows += [(number, "not dropped", reason) for number, reason in outcome.refused.items()]
     rows += [(number, "kept", None) for number in outcome.kept]
-    return _table(("release", "what", "why"), rows)
+    return forms.table(("release", "what", "why"), rows)
 
 
 @text_of.register
 def _(outcome: workflow.BackedUp) -> str:
-    row = (outcome.release, outcome.path, outcome.files, _size(outcome.bytes), _seconds(outcome.seconds))
+    row = (outcome.release, outcome.path, outcome.files, forms.size(outcome.bytes), forms.seconds(outcome.seconds))
     dropped = [(None, path, None, None, "dropped") for path in outcome.dropped]
-    return _table(("release", "backup", "files", "size", "seconds"), [row, *dropped])
+    return forms.table(("release", "backup", "files", "size", "seconds"), [row, *dropped])
 
 
 @text_of.register
 def _(outcome: workflow.Begun) -> str:
-    return _table(("written",), [(file,) for file in outcome.files])
+    return forms.table(("written",), [(file,) for file in outcome.files])
 
 
 @text_of.register
@@ -166,34 +164,4 @@ def _(outcome: workflow.Diagnosis) -> str:
 
 @text_of.register
 def _(outcome: workflow.Protection) -> str:
-    return _table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
-
-
-def _table(heads: Sequence[str], rows: Sequence[Row]) -> str:
-    # Numbers are shown as they are: tabulate would turn a text "1e5" or "007" into a number.
-    if not rows:
-        return "(none)"
-    return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return "unknown"
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s"
-
-
-def _milliseconds(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds * 1000:.1f} ms"
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return forms.table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
