@@ -293,9 +293,9 @@ def retrying(
     *,
     max_wait: float,
     pause: Callable[[int], float],
-    on_retry: Callable[[int, psycopg.Error], None],
+    on_retry: Callable[[int, BaseException], None],
 ) -> T:
-    """Run `attempt(number)` until it succeeds, again only after a lock SQLSTATE, for at most `max_wait` seconds.
+    """Run `attempt(number)` until it succeeds, again only where a lock was not to be had, for `max_wait` seconds.
 
     Args:
         attempt: the whole transaction; it leaves nothing held when it raises.
@@ -303,7 +303,7 @@ def retrying(
         on_retry: told the number of the failed try and its error.
 
     Raises:
-        psycopg.Error: the last try's error, or the first that is not about locks.
+        psycopg.Error, LockNotObtained: the last try's error, or the first that is not about locks.
     """
     retry = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_lock_error),
@@ -335,12 +335,14 @@ def patiently(connection: Connection, attempt: Callable[[], T]) -> T:
 
 def is_lock_error(error: BaseException) -> bool:
     """Say whether an error means that a lock was not to be had, so that the transaction may be tried again."""
-    return isinstance(error, psycopg.Error) and error.sqlstate in LOCK_SQLSTATES
+    return isinstance(error, errors.LockNotObtained) or (
+        isinstance(error, psycopg.Error) and error.sqlstate in LOCK_SQLSTATES
+    )
 
 
-def _failure(state: tenacity.RetryCallState) -> psycopg.Error:
+def _failure(state: tenacity.RetryCallState) -> BaseException:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, psycopg.Error)
+    assert error is not None
     return error
 
 

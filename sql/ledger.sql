@@ -163,3 +163,9 @@ CREATE TABLE bluegreen.reading (
     done bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (release_id, table_name)
 );
+
+-- name: version_5
+-- How readers were held off; and where in the server's log the cut-over is: a replica that has replayed that has it.
+ALTER TABLE bluegreen.cutover
+    ADD COLUMN via text NOT NULL DEFAULT 'locks' CHECK (via IN ('locks', 'pgbouncer')),
+    ADD COLUMN lsn pg_lsn;

@@ -502,7 +502,8 @@ WHERE to_release = %(id)s AND direction = 'promote'
 ORDER BY committed_at DESC LIMIT 1
 
 -- name: cutovers
-SELECT c.live_schema, c.direction, t.number, f.number, c.committed_at, c.held, c.tries, c.waited, c.by_role, c.token
+SELECT c.live_schema, c.direction, t.number, f.number, c.committed_at, c.held, c.tries, c.waited, c.by_role, c.token,
+       c.via, c.lsn::text
 FROM bluegreen.cutover AS c
 JOIN bluegreen.release AS t ON t.id = c.to_release
 LEFT JOIN bluegreen.release AS f ON f.id = c.from_release
@@ -510,7 +511,9 @@ WHERE c.live_schema = %(schema)s
 ORDER BY c.committed_at
 
 -- name: measure_cutover
-UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held) WHERE token = %(token)s
+-- What is written by now holds the cut-over, and hardly more.
+UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held), lsn = coalesce(lsn, pg_catalog.pg_current_wal_insert_lsn())
+WHERE token = %(token)s
 
 -- name: definition
 -- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
@@ -800,8 +803,8 @@ UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp()
 UPDATE bluegreen.release SET status = 'live', promoted_at = clock_timestamp(), retired_at = NULL WHERE id = {id}
 
 -- name: insert_cutover
-INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited)
-VALUES ({token}, {schema}, {direction}, {to}, {outgoing}, {tries}, {waited})
+INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited, via)
+VALUES ({token}, {schema}, {direction}, {to}, {outgoing}, {tries}, {waited}, {via})
 
 -- name: insert_cutover_event
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}, {number}, {kind}, {detail})

@@ -9,7 +9,7 @@ from psycopg import sql
 from bluegreen_etl import model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover.outside import Outside
-from bluegreen_etl.model import Direction, Release
+from bluegreen_etl.model import Direction, Release, Via
 
 # What the swap itself raises when live is not what was inspected; class BG is not PostgreSQL's.
 CONFLICT_SQLSTATE = "BG001"
@@ -45,14 +45,21 @@ class Plan(model.Record, frozen=True, kw_only=True):
         return (*self.outside.relations, *self.relations)
 
 
+class Terms(model.Record, frozen=True, kw_only=True):
+    """How one try holds readers off: `timeout` None does not wait for locks at all; `order` gives their order."""
+
+    timeout: float | None
+    order: tuple[Relation, ...]
+
+
 class Try(model.Record, frozen=True, kw_only=True):
-    """How one try takes its locks: `timeout` None does not wait at all; `order` gives the relations' order."""
+    """One try: what tells it from every other, and its terms."""
 
     token: UUID
     number: int
     waited: float
-    timeout: float | None
-    order: tuple[Relation, ...]
+    via: Via
+    terms: Terms
 
 
 def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
@@ -70,8 +77,8 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
     A rename is seen by nobody before the commit, and waits for whoever changes the schema itself (GRANT ON SCHEMA):
     it comes before the locks, so that nobody waits with it.
     """
-    timeout = f"{max(round((attempt.timeout or 0) * 1000), 1)}ms"
-    locks = _locks(plan, attempt, nowait=attempt.timeout is None)
+    timeout = f"{max(round((attempt.terms.timeout or 0) * 1000), 1)}ms"
+    locks = _locks(plan, attempt, nowait=attempt.terms.timeout is None)
     return _joined(
         # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
         sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
@@ -86,7 +93,7 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
         _comparison(plan),
         *_renames(plan),
         sql.SQL("SELECT clock_timestamp()"),
-        *([_lock_block(attempt.order, locks)] if locks else []),
+        *([_lock_block(attempt.terms.order, locks)] if locks else []),
         *_swap(plan, attempt),
         sql.SQL("ROLLBACK" if plan.rehearsal else "COMMIT"),
         sql.SQL("SELECT clock_timestamp()"),
@@ -122,7 +129,7 @@ def _locks(plan: Plan, attempt: Try, *, nowait: bool) -> list[sql.Composed]:
     renamed = plan.outgoing.shadow_schema if plan.outgoing else plan.live_schema
     placed = (
         msgspec.structs.replace(relation, schema=renamed) if relation.schema == plan.live_schema else relation
-        for relation in attempt.order
+        for relation in attempt.terms.order
     )
     return [lock_statement(relation, nowait=nowait) for relation in placed]
 
@@ -201,6 +208,7 @@ def _ledger(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
         outgoing=sql.Literal(outgoing_id),
         tries=sql.Literal(attempt.number),
         waited=sql.Literal(attempt.waited),
+        via=sql.Literal(str(attempt.via)),
     )
     detail = f"release {plan.outgoing.number} before" if plan.outgoing else "no release before"
     yield queries.get(

@@ -38,6 +38,7 @@ from bluegreen_etl.model.work import (
     Severity,
     TableLoad,
     Trial,
+    Via,
     Watcher,
     rows_shown,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "Table",
     "TableLoad",
     "Trial",
+    "Via",
     "Watcher",
     "rows_shown",
     "to_json",

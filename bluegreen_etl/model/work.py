@@ -62,6 +62,13 @@ class Direction(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Via(StrEnum):
+    """How readers are held off while the schemas are renamed."""
+
+    LOCKS = "locks"  # on everything that they read
+    PGBOUNCER = "pgbouncer"  # the poolers that they come through are paused
+
+
 class Trial(StrEnum):
     """What is done instead of a cut-over: printing its script, or carrying it out and taking it back."""
 
@@ -71,7 +78,8 @@ class Trial(StrEnum):
 
 class Cutover(Record, frozen=True, kw_only=True):
     """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
-    tries spent on locks; both in seconds. `token` tells this cut-over from every other try.
+    tries spent on locks; both in seconds. `token` tells this cut-over from every other try; a replica has it that has
+    replayed the server's log up to `lsn`.
     """
 
     live_schema: str
@@ -84,6 +92,8 @@ class Cutover(Record, frozen=True, kw_only=True):
     waited: float
     by: str
     token: UUID
+    via: Via
+    lsn: str | None
 
 
 class Rehearsal(Record, frozen=True, kw_only=True):
@@ -95,6 +105,7 @@ class Rehearsal(Record, frozen=True, kw_only=True):
     held: float
     tries: int
     waited: float
+    via: Via
 
 
 class Session(Record, frozen=True, kw_only=True):

@@ -10,8 +10,10 @@ from psycopg import sql
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
 from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
 from bluegreen_etl.cutover import carried as carrying
-from bluegreen_etl.cutover.plan import Plan, Try, script
-from bluegreen_etl.model import Direction, Release, Status, Trial
+from bluegreen_etl.cutover.locks import Locks
+from bluegreen_etl.cutover.plan import Plan, Terms, Try, script
+from bluegreen_etl.cutover.way import Patience, Way
+from bluegreen_etl.model import Direction, Release, Status, Trial, Via
 from bluegreen_etl.workflow import backing, choosing, hooks, upkeep
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
@@ -94,7 +96,8 @@ def _cut_over(
     if incoming.status is Status.READY and outgoing is not None and not context.settings.promote.allow_drop:
         losses.refuse(connection, incoming, outgoing)
     if trial is Trial.SCRIPT:
-        attempt = Try(token=uuid4(), number=1, waited=0, timeout=None, order=plan.locks)
+        terms = Terms(timeout=None, order=plan.locks)
+        attempt = Try(token=uuid4(), number=1, waited=0, via=Via.LOCKS, terms=terms)
         return Promoted(schema=context.schema, script=script(plan, attempt))
     if direction is Direction.PROMOTE and not trial:
         backing.before_promote(context, connection, outgoing)
@@ -104,7 +107,7 @@ def _cut_over(
     if context.settings.promote.old_snapshots == "wait":
         _wait_for_old_snapshots(context, connection, incoming, patience)
     if trial:
-        rehearsal = swap.rehearse(context.server, plan, patience=patience, say=context.watcher.say)
+        rehearsal = swap.rehearse(context.server, plan, _way(context, plan))
         context.watcher.say("rehearsed: nothing was changed")
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with interrupts.deferred():
@@ -126,13 +129,18 @@ def _checks_to_verify(context: Context) -> list[checks.Check]:
     return found
 
 
-def _patience(context: Context) -> swap.Patience:
+def _patience(context: Context) -> Patience:
     settings = context.settings.promote
-    return swap.Patience(settings.max_wait, settings.cancel_blockers)
+    return Patience(settings.max_wait, settings.cancel_blockers)
+
+
+def _way(context: Context, plan: Plan) -> Way:
+    """Return how readers are held off."""
+    return Locks(plan, _patience(context), context.watcher.say)
 
 
 def _carry_out(context: Context, plan: Plan) -> model.Cutover:
-    cutover = swap.run(context.server, plan, patience=_patience(context), say=context.watcher.say)
+    cutover = swap.run(context.server, plan, _way(context, plan), say=context.watcher.say)
     tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
     held = (cutover.held or 0) * 1000
     context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
@@ -282,9 +290,7 @@ def _plan(
     )
 
 
-def _wait_for_old_snapshots(
-    context: Context, connection: db.Connection, release: Release, patience: swap.Patience
-) -> None:
+def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, patience: Patience) -> None:
     """Wait until no session is left whose snapshot is so old that it would find the new tables empty."""
     begun = time.monotonic()
     told = False

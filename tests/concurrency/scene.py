@@ -12,7 +12,9 @@ from psycopg.rows import TupleRow
 
 from bluegreen_etl import config, db, ledger, model, workflow
 from bluegreen_etl.cutover import swap
+from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan
+from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Status
 from bluegreen_etl.workflow import promoting
 
@@ -114,8 +116,8 @@ def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cut
 
 def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:
     """Carry a cut-over out."""
-    patience = swap.Patience(surroundings.settings.promote.max_wait)
-    return swap.run(surroundings.server, plan, patience=patience, say=surroundings.watcher.say)
+    way = Locks(plan, Patience(surroundings.settings.promote.max_wait), surroundings.watcher.say)
+    return swap.run(surroundings.server, plan, way, say=surroundings.watcher.say)
 
 
 def live_generation(connection: Connection) -> int:

@@ -57,8 +57,8 @@ EXCEPTION
 END';
 UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp() WHERE id = 101;
 UPDATE bluegreen.release SET status = 'live', promoted_at = clock_timestamp(), retired_at = NULL WHERE id = 102;
-INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited)
-VALUES ('00000000000000000000000000000007'::uuid, 'league', 'promote', 102, 101, 3, 0.25);
+INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited, via)
+VALUES ('00000000000000000000000000000007'::uuid, 'league', 'promote', 102, 101, 3, 0.25, 'locks');
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ('league', 2, 'promoted', 'release 1 before');
 SELECT pg_catalog.pg_notify('bluegreen', '{"schema":"league","release":2,"direction":"promote"}');
 COMMIT;

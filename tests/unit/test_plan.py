@@ -9,8 +9,8 @@ import pytest
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import plan as planning
 from bluegreen_etl.cutover.outside import Outside
-from bluegreen_etl.cutover.plan import Plan, Try
-from bluegreen_etl.model import Direction, Status
+from bluegreen_etl.cutover.plan import Plan, Terms, Try
+from bluegreen_etl.model import Direction, Status, Via
 from tests.records import release
 
 SNAPSHOT = Path(__file__).parents[1] / "data" / "cutover.sql"
@@ -38,7 +38,8 @@ PLAN = Plan(
 
 def attempt(plan: Plan = PLAN, *, timeout: float | None = None) -> Try:
     """The third try of a plan."""
-    return Try(token=UUID(int=7), number=3, waited=0.25, timeout=timeout, order=plan.locks)
+    terms = Terms(timeout=timeout, order=plan.locks)
+    return Try(token=UUID(int=7), number=3, waited=0.25, via=Via.LOCKS, terms=terms)
 
 
 def text(plan: Plan = PLAN, *, timeout: float | None = None) -> str:

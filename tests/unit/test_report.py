@@ -34,6 +34,8 @@ CUTOVER = model.Cutover(
     waited=0.5,
     by="ann",
     token=UUID(int=7),
+    via=model.Via.LOCKS,
+    lsn="0/15D6A30",
 )
 
 
@@ -205,6 +207,8 @@ def test_history_gives_each_cutover_its_time() -> None:
         waited=0,
         by="ann",
         token=UUID(int=8),
+        via=model.Via.LOCKS,
+        lsn=None,
     )
     assert cells(workflow.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
         ["when", "release", "what", "by", "detail", "readers held"],
@@ -269,7 +273,13 @@ def test_protection_is_yes_or_no(protected: bool, shown: str) -> None:
 def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
     """As a cut-over does, under another head."""
     rehearsal = model.Rehearsal(
-        live_schema="league", direction=Direction.PROMOTE, to_number=2, held=0.0042, tries=3, waited=0.5
+        live_schema="league",
+        direction=Direction.PROMOTE,
+        to_number=2,
+        held=0.0042,
+        tries=3,
+        waited=0.5,
+        via=model.Via.LOCKS,
     )
     shown = cells(workflow.Promoted(schema="league", rehearsal=rehearsal))
     assert shown[0] == ["schema", "rehearsed", "readers held", "tries", "waited for locks"]
@@ -292,6 +302,8 @@ def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
             "waited": 0.5,
             "by": "ann",
             "token": "00000000-0000-0000-0000-000000000007",
+            "via": "locks",
+            "lsn": "0/15D6A30",
         },
         "pruned": [],
         "script": None,
