@@ -114,7 +114,11 @@ class Talker:
         if not sys.stdin.isatty():
             return False
         self.end()
-        return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+        try:
+            return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+        except click.Abort:  # Ctrl-C or the end of input
+            tell()
+            return False
 
     def fail(self, error: errors.BluegreenError) -> None:
         """Write the error as one sentence, and its hint."""

@@ -1,6 +1,8 @@
 """A protected database wants a confirmation whichever way it is reached; a password is shown nowhere."""
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,6 +76,48 @@ def test_force_confirms(bluegreen: Bluegreen, protected: Live) -> None:
     assert bluegreen.json("status")["live"] == 4
     bluegreen("protect", "--off", "--force")
     bluegreen("rollback")
+
+
+def typed(bluegreen: Bluegreen, answer: bytes | signal.Signals, *arguments: str, code: int) -> str:
+    """Run a command on a terminal, where somebody answers its question; return what was to be seen there."""
+    ours, theirs = os.openpty()
+    running = subprocess.Popen(
+        bluegreen.command(*arguments),
+        cwd=bluegreen.directory,
+        env=bluegreen.environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    with os.fdopen(ours, "r+b", buffering=0) as terminal:
+        while not shown.endswith(b": "):
+            shown += terminal.read(1000)
+        if isinstance(answer, signal.Signals):
+            running.send_signal(answer)
+        else:
+            terminal.write(answer)
+        while True:
+            try:
+                shown += terminal.read(1000)
+            except OSError:  # its other end is closed
+                break
+    assert running.wait(60) == code, shown
+    return shown.decode()
+
+
+def test_name_that_is_typed_confirms_and_nothing_else(bluegreen: Bluegreen, protected: Live) -> None:
+    """Another word, the end of input and Ctrl-C are no."""
+    end_of_input = b"\x04"
+    for answer in (b"yes\n", b"\n", end_of_input, signal.SIGINT):
+        shown = typed(bluegreen, answer, "promote", code=1)
+        assert "is protected. Type league to promote: " in shown
+        assert "is protected: promote of league needs a confirmation" in shown
+        assert "HINT: " in shown
+    assert bluegreen.json("status")["live"] == 2
+    assert "readers were held" in typed(bluegreen, b"league\n", "promote", code=0)
+    assert bluegreen.json("status")["live"] == 3
 
 
 def test_protected_whichever_way_it_is_reached(bluegreen: Bluegreen, protected: Live) -> None:
