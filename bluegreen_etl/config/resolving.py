@@ -80,10 +80,13 @@ def resolve(
         raise errors.UsageError(
             f"{path}: environments does not hold tables only", hint="Write [environments.NAME] sections."
         )
+    for key, own in environments.items():
+        # A mistake in one that is not used now should not be found by whoever needs it next.
+        _convert(_expand(_without_unset(own, environ), environ), f"{path}: [environments.{key}]")
     name, name_origin = _environment_name(environment, environments, environ)
     section = environments.get(name, {}) if name else {}
     merged = _merge(_merge(document, section), _without_none(flags))
-    settings = _convert(_expand(merged, environ), path)
+    settings = _convert(_expand(merged, environ), path or "the command line")
     return Resolved(
         settings=settings,
         target=_target(settings, flags, section, environ, path),
@@ -175,11 +178,22 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     return environ[name]
 
 
-def _convert(document: Mapping[str, Any], path: str | None) -> Settings:
+def _without_unset(section: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Leave out the values that need a variable which is not set."""
+    known: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict):
+            known[key] = _without_unset(value, environ)
+        elif environ.keys() >= set(_VARIABLE.findall(str(value))):
+            known[key] = value
+    return known
+
+
+def _convert(document: Mapping[str, Any], where: str) -> Settings:
     try:
-        return msgspec.convert(document, Settings)
+        # Not strict, because the value of a variable is a text where a number is wanted too.
+        return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
-        where = path or "the command line"
         raise errors.UsageError(
             f"{where}: {error}".replace("Object contains", "contains"),
             hint="docs/configuration.md lists every key.",

@@ -142,6 +142,22 @@ def test_variables_are_filled_in_wherever_a_text_stands(toml: Write) -> None:
     assert settings.sources.paths == ("/data/in", "$1")
 
 
+def test_variables_are_numbers_and_booleans_where_those_are_wanted(toml: Write) -> None:
+    """And a text stays one, whatever it looks like."""
+    toml('protected = "${GUARD}"\n[load]\njobs = "${JOBS}"\n[sources]\nnull = "${NOTHING}"')
+    settings = resolve({"GUARD": "true", "JOBS": "3", "NOTHING": "null"}).settings
+    assert (settings.protected, settings.load.jobs, settings.sources.null) == (True, 3, "null")
+    with pytest.raises(errors.UsageError, match="jobs"):
+        resolve({"GUARD": "true", "JOBS": "0", "NOTHING": ""})
+
+
+def test_mistake_in_an_environment_that_is_not_used_is_found(toml: Write) -> None:
+    """Whoever needs it next does so in a hurry."""
+    toml("[environments.staging.load]\njbos = 2")
+    with pytest.raises(errors.UsageError, match=r"\[environments.staging\]: contains unknown field `jbos`"):
+        resolve()
+
+
 def test_variables_of_other_environments_need_not_be_set(toml: Write) -> None:
     """Only what is used is filled in: a developer's machine has no production password."""
     toml('[environments.production]\ndsn = "${PRODUCTION_URL}"')
@@ -180,7 +196,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("[promote]\nmax_wait = -1", "promote.max_wait"),
         ('[structure]\nfrom = "air"', "structure.from"),
         ("[tables.teams]\nnul = 'NA'", "nul"),
-        ("[retention]\nkeep = '1'", "retention.keep"),
+        ("[retention]\nkeep = 'one'", "retention.keep"),
         ("environments = 1", "environments"),
         ("schema = ", "bluegreen.toml"),
     ],
