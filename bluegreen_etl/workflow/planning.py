@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
+
 from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
 from bluegreen_etl.declared import TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
@@ -14,6 +16,8 @@ from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 MOST_JOBS = 8
 BUILDING_MEMORY = 256  # MB for each connection that builds an index
+# No such setting, no such value, not in a session, not for this role.
+_REFUSED_SETTINGS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.errors.CantChangeRuntimeParam)
 
 
 class LoadPlan(model.Record, frozen=True, kw_only=True):
@@ -138,12 +142,25 @@ def connections(context: Context) -> int:
 
 
 def session(context: Context, connection: db.Connection) -> dict[str, str]:
-    """Return the server settings of the sessions that copy and build: the user's over those that building wants."""
+    """Return the server settings of the sessions that copy and build: the user's over those that building wants.
+
+    Raises:
+        UsageError: the server refuses one of the user's.
+    """
+    own = context.settings.load.session
+    try:
+        with connection.transaction(force_rollback=True):
+            db.apply_settings(connection, own)
+    except _REFUSED_SETTINGS as error:
+        raise errors.UsageError(
+            f"the server refuses a setting of [load.session]: {error.diag.message_primary}",
+            hint="Its names and values are those of SET; some are for superusers only.",
+        ) from error
     row = connection.execute("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))").fetchone()
     memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if row and row[0] < BUILDING_MEMORY << 20 else {}
     # Beside other streams they only take their cores; one each helps where the last index is left alone.
     parallel = {"max_parallel_maintenance_workers": "1"} if connections(context) > 1 else {}
-    return {**memory, **parallel, **context.settings.load.session}
+    return {**memory, **parallel, **own}
 
 
 def refuse_subscribers(connection: db.Connection) -> None:

@@ -8,6 +8,7 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
+from tests.acceptance.refusals import refused
 from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
@@ -95,6 +96,10 @@ def test_session_settings_that_would_end_a_load_or_do_not_exist_are_found(bluegr
     assert found == "statement_timeout is 5min while loading"
     bluegreen.write("bluegreen.toml", '[load.session]\nwork_memory = "1GB"\n')
     assert "session" in {topic for topic, grade in findings(bluegreen, code=1) if grade == "fail"}
+    bluegreen.write_league()
+    said = refused(bluegreen, "load", "data", live=live, code=2)
+    assert said.sentence.startswith("the server refuses a setting of [load.session]: ")
+    assert bluegreen.json("status")["releases"] == []
 
 
 def test_leftovers_are_found(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
