@@ -85,13 +85,6 @@ def releases(connection: db.Connection, live_schema: str) -> list[Release]:
     return [msgspec.convert(dict(zip(fields, row, strict=True)), Release) for row in cursor.fetchall()]
 
 
-def live_schemas(connection: db.Connection) -> list[str]:
-    """Return the live schemas that have releases in this database."""
-    if not exists(connection):
-        return []
-    return [row[0] for row in connection.execute(queries.get("live_schemas"))]
-
-
 def live_release(connection: db.Connection, live_schema: str) -> Release | None:
     """Return the release that the ledger says is live."""
     return next((r for r in releases(connection, live_schema) if r.status is Status.LIVE), None)
@@ -300,7 +293,12 @@ def is_protected(connection: db.Connection) -> bool:
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
-    """Mark this database as protected, or take the mark away."""
+    """Mark this database as protected, or take the mark away.
+
+    Raises:
+        NotPermitted: the role may not write the ledger.
+    """
+    _permitted(connection, "write")
     connection.execute(queries.get("ledger_protect"), {"protected": protected})
 
 

@@ -392,9 +392,6 @@ FROM bluegreen.release
 WHERE live_schema = %(schema)s
 ORDER BY number
 
--- name: live_schemas
-SELECT DISTINCT live_schema FROM bluegreen.release ORDER BY 1
-
 -- name: insert_release
 INSERT INTO bluegreen.release (live_schema, number, status, origin, schema_oid, base_oid, tool_version, promoted_at)
 SELECT %(schema)s, coalesce(max(number), 0) + 1, %(status)s, %(origin)s, %(schema_oid)s, %(base_oid)s,
@@ -684,6 +681,16 @@ WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
        OR l.locktype = 'transactionid'
        AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
 ORDER BY 6 DESC NULLS LAST
+
+-- name: exclusive_holders
+-- Who holds a lock on a relation of a schema that even a reader has to wait for.
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
+WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock'
 
 -- name: cancel
 -- Only what runs in a transaction that old: by now the session may have gone on to something else.

@@ -1,13 +1,11 @@
-"""Who stands in the way of a cut-over: finds them, describes them and, where that is wanted, cancels what they run."""
+"""Who stands in the way of a cut-over: finds them and, where that is wanted, cancels what they run."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import psycopg
 
 from bluegreen_etl import db, ledger, model, queries
 from bluegreen_etl.cutover.plan import Plan
-
-_SHOWN = 80
 
 
 def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
@@ -28,22 +26,7 @@ def cancel(
         try:
             row = connection.execute(queries.get("cancel"), {"pid": session.pid, "age": after}).fetchone()
         except psycopg.errors.InsufficientPrivilege as error:
-            say(f"not cancelled: {describe(session)}: {error.diag.message_primary}")
+            say(f"not cancelled: {model.session_shown(session)}: {error.diag.message_primary}")
             continue
         if row:
-            say(f"cancelled: {describe(session)}")
-
-
-def described(sessions: Sequence[model.Session]) -> str:
-    """Return one line about all of them."""
-    return "; ".join(describe(session) for session in sessions) or "nobody at this moment"
-
-
-def describe(session: model.Session) -> str:
-    """Return one line about a session that stands in the way."""
-    age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
-    where = f" from {session.address}" if session.address else ""
-    return (
-        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
-        f"{session.state}{age}): {' '.join((session.query or '').split())[:_SHOWN]}"
-    )
+            say(f"cancelled: {model.session_shown(session)}")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from bluegreen_etl import db, errors, queries
+from bluegreen_etl import db, errors, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.plan import Plan, Terms
@@ -87,7 +87,7 @@ class Locks:
         return relation.schema == self._plan.live_schema, relation.kind not in {"v", "m"}
 
     def _blockers(self, connection: db.Connection) -> str:
-        return blockers.described(blockers.find(connection, self._plan))
+        return model.sessions_shown(blockers.find(connection, self._plan))
 
 
 def _patience(number: int, longest: float) -> float | None:

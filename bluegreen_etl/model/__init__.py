@@ -41,6 +41,8 @@ from bluegreen_etl.model.work import (
     Via,
     Watcher,
     rows_shown,
+    session_shown,
+    sessions_shown,
 )
 
 __all__ = [
@@ -74,5 +76,7 @@ __all__ = [
     "Via",
     "Watcher",
     "rows_shown",
+    "session_shown",
+    "sessions_shown",
     "to_json",
 ]

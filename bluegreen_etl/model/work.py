@@ -1,11 +1,14 @@
 """What was done: loads of tables, checks, cut-overs; and who is told of it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from bluegreen_etl.model.record import Record
+
+_QUERY_SHOWN = 80  # characters of it
 
 
 class TableLoad(Record, frozen=True, kw_only=True):
@@ -142,3 +145,18 @@ def rows_shown(check: CheckResult) -> str:
         ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
     ]
     return "\n".join(lines)
+
+
+def sessions_shown(sessions: Sequence[Session]) -> str:
+    """Return one line about all of them."""
+    return "; ".join(session_shown(session) for session in sessions) or "nobody at this moment"
+
+
+def session_shown(session: Session) -> str:
+    """Return one line about a session that stands in the way."""
+    age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
+    where = f" from {session.address}" if session.address else ""
+    return (
+        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
+        f"{session.state}{age}): {' '.join((session.query or '').split())[:_QUERY_SHOWN]}"
+    )

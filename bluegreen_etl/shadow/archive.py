@@ -63,18 +63,16 @@ def write(
 
     Raises:
         ServerFailed: pg_dump failed, or the directory cannot be written.
+        LockNotObtained: see dump.run.
     """
-    program = _program("pg_dump", connection, settings)
-    pattern = '"' + manifest.dumped.replace('"', '""') + '"'
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
     except OSError as error:
         raise _unwritable(directory, error) from error
     try:
-        options = ["--format=directory", f"--jobs={jobs}", "--no-password", f"--schema={pattern}"]
-        environment = db.client_environment(connection)
-        process.output([program, *options, f"--file={unfinished / _DUMP}"], environment=environment)
+        options = ("--format=directory", f"--jobs={jobs}", f"--file={unfinished / _DUMP}")
+        dump.run(connection, manifest.dumped, settings, *options)
         manifest = msgspec.structs.replace(manifest, files=tuple(_digests(unfinished)))
         with (unfinished / MANIFEST).open("wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
@@ -125,14 +123,14 @@ def verify(directory: Path, manifest: Manifest) -> None:
 
 def structure(connection: db.Connection, directory: Path, settings: config.Settings) -> list[dump.Entry]:
     """Return the definition in a backup, entry by entry."""
-    program = _program("pg_restore", connection, settings)
+    program = _pg_restore(connection, settings)
     options = ["--schema-only", "--verbose", "--file=-"]
     return dump.parse(process.output([program, *options, directory / _DUMP], environment={}))
 
 
 def sequences(connection: db.Connection, directory: Path, settings: config.Settings) -> dict[str, tuple[int, bool]]:
     """Return the values of the sequences in a backup, and whether each was given out."""
-    program = _program("pg_restore", connection, settings)
+    program = _pg_restore(connection, settings)
     lines = _SEQUENCE_SET.findall(process.output([program, "--list", directory / _DUMP], environment={}))
     if not lines:
         return {}
@@ -145,7 +143,7 @@ def sequences(connection: db.Connection, directory: Path, settings: config.Setti
 
 def work(connection: db.Connection, directory: Path, settings: config.Settings) -> list[copy.Work]:
     """Return what is to be copied into the release's tables, partitions each by itself."""
-    program = _program("pg_restore", connection, settings)
+    program = _pg_restore(connection, settings)
     lines = _TABLE_DATA.findall(process.output([program, "--list", directory / _DUMP], environment={}))
     found = []
     for line in lines:
@@ -245,9 +243,9 @@ def _digests(directory: Path) -> Iterator[Digested]:
             yield Digested(path=path.relative_to(directory).as_posix(), bytes=path.stat().st_size, sha256=digest)
 
 
-def _program(name: str, connection: db.Connection, settings: config.Settings) -> Path:
+def _pg_restore(connection: db.Connection, settings: config.Settings) -> Path:
     major = connection.info.server_version // 10000
-    return process.client_program(name, server_major=major, directory=settings.pg_bindir)
+    return process.client_program("pg_restore", server_major=major, directory=settings.pg_bindir)
 
 
 def _unwritable(directory: Path, error: OSError) -> errors.ServerFailed:

@@ -4,8 +4,9 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 """
 
 import re
+import time
 
-from bluegreen_etl import config, db, model, process
+from bluegreen_etl import config, db, errors, ledger, model, process, queries
 
 _ENTRY = re.compile(
     r"^--\n-- TOC entry \d+ \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
@@ -54,13 +55,35 @@ def read(connection: db.Connection, schema: str, settings: config.Settings) -> l
     """Dump the definition of one schema, without its data.
 
     Raises:
+        ServerFailed, LockNotObtained: see run.
+    """
+    return parse(run(connection, schema, settings, "--schema-only", "--verbose"))
+
+
+def run(connection: db.Connection, schema: str, settings: config.Settings, *options: str) -> str:
+    """Run pg_dump on one schema; return what it writes to standard output.
+
+    Raises:
         ServerFailed: no pg_dump as new as the server, or it fails.
+        LockNotObtained: somebody held a table of the schema for longer than it may wait.
     """
     major = connection.info.server_version // 10000
     program = process.client_program("pg_dump", server_major=major, directory=settings.pg_bindir)
     pattern = '"' + schema.replace('"', '""') + '"'
-    arguments = ["--schema-only", "--verbose", "--no-password", f"--schema={pattern}"]
-    return parse(process.output([program, *arguments], environment=db.client_environment(connection)))
+    wait = db.OUTSIDE_WAIT
+    arguments = ["--no-password", f"--schema={pattern}", f"--lock-wait-timeout={wait:.0f}s", *options]
+    begun = time.monotonic()
+    try:
+        return process.output([program, *arguments], environment=db.client_environment(connection))
+    except errors.ServerFailed as error:
+        # It gives no SQLSTATE, and the server's words may be in any language.
+        if time.monotonic() - begun < wait:
+            raise
+        holders = ledger.sessions(connection.execute(queries.get("exclusive_holders"), {"schema": schema}).fetchall())
+        raise errors.LockNotObtained(
+            f"{schema} could not be dumped for {wait:g} s, because of {model.sessions_shown(holders)}: {error.message}",
+            hint="Live is unchanged. Run it again when its tables are free.",
+        ) from error
 
 
 def parse(text: str) -> list[Entry]:

@@ -299,11 +299,11 @@ def _wait_for_old_snapshots(context: Context, connection: db.Connection, release
         if waited > patience.max_wait:
             raise errors.LockNotObtained(
                 f"transactions older than the load would find release {release.number} empty; still there after "
-                f"{patience.max_wait:g} s: {blockers.described(sessions)}",
+                f"{patience.max_wait:g} s: {model.sessions_shown(sessions)}",
                 hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",
             )
         if not told:
-            context.watcher.say(f"waiting for transactions older than the load: {blockers.described(sessions)}")
+            context.watcher.say(f"waiting for transactions older than the load: {model.sessions_shown(sessions)}")
             told = True
         if patience.cancel_after is not None and waited >= patience.cancel_after:
             blockers.cancel(connection, sessions, after=patience.cancel_after, say=context.watcher.say)

@@ -37,7 +37,6 @@ def test_looking_makes_no_ledger(connection: Connection) -> None:
     """Reading commands leave a database that has none as it is."""
     assert not ledger.exists(connection)
     assert ledger.releases(connection, "league") == []
-    assert ledger.live_schemas(connection) == []
     assert not ledger.is_protected(connection)
     assert not ledger.exists(connection)
 
@@ -171,7 +170,6 @@ def test_releases_are_numbered_for_each_schema(connection: Connection) -> None:
     ledger.ensure(connection)
     made = [ledger.open_release(connection, schema, base_oid=None).number for schema in ("a", "b", "a", "a")]
     assert made == [1, 1, 2, 3]
-    assert ledger.live_schemas(connection) == ["a", "b"]
     with pytest.raises(errors.Refused):
         ledger.find(connection, "b", 2)
 

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, config, db
-from bluegreen_etl.shadow import structure
+from bluegreen_etl import catalog, config, db, errors
+from bluegreen_etl.shadow import dump, structure
+from tests.concurrency import scene
 from tests.records import release
 from tests.support import Bluegreen, Live
 
@@ -57,6 +58,18 @@ def test_a_clone_equals_the_original(everything: Live, connection: Connection) -
     assert everything.definition("league__r1") == before
     assert everything.definition() == before
     assert catalog.schema_oid(connection, "league") == base
+
+
+def test_structure_is_not_waited_for_without_end(
+    live: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds a table exclusively is named, whatever the language of the server's own words."""
+    monkeypatch.setattr(db, "OUTSIDE_WAIT", 1.0)
+    with (
+        scene.holding(live.dsn, "LOCK TABLE league.teams IN ACCESS EXCLUSIVE MODE", application="vacuum full"),
+        pytest.raises(errors.LockNotObtained, match=r"because of pid .*vacuum full"),
+    ):
+        dump.read(connection, "league", SETTINGS)
 
 
 def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connection: Connection) -> None:
