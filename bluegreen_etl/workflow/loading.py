@@ -216,7 +216,10 @@ def failing_cleanly(context: Context, connection: db.Connection, release: Releas
 
 
 def _fail(context: Context, connection: db.Connection, release: Release, error: BaseException) -> None:
-    reason = error.message if isinstance(error, errors.BluegreenError) else type(error).__name__
+    if isinstance(error, errors.BluegreenError):
+        reason = error.message
+    else:
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
     keep = isinstance(error, errors.ChecksFailed)
     try:
         # Another connection: an interrupt may have left the first one in the middle of a statement.
