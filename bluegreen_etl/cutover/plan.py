@@ -23,9 +23,10 @@ _ALTER = {"v": sql.SQL("VIEW"), "m": sql.SQL("MATERIALIZED VIEW"), "f": sql.SQL(
 class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
 
-    `relations` are what live holds, views before tables; `fingerprint` stands for them, `sequences` are the names
-    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it, and what the
-    `carried` tables need, which stay live. A `rehearsal` is taken back instead of committed.
+    `relations` are what live holds, views before tables; `inspected` stands for all that was looked at, `fingerprint`
+    for what of it can change until the locks are had; `sequences` are the names that both releases have, with whether
+    they ascend; `outside` is what hangs on live and follows it, and what the `carried` tables need, which stay live.
+    A `rehearsal` is taken back instead of committed.
     """
 
     direction: Direction
@@ -33,6 +34,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     incoming: Release
     outgoing: Release | None
     relations: tuple[Relation, ...]
+    inspected: str
     fingerprint: str
     sequences: tuple[tuple[str, bool], ...]
     outside: Outside = Outside()
@@ -89,8 +91,8 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
         sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
         # A load that clones live renames it for a moment: wait for its end here, where nobody waits for this.
         queries.get("renaming", schema=sql.Literal(plan.live_schema)),
-        # Once before the locks too: it fails without making anybody wait, and what it reads is then in the caches.
-        _comparison(plan),
+        # Once before the locks too, where nobody waits however long it takes to look at everything.
+        _inspected(plan),
         *_renames(plan),
         sql.SQL("SELECT clock_timestamp()"),
         *([_lock_block(attempt.terms.order, locks)] if locks else []),
@@ -106,6 +108,7 @@ def script(plan: Plan, attempt: Try) -> str:
         sql.SQL("BEGIN"),
         sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = '500ms'"),
+        _inspected(plan),
         *_renames(plan),
         *_locks(plan, attempt, nowait=False),
         *_swap(plan, attempt),
@@ -142,7 +145,7 @@ def _renames(plan: Plan) -> Iterable[sql.Composed]:
         "compare_schemas",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
         live=sql.Literal(plan.live_schema),
-        live_oid=sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None),
+        live_oid=_live_oid(plan),
         incoming=sql.Literal(plan.incoming.shadow_schema),
         incoming_oid=sql.Literal(plan.incoming.schema_oid),
     )
@@ -154,7 +157,7 @@ def _renames(plan: Plan) -> Iterable[sql.Composed]:
 
 def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
     """Yield what is done under the locks."""
-    yield _comparison(plan)
+    yield _comparison(plan, queries.get("fingerprint", oid=_live_oid(plan)), plan.fingerprint)
     if plan.outgoing is not None:
         yield from (_sequence(plan, plan.outgoing, name, ascending) for name, ascending in plan.sequences)
     if plan.outside.statements:
@@ -169,16 +172,25 @@ def _following(statements: Sequence[str]) -> sql.Composed:
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
-def _comparison(plan: Plan) -> sql.Composed:
+def _live_oid(plan: Plan) -> sql.Literal:
+    return sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None)
+
+
+def _inspected(plan: Plan) -> sql.Composed:
+    return _comparison(plan, queries.get("inspected", oid=_live_oid(plan)), plan.inspected)
+
+
+def _comparison(plan: Plan, found: sql.Composed, expected: str) -> sql.Composed:
     body = queries.get(
         "compare",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
         live=sql.Literal(plan.live_schema),
-        live_oid=sql.Literal(plan.outgoing.schema_oid if plan.outgoing else None),
+        live_oid=_live_oid(plan),
         incoming_id=sql.Literal(plan.incoming.id),
         incoming_status=sql.Literal(str(plan.incoming.status)),
         outgoing_id=sql.Literal(plan.outgoing.id if plan.outgoing else None),
-        fingerprint=sql.Literal(plan.fingerprint),
+        expected=sql.Literal(expected),
+        found=found,
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 

@@ -268,7 +268,9 @@ def _plan(
             f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
             hint="Rename or drop that schema; bluegreen has not made it.",
         )
-    row = connection.execute(queries.get("fingerprint"), {"oid": oid}).fetchone()
+    # Before anything is looked at: whatever is changed later is noticed under the locks.
+    inspected = _digest(connection, queries.get("inspected", oid=sql.Literal(oid)))
+    fingerprint = _digest(connection, queries.get("fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
     carried = carrying.tables(connection, incoming, outgoing, leave=leave) if outgoing else {}
@@ -283,11 +285,17 @@ def _plan(
         incoming=incoming,
         outgoing=outgoing,
         relations=tuple(catalog.relations(connection, oid)) if oid else (),
-        fingerprint=row[0] if row else "",
+        inspected=inspected,
+        fingerprint=fingerprint,
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         outside=following,
         carried=tuple(carried),
     )
+
+
+def _digest(connection: db.Connection, query: sql.Composed) -> str:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else ""
 
 
 def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, patience: Patience) -> None:

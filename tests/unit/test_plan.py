@@ -27,7 +27,8 @@ PLAN = Plan(
     incoming=release(2),
     outgoing=release(1, Status.LIVE),
     relations=(relation("squads", "v"), relation("sizes", "m"), relation("Teams", "r"), relation("abroad", "f")),
-    fingerprint="cafe",
+    inspected="7 coffee",
+    fingerprint="3 cafe",
     sequences=(("teams_id_seq", True), ("countdown", False)),
     outside=Outside(
         relations=(relation("report", "v", "app"),),
@@ -68,7 +69,7 @@ def test_the_statements_come_in_the_order_that_makes_the_swap_atomic() -> None:
         'ALTER SCHEMA "league__r2" RENAME TO "league"',
         "SELECT clock_timestamp()",
         "LOCK TABLE",
-        "tables of live were created or dropped meanwhile",
+        "was changed meanwhile",
         "setval",
         "CREATE OR REPLACE VIEW app.report",
         "status = 'previous'",
