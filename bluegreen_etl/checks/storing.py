@@ -63,7 +63,7 @@ def opened(server: db.Server, schema: str) -> Iterator[Store]:
     with server.connect(f"failures {schema}") as connection:
         if catalog.failures_schema(connection, schema) is None:
             if catalog.schema_oid(connection, schema) is not None:
-                raise errors.Refused(
+                raise errors.NameTaken(
                     f"a schema {names.quoted(schema)} exists already, and bluegreen has not made it",
                     hint="Rename or drop that schema, or leave --store-failures out.",
                 )

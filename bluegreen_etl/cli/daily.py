@@ -1,11 +1,11 @@
-"""Commands around the cycle of load, promote and rollback: init, run, backup, restore, doctor."""
+"""Commands around the cycle of load, promote and rollback: init, run, backup, restore, doctor, explain."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from bluegreen_etl import model, workflow
+from bluegreen_etl import errors, model, workflow
 from bluegreen_etl.cli.commands import (
     allow_drop,
     cancel_blockers,
@@ -18,7 +18,9 @@ from bluegreen_etl.cli.commands import (
     on_orphans,
     promote_settings,
 )
-from bluegreen_etl.cli.options import common, execute
+from bluegreen_etl.cli.options import common, execute, fail
+
+_NAMES = 18  # the width of the names of errors
 
 
 @main.command(name="run", context_settings={"allow_interspersed_args": False})
@@ -126,3 +128,26 @@ def init(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - see run
       bluegreen load --promote
     """
     execute(options, {}, lambda context: workflow.init(context, data))
+
+
+@main.command()
+@click.argument("error", required=False)
+def explain(error: str | None) -> None:
+    """Say what an ERROR means and what to do; its name stands at the end of its hint.
+
+    Without ERROR: all of them, each in one sentence. docs/errors.md has the same.
+
+    \b
+      bluegreen explain Orphans
+    """
+    if error is None:
+        for kind in errors.kinds():
+            click.echo(f"{kind.__name__:<{_NAMES}}{errors.meaning(kind).splitlines()[0]}")
+        return
+    try:
+        found = errors.find(error)
+    except errors.BluegreenError as failure:
+        fail(failure)
+    family = errors.family(found)
+    click.echo(f"{found.__name__}: exit code {found.exit_code}{f', a kind of {family.__name__}' if family else ''}\n")
+    click.echo(errors.meaning(found))

@@ -121,10 +121,9 @@ class Talker:
             return False
 
     def fail(self, error: errors.BluegreenError) -> None:
-        """Write the error as one sentence, and its hint."""
+        """Write the error as one sentence, and its hint, which ends in where more is said."""
         tell(f"bluegreen: error: {error.message}")
-        if error.hint:
-            tell(f"HINT: {error.hint}")
+        tell(" ".join(["HINT:", *filter(None, [error.hint]), f"(bluegreen explain {type(error).__name__})"]))
 
     def end(self) -> None:
         """Finish the bar that is drawn."""

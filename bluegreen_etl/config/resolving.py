@@ -77,7 +77,7 @@ def resolve(
     path, document = _read(file)
     environments = document.pop("environments", {})
     if not isinstance(environments, dict) or not all(isinstance(own, dict) for own in environments.values()):
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"{path}: environments does not hold tables only", hint="Write [environments.NAME] sections."
         )
     for key, own in environments.items():
@@ -120,11 +120,11 @@ def _read(file: str | None) -> tuple[str | None, dict[str, Any]]:
     if not path.exists():
         if file is None:
             return None, {}
-        raise errors.UsageError(f"no such configuration file: {file}", hint="Check --config or BLUEGREEN_CONFIG.")
+        raise errors.BadConfiguration(f"no such configuration file: {file}", hint="Check --config or BLUEGREEN_CONFIG.")
     try:
         return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise errors.UsageError(f"{path} cannot be read: {error}", hint="Mend the file; it is TOML.") from error
+        raise errors.BadConfiguration(f"{path} cannot be read: {error}", hint="Mend the file; it is TOML.") from error
 
 
 def _environment_name(
@@ -133,7 +133,7 @@ def _environment_name(
     if given:
         if given not in environments:
             known = ", ".join(sorted(environments)) or "none"
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'no environment "{given}" in {FILE_NAME}',
                 hint=f"Known ones: {known}. Add [environments.{given}].",
             )
@@ -172,7 +172,7 @@ def _expand(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - an
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"{FILE_NAME} uses ${{{name}}}, which is not set", hint=f"Set the environment variable {name}."
         )
     return environ[name]
@@ -194,7 +194,7 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
         # Not strict, because the value of a variable is a text where a number is wanted too.
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"{where}: {error}".replace("Object contains", "contains"),
             hint="docs/configuration.md lists every key.",
         ) from error

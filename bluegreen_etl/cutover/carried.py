@@ -30,7 +30,7 @@ def tables(connection: db.Connection, incoming: Release, outgoing: Release, *, l
     wanted = ledger.carried_tables(connection, incoming)
     left = set(ledger.carried_tables(connection, outgoing)) - set(wanted)
     if left and not leave:
-        raise errors.Refused(
+        raise errors.Overwritten(
             f"release {incoming.number} of {incoming.live_schema} does not carry {', '.join(sorted(left))}, which live "
             "does: what was written there would stay behind",
             hint="Load again with [carry], or give --discard-writes to leave it in the old release.",
@@ -115,7 +115,7 @@ def refuse_stuck(left: Sequence[Dependent], carried: Iterable[str]) -> None:
         Refused: there is some; names it.
     """
     if left:
-        raise errors.Refused(
+        raise errors.CannotFollow(
             f"{', '.join(f'{d.type} {d.identity}' for d in left)} cannot follow carried table {', '.join(carried)}",
             hint="Views, functions with a parsed body and policies can.",
         )

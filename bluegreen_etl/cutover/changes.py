@@ -28,7 +28,7 @@ def refuse(connection: db.Connection, release: Release, *, carried: Sequence[str
     changed = [row[0] for row in connection.execute(statement)]
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-        raise errors.Conflict(
+        raise errors.LiveChanged(
             f"{names.quoted(release.live_schema)} was changed since the load of release {release.number} began: "
             f"{', '.join(changed[:_SHOWN])}{more}",
             hint="Load again, so that the release has it, or give --force to go without.",

@@ -46,7 +46,7 @@ def refuse(connection: db.Connection, incoming: Release, outgoing: Release) -> N
     # One whose schema is gone lacks everything, and is a conflict that the swap tells of.
     if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-        raise errors.Refused(
+        raise errors.WouldLose(
             f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
             f"{', '.join(map(str, lost[:_SHOWN]))}{more}",
             hint="Look with `bluegreen diff`; --allow-drop goes without.",

@@ -109,7 +109,7 @@ def _count(connection: db.Connection, reference: Reference) -> int:
     try:
         row = connection.execute(statement).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise errors.Refused(
+        raise errors.Orphans(
             f"the release does not have {key.parent} ({', '.join(key.parent_columns)}), "
             f"which foreign key {key.name} of {names.quoted(reference.child_schema, key.table)} refers to",
             hint="Load a release that has it, or drop the foreign key first.",
@@ -126,9 +126,9 @@ def _treatment(reference: Reference, count: int, live_schema: str, on_orphans: O
     )
     if on_orphans == "refuse":
         hint = 'Load a release that fits, mend those rows first, or say [promote] on_orphans = "delete" or "null".'
-        raise errors.Refused(what, hint=hint)
+        raise errors.Orphans(what, hint=hint)
     if on_orphans == "null" and not key.nullable:
-        raise errors.Refused(
+        raise errors.Orphans(
             f"{what}, and a column of it is NOT NULL", hint='Mend those rows, or say [promote] on_orphans = "delete".'
         )
     if on_orphans == "null":
@@ -139,7 +139,7 @@ def _treatment(reference: Reference, count: int, live_schema: str, on_orphans: O
 def _refuse(left: Sequence[Dependent], live_schema: str) -> None:
     if left:
         listed = "; ".join(f"{d.type} {d.identity} on {d.on_type} {d.on_identity}" for d in left)
-        raise errors.Refused(
+        raise errors.CannotFollow(
             f"{len(left)} objects outside of {live_schema} hang on it and would stay with the old release: {listed}",
             hint="Drop them before and re-create them after the cut-over, or move them into the schema.",
         )

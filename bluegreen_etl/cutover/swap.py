@@ -65,7 +65,7 @@ def hold(connection: db.Connection, live_schema: str) -> None:
         Conflict: one is under way.
     """
     if not db.try_lock(connection, LOCK, live_schema):
-        raise errors.Conflict(f"another cut-over of {live_schema} is under way", hint="Look with `bluegreen status`.")
+        raise errors.AnotherRun(f"another cut-over of {live_schema} is under way", hint="Look with `bluegreen status`.")
 
 
 class _Swap:
@@ -160,7 +160,7 @@ class _Swap:
                     ) from error
                 time.sleep(0.1)
         if found is None:
-            raise errors.ServerFailed(
+            raise errors.ConnectionLost(
                 "the connection was lost during the swap, and the swap was not committed: live is unchanged",
                 hint="Run the same command again.",
             )
@@ -196,7 +196,7 @@ class _Swap:
             )
         if error.sqlstate == planning.MISFIT_SQLSTATE:
             statement = " ".join((error.diag.message_detail or "").split())
-            return errors.Refused(
+            return errors.CannotFollow(
                 f"something outside of {self._plan.live_schema} cannot follow: {error.diag.message_primary}, "
                 f"in {statement[:_SHOWN]}{'…' if len(statement) > _SHOWN else ''}",
                 hint="Live is unchanged. Drop or change that object, or load a release that it fits.",
@@ -208,7 +208,7 @@ class _Swap:
                 hint="Run it again.",
             )
         if error.sqlstate == "53200":
-            return errors.ServerFailed(
+            return errors.LockTableFull(
                 f"the server's lock table has no room for the {len(self._plan.locks)} relations of live",
                 hint="Raise max_locks_per_transaction and restart the server.",
             )

@@ -41,7 +41,7 @@ def refuse(connection: db.Connection, release: Release, *, carried: Sequence[str
     written = [item for item in find(connection, release) if item.table not in carried]
     if written:
         listed = ", ".join(f"{item.table} ({item.rows})" for item in written)
-        raise errors.Refused(
+        raise errors.Overwritten(
             f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
         )
     rows = connection.execute(
@@ -49,4 +49,4 @@ def refuse(connection: db.Connection, release: Release, *, carried: Sequence[str
     ).fetchall()
     if rows:
         listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))
-        raise errors.Refused(f"sessions are writing to {live} now: pid {listed}", hint=hint)
+        raise errors.Overwritten(f"sessions are writing to {live} now: pid {listed}", hint=hint)

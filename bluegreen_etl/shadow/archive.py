@@ -96,15 +96,15 @@ def read(directory: Path) -> Manifest:
         text = (directory / MANIFEST).read_bytes()
         version = json.loads(text)["version"]
         if version != 1:
-            raise errors.BadSource(f"{directory} is a backup of version {version}", hint="Upgrade bluegreen-etl.")
+            raise errors.BadBackup(f"{directory} is a backup of version {version}", hint="Upgrade bluegreen-etl.")
         return msgspec.json.decode(text, type=Manifest)
     except OSError as error:
-        raise errors.BadSource(
+        raise errors.BadBackup(
             f"{directory} is no backup: {MANIFEST} cannot be read: {error.strerror}",
             hint="Name what `backup` has made.",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.BadSource(f"{directory / MANIFEST} is damaged: {error}", hint="Take another backup.") from error
+        raise errors.BadBackup(f"{directory / MANIFEST} is damaged: {error}", hint="Take another backup.") from error
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
@@ -118,7 +118,7 @@ def verify(directory: Path, manifest: Manifest) -> None:
     for path in sorted(expected.keys() | found.keys()):
         if expected.get(path) != found.get(path):
             what = "is missing" if path not in found else "is not of it" if path not in expected else "was changed"
-            raise errors.BadSource(f"backup {directory}: {path} {what}", hint="Take another backup.")
+            raise errors.BadBackup(f"backup {directory}: {path} {what}", hint="Take another backup.")
 
 
 def structure(connection: db.Connection, directory: Path, settings: config.Settings) -> list[dump.Entry]:
@@ -174,7 +174,7 @@ class _Reader:
             head = next(heads, b"")
         named, statement, encoding = _NAMED.search(head), _COPY.search(head), _ENCODING.search(head)
         if not (named and statement and encoding):
-            raise errors.BadSource(f"{directory} has an entry without rows: {line}", hint="Take another backup.")
+            raise errors.BadBackup(f"{directory} has an entry without rows: {line}", hint="Take another backup.")
         self.table = named[1].decode()
         self.columns = [_unquoted(name) for name in _NAME.findall(statement["columns"].decode())]
         self.copy_options = CopyOptions(encoding=encoding[1].decode(), text=True)
@@ -249,6 +249,6 @@ def _pg_restore(connection: db.Connection, settings: config.Settings) -> Path:
 
 
 def _unwritable(directory: Path, error: OSError) -> errors.ServerFailed:
-    return errors.ServerFailed(
+    return errors.NoRoom(
         f"backup {directory} cannot be written: {error.strerror}", hint="Make room, or name another directory."
     )

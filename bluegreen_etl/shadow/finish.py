@@ -136,7 +136,7 @@ def bad_key(error: psycopg.Error) -> errors.BadRow:
     diag = error.diag
     kind = "orphan" if error.sqlstate == "23503" else "duplicate key" if error.sqlstate == "23505" else "bad row"
     detail = (diag.message_detail or diag.message_primary or "").rstrip(".")
-    return errors.BadRow(
+    return errors.ConstraintBroken(
         f"{kind} in table {diag.table_name}: {detail} (constraint {diag.constraint_name})",
         hint="Mend the files and load again.",
     )

@@ -69,7 +69,7 @@ def work(scratch: db.Server, release: model.Release, tables: Sequence[Table]) ->
     for table in tables:
         _refuse_other(release, table, found.pop(table.name, None))
     if found:
-        raise errors.Refused(
+        raise errors.BadScript(
             f"the program has made table {', '.join(found)}, which release {release.number} lacks", hint=_HINT
         )
     return relay.work(scratch, release.live_schema, tables, f"run {release.live_schema} r{release.number}")
@@ -109,7 +109,7 @@ def _make_entry(connection: db.Connection, release: model.Release, entry: Entry,
             db.run_script(connection, entry.sql)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         if entry.type != "FK CONSTRAINT":
-            raise errors.Refused(
+            raise errors.BadScript(
                 f"{entry.type.lower()} {entry.name} of {release.live_schema} needs something outside of the "
                 f"schema, which a scratch database does not have: {error.diag.message_primary}",
                 hint="Run without --isolate database, where the whole database is there.",
@@ -119,12 +119,12 @@ def _make_entry(connection: db.Connection, release: model.Release, entry: Entry,
 
 def _refuse_other(release: model.Release, table: Table, found: Table | None) -> None:
     if found is None:
-        raise errors.Refused(f"the program has dropped table {table.name} of {release.live_schema}", hint=_HINT)
+        raise errors.BadScript(f"the program has dropped table {table.name} of {release.live_schema}", hint=_HINT)
     here = {column.name: column.type for column in table.columns}
     there = {column.name: column.type for column in found.columns}
     if here != there:
         listed = ", ".join(sorted(name for name, _ in here.items() ^ there.items()))
-        raise errors.Refused(
+        raise errors.BadScript(
             f"the program has made other columns in table {table.name} than release {release.number} has: {listed}",
             hint=_HINT,
         )

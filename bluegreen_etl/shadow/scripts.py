@@ -35,7 +35,7 @@ def run(connection: db.Connection, file: Path) -> None:
             raise
         position = int(error.diag.internal_position or 0)
         line = f", line {text.count(chr(10), 0, position) + 1}" if position else ""
-        raise errors.Refused(
+        raise errors.BadScript(
             f"{file}{line}: {error.diag.message_primary}",
             hint=_HINTS.get(error.sqlstate or "") or error.diag.message_hint or _HINT,
         ) from error
@@ -53,7 +53,7 @@ def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[Non
     changed = catalog.changed_relations(connection, existing)
     if changed:
         listed = ", ".join(names.quoted(*existing[oid]) for oid in changed)
-        raise errors.Refused(
+        raise errors.BadScript(
             f"a script drops or changes {listed}, outside of {schema}",
             hint="A bare name that the schema does not have is looked for in the rest of the search path: "
             "leave DROP out (the schema is empty), or qualify the name.",
@@ -61,7 +61,7 @@ def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[Non
     written = connection.execute(queries.get("tables_written"), {"schema": schema}).fetchall()
     if written:
         listed = ", ".join(names.quoted(*table) for table in written)
-        raise errors.Refused(
+        raise errors.BadScript(
             f"a script writes rows to {listed}, outside of {schema}",
             hint="A release may change nothing but itself; names without a schema are those of the release.",
         )

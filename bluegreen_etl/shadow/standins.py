@@ -57,7 +57,7 @@ def _put_in(connection: db.Connection, release: model.Release, name: str, own: i
         try:
             connection.execute(sql.SQL(statement))
         except psycopg.errors.ProgrammingError as error:
-            raise errors.Refused(
+            raise errors.CannotFollow(
                 f"carried table {name} is a view while its release is not live, and something needs the table: "
                 f"{error.diag.message_primary}, in {' '.join(statement.split())[:_SHOWN]}",
                 hint="Name all columns in GROUP BY, leave WITH CHECK OPTION out.",
@@ -73,7 +73,7 @@ def _drop_own(connection: db.Connection, release: model.Release, name: str) -> N
         connection.execute(sql.SQL("DROP TABLE {}").format(place))
     except psycopg.errors.DependentObjectsStillExist as error:
         detail = (error.diag.message_detail or "").replace(_away(name), name)
-        raise errors.Refused(
+        raise errors.CannotFollow(
             f"something is built on carried table {name} that cannot follow it: {'; '.join(detail.splitlines())}",
             hint="Views, functions with a parsed body and policies follow; materialized views and types do not.",
         ) from error

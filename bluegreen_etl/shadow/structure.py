@@ -184,7 +184,7 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
         yield
         oid = catalog.schema_oid(connection, release.live_schema)
         if oid is None:
-            raise errors.Refused(
+            raise errors.BadScript(
                 f"the DDL leaves no schema {names.quoted(release.live_schema)} behind",
                 hint="Leave DROP SCHEMA and RENAME out of it; the schema is there and empty when it runs.",
             )
@@ -200,7 +200,7 @@ def _parked(connection: db.Connection, release: model.Release, schema: str) -> I
         connection.execute("SET LOCAL lock_timeout = '500ms'")
         connection.execute(queries.get("renaming", schema=sql.Literal(release.live_schema)))
         if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
-            raise errors.Conflict(f"{release.live_schema} was replaced while the load ran", hint="Load again.")
+            raise errors.LiveChanged(f"{release.live_schema} was replaced while the load ran", hint="Load again.")
         oid = catalog.schema_oid(connection, schema)
         parked = sql.Identifier(f"bluegreen__parked_{oid}")
         if oid is not None:
@@ -216,7 +216,7 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
     parents = [pair for schema in (*live, oid) for pair in catalog.outside_parents(connection, schema)]
     if parents:
         child, parent = parents[0]
-        raise errors.Refused(
+        raise errors.NotReplaceable(
             f"table {child} of {release.live_schema} inherits from {parent} or is a partition of it, where the rows "
             "of every release would be seen",
             hint="Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema.",
@@ -224,7 +224,7 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
     dependents = catalog.outside_dependents(connection, oid)
     if dependents:
         listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
-        raise errors.Refused(
+        raise errors.BadScript(
             f"something outside of {release.live_schema} was made that depends on the release: {listed}",
             hint="Leave it out of the DDL or the program, and make it once, on live: it follows every promote.",
         )

@@ -40,7 +40,7 @@ def drop_temporary(connection: db.Connection, release: model.Release, tables: It
         try:
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(release.shadow_schema, table)))
         except psycopg.errors.DependentObjectsStillExist as error:
-            raise errors.Refused(
+            raise errors.BadScript(
                 f"temporary table {table} cannot be dropped: {error.diag.message_detail}",
                 hint="Let nothing of the release depend on it, or leave `temporary` out.",
             ) from error

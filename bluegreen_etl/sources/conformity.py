@@ -29,11 +29,13 @@ class Schema:
                 document, validate_formats=True, base_uri=file.absolute().as_uri()
             )
         except OSError as error:
-            raise errors.UsageError(f"{file} cannot be read: {error.strerror}", hint="Check json_schema.") from error
+            raise errors.BadConfiguration(
+                f"{file} cannot be read: {error.strerror}", hint="Check json_schema."
+            ) from error
         # A reference that leads nowhere is a ValueError too.
         except (msgspec.DecodeError, ValueError) as error:
             reason = getattr(error, "message", str(error))
-            raise errors.UsageError(f"{file} is not a JSON Schema: {reason}", hint="Correct it.") from error
+            raise errors.BadConfiguration(f"{file} is not a JSON Schema: {reason}", hint="Correct it.") from error
 
     def check(self, source: SourceFile) -> None:
         """Read a file to its end.

@@ -127,13 +127,13 @@ class DelimitedReader:
     def _refuse_options(self, ways: keys.Keys) -> None:
         """Refuse options that are not for such a file."""
         if self._projection and self._dialect.codec in dialect.EMBEDDING:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option ignore_columns of table "{self._source.table}" is not for files in '
                 f"{self._dialect.copy_options.encoding}",
                 hint="Convert the file to UTF-8.",
             )
         if any(len(path) > 1 for _, path in ways.paths):
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option sources of table "{self._source.table}" leads into objects, which {self._source.path} has not',
                 hint="Name the file's column; only JSON has objects.",
             )

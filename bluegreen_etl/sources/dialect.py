@@ -139,23 +139,23 @@ def _check(options: CopyOptions, codec: str, table: str) -> None:
     for name in ("delimiter", "quote", "escape"):
         character: str = getattr(options, name)
         if len(character) != 1 or not character.isascii() or character in "\r\n\0":
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option {name} of table "{table}" is {character!r}, not one ASCII character',
                 hint=f"Give one character as {name}; a tab is written \\t.",
             )
         if codec in EMBEDDING and name != "delimiter" and ord(character) >= _FIRST_TRAIL_BYTE:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option {name} of table "{table}" is {character!r}, '
                 f"which encoding {options.encoding} uses inside letters",
                 hint="Convert the file to UTF-8.",
             )
     if options.delimiter == options.quote:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f'options delimiter and quote of table "{table}" are the same character',
             hint="Give two different ones.",
         )
     if {options.delimiter, options.quote, "\r", "\n"} & set(options.null) or options.null == "\\.":
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f'option null of table "{table}" holds the delimiter, the quote or a line end, or marks the end of data',
             hint="Give a text that can stand unquoted in the file.",
         )

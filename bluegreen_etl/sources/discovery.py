@@ -92,7 +92,7 @@ def _matched_by_name(
         count += 1
         if settings.files:
             if found.named:
-                raise errors.BadSource(
+                raise errors.NoTable(
                     f'{found.path} is not one of the files listed for table "{name.table}"',
                     hint="Add it to the table's files, or list no files for the table.",
                 )

@@ -40,7 +40,7 @@ def codec(encoding: str) -> str:
     try:
         return _CODECS[plain]
     except KeyError:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f'encoding "{encoding}" is not known',
             hint="Use one of PostgreSQL's names, such as UTF8, LATIN1, WIN1252 or SJIS.",
         ) from None

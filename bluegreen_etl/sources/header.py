@@ -62,7 +62,7 @@ def column_names(source: SourceFile, form: dialect.Dialect, opening: Opening) ->
     if names is None:
         return None
     if header is not None and len(names) != len(header):
-        raise errors.BadSource(
+        raise errors.WrongColumns(
             f"{source.path} has {len(header)} columns, the options name {len(names)}",
             hint="Name every column of the file in `columns`, in the file's order.",
         )
@@ -123,10 +123,10 @@ def refuse_unknown(names: Sequence[str], known: Sequence[str], generated: Sequen
     """
     for name in names:
         if name in generated:
-            raise errors.BadSource(
+            raise errors.WrongColumns(
                 f'{where}: column "{name}" is generated: no file can fill it', hint="Remove it from the file."
             )
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f'Did you mean "{close[0]}"?' if close else "Add it to the table, or remove it from the file."
-            raise errors.BadSource(f'{where}: "{name}" is not a column of the table', hint=hint)
+            raise errors.WrongColumns(f'{where}: "{name}" is not a column of the table', hint=hint)

@@ -59,7 +59,7 @@ def keys_of(source: SourceFile) -> Keys:
     """
     paths = tuple((column, _path(key)) for column, key in source.options.sources.items())
     if len({path for _, path in paths}) < len(paths):
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f'option sources of table "{source.table}" names one key for two columns',
             hint="Give each column a key of its own.",
         )

@@ -339,11 +339,11 @@ def _check_options(source: SourceFile) -> None:
     given = source.options
     for name in ("delimiter", "quote", "escape", "null"):
         if getattr(given, name) is not None:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option {name} of table "{source.table}" is not for JSON', hint=f"Remove `{name}` from the options."
             )
     if given.encoding is not None and encodings.codec(given.encoding) != "utf-8":
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f'option encoding of table "{source.table}" is {given.encoding}, but JSON is UTF-8',
             hint="Convert the file to UTF-8 and remove `encoding` from the options.",
         )

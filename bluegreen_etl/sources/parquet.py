@@ -179,7 +179,7 @@ def _check(source: SourceFile) -> None:
         )
     for name in ("delimiter", "quote", "escape", "null", "encoding", "columns"):
         if getattr(source.options, name) is not None:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f'option {name} of table "{source.table}" is not for Parquet',
                 hint=f"Remove `{name}` from the options.",
             )

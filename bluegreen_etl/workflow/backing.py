@@ -88,7 +88,7 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
     dumped = catalog.schema_name(connection, oid) if oid else None
     if dumped is None:
         what = f"release {release.number} is {release.status}, its" if release else "live"
-        raise errors.Refused(f"{what} schema of {context.schema} is not there", hint="Look with `bluegreen status`.")
+        raise errors.NoRelease(f"{what} schema of {context.schema} is not there", hint="Look with `bluegreen status`.")
     made_at = datetime.now(UTC)
     number = f"r{release.number}" if release else LIVE
     directory = place / f"{context.schema.replace('/', '_')}-{number}-{made_at:%Y%m%dT%H%M%S.%fZ}"
@@ -104,7 +104,7 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
     manifest = archive.write(connection, directory, manifest, context.settings, jobs=connections(context))
     if catalog.schema_name(connection, oid or 0) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
-        raise errors.Conflict(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
+        raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
     if release is not None:
         ledger.note(connection, release, "backed up", str(directory))
     return BackedUp(

@@ -16,7 +16,7 @@ def to_promote(connection: db.Connection, schema: str, number: int | None) -> Re
     if number is None:
         ready = [r for r in ledger.releases(connection, schema) if r.status is Status.READY]
         if not ready:
-            raise errors.Refused(
+            raise errors.NoRelease(
                 f"no release of {schema} is ready to be promoted",
                 hint="Make one with `bluegreen load`, or name a previous one: `bluegreen promote N`.",
             )
@@ -35,7 +35,7 @@ def to_go_back_to(connection: db.Connection, schema: str, number: int | None) ->
     """
     live = ledger.live_release(connection, schema)
     if live is None:
-        raise errors.Refused(f"no release of {schema} is live", hint="Look with `bluegreen status`.")
+        raise errors.NoRelease(f"no release of {schema} is live", hint="Look with `bluegreen status`.")
     if number is not None:
         release = ledger.find(connection, schema, number)
         if release.status is not Status.PREVIOUS:
@@ -46,7 +46,7 @@ def to_go_back_to(connection: db.Connection, schema: str, number: int | None) ->
         kept = [str(r.number) for r in ledger.releases(connection, schema) if r.status is Status.PREVIOUS]
         other = f" Kept: {', '.join(kept)}; name one with --to." if kept else ""
         gone = f"release {before.number} is {before.status}" if before else "it replaced none"
-        raise errors.Refused(
+        raise errors.NoRelease(
             f"nothing to go back to from release {live.number} of {schema}: {gone}",
             hint=f"Look with `bluegreen status`.{other}",
         )
@@ -55,7 +55,7 @@ def to_go_back_to(connection: db.Connection, schema: str, number: int | None) ->
 
 def _refuse_status(release: Release, done: str) -> NoReturn:
     reason = f": {release.failure}" if release.failure else ""
-    raise errors.Refused(
+    raise errors.NoRelease(
         f"release {release.number} of {release.live_schema} is {release.status} and cannot be {done}{reason}",
         hint="Look with `bluegreen status`; load again if none is ready.",
     )
@@ -72,7 +72,7 @@ def outgoing(context: Context, connection: db.Connection, incoming: Release, *, 
     live, oid = current_live(context, connection)
     if (live.schema_oid if live else None) != oid:
         if not context.force or dry_run:
-            raise errors.Conflict(
+            raise errors.LiveChanged(
                 f"schema {context.schema} is not the one that the ledger says is live: it was replaced by hand",
                 hint="Look at it; --force takes what is there now as the live release.",
             )
@@ -84,7 +84,7 @@ def outgoing(context: Context, connection: db.Connection, incoming: Release, *, 
             )
     if incoming.status is Status.READY and incoming.base_oid != oid and not context.force:
         what = f"release {live.number}" if live else "no release"
-        raise errors.Conflict(
+        raise errors.LiveChanged(
             f"{what} is live, which is not what the load of release {incoming.number} saw",
             hint="Load again, or give --force to replace what is live now all the same.",
         )

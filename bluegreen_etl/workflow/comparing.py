@@ -62,7 +62,7 @@ def compare(
     schema = release.live_schema
     oid = catalog.schema_oid(connection, schema)
     if oid is None:
-        raise errors.Refused(f"there is no schema {schema} to compare with", hint="Promote one first.")
+        raise errors.NoRelease(f"there is no schema {schema} to compare with", hint="Promote one first.")
     own_schema, own_oid = upkeep.schema_of(connection, release), release.schema_oid or 0
     held, own_held = losses.sides(connection, release, oid)
     counts = rows or (None, None)
@@ -85,7 +85,7 @@ def _to_compare(connection: db.Connection, schema: str, number: int | None) -> R
         found = [release for release in releases if release.status is wanted]
         if found:
             return found[-1]
-    raise errors.Refused(f"no release of {schema} to compare live with", hint="Load one, or keep previous ones.")
+    raise errors.NoRelease(f"no release of {schema} to compare live with", hint="Load one, or keep previous ones.")
 
 
 class _Side:

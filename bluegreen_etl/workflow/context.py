@@ -58,7 +58,7 @@ def refuse_if_protected(context: Context, connection: db.Connection, verb: str, 
     what = what or context.schema
     question = f"Database {connection.info.dbname} is protected. Type {what} to {verb}"
     if not context.watcher.confirm(question, what):
-        raise errors.NotPermitted(
+        raise errors.Protected(
             f"database {connection.info.dbname} is protected: {verb} of {what} needs a confirmation",
             hint=f"Run it on a terminal and type {what}, or give --force.",
         )
@@ -73,7 +73,7 @@ def refuse_extensions(context: Context, connection: db.Connection, live_oid: int
     """
     extensions = catalog.extensions(connection, live_oid) if live_oid else []
     if extensions:
-        raise errors.Refused(
+        raise errors.NotReplaceable(
             f"extension {', '.join(extensions)} is installed in schema {context.schema} and would leave with it",
             hint=f"Move it: ALTER EXTENSION {names.quoted(extensions[0])} SET SCHEMA public;",
         )

@@ -96,7 +96,7 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
 def open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
     """Take the target for this load, sweep what dead loads left, and write the new release into the ledger."""
     if not db.try_lock(connection, upkeep.LOAD_LOCK, plan.schema):
-        raise errors.Conflict(
+        raise errors.AnotherRun(
             f"another load of {plan.schema} is running", hint="Wait for it; `bluegreen status` shows who runs it."
         )
     ledger.ensure(connection)

@@ -129,4 +129,4 @@ def _to_check(connection: db.Connection, schema: str, which: str | None) -> Rele
         found = [release for release in releases if release.status is status_wanted]
         if found:
             return found[-1]
-    raise errors.Refused(f"no release of {schema} to check", hint="Look with `bluegreen status`.")
+    raise errors.NoRelease(f"no release of {schema} to check", hint="Look with `bluegreen status`.")

@@ -81,11 +81,11 @@ def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
         for file in item.files:
             place = f"[tables.{names.toml_key(item.table)}] json_schema"
             if file.format not in {model.Format.JSON, model.Format.NDJSON}:
-                raise errors.UsageError(
+                raise errors.BadConfiguration(
                     f"{place} is for JSON, and {file.path} is {file.format}", hint="Declare checks for it instead."
                 )
             if file.address == (model.STDIN,):
-                raise errors.UsageError(
+                raise errors.BadConfiguration(
                     f"{place} reads a file twice, and standard input can be read once",
                     hint="Write it into a file first.",
                 )
@@ -116,7 +116,7 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
     by_name = {table.name: table for table in tables}
     strangers = [item for item in found if item.table not in by_name]
     if strangers:
-        raise errors.BadSource(
+        raise errors.NoTable(
             f"{strangers[0].files[0].path} matches no table of {context.schema}",
             hint=f"Its tables are {', '.join(by_name) or 'none'}. Rename the file, or name it under "
             f'[tables.NAME] files = ["…"].',
@@ -124,7 +124,7 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
     filled = {item.table for item in found}
     unfilled = [name for name in by_name if name not in filled]
     if unfilled and not context.settings.transform.files:
-        raise errors.Refused(
+        raise errors.Unfilled(
             f"no file for table {', '.join(unfilled)} of {context.schema}: it would be empty after the promote",
             hint="Add a file for it (a header alone loads no rows, with allow_empty = true), fill it by a transform, "
             "name it under [carry], or drop it.",
@@ -143,21 +143,21 @@ def _refuse_misfits(context: Context, file: SourceFile, peek: Peek, table: Table
     known = {column.name for column in table.columns}
     extra = [name for name in peek.columns if name not in known and "*" not in file.options.ignore_columns]
     if extra:
-        raise errors.BadSource(
+        raise errors.WrongColumns(
             f"{file.path} has column {', '.join(extra)}, which table {table.name} lacks",
             hint="Add it to the table first, take it out of the file, list it in `ignore_columns`, "
             "or load with --structure files.",
         )
     generated = [column.name for column in table.columns if column.generated and column.name in peek.columns]
     if generated:
-        raise errors.BadSource(
+        raise errors.WrongColumns(
             f"{file.path} has column {', '.join(generated)}, which table {table.name} computes itself",
             hint="Take it out of the file.",
         )
     missing = [column for column in table.columns if column.name not in peek.columns and not column.generated]
     needed = [column.name for column in missing if column.not_null and not column.has_default]
     if needed and not (peek.rows == () and file.format in {model.Format.JSON, model.Format.NDJSON}):
-        raise errors.BadSource(
+        raise errors.WrongColumns(
             f"{file.path} lacks column {', '.join(needed)}, which may not be null in table {table.name}",
             hint="Add it to the file, or give the column a default.",
         )

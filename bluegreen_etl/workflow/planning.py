@@ -115,21 +115,21 @@ def _carried(
     settings = context.settings.carry
     wanted = {*settings.tables, *settings.copy}
     if both := set(settings.tables) & set(settings.copy):
-        raise errors.UsageError(f"[carry] names {min(both)} under tables and under copy", hint="Leave one out.")
+        raise errors.BadConfiguration(f"[carry] names {min(both)} under tables and under copy", hint="Leave one out.")
     if filled := sorted(wanted & {item.table for item in found}):
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"there are files for table {filled[0]}, which is carried",
             hint="Leave out the files, or take it out of [carry].",
         )
     live = {table.name: table for table in catalog.tables(connection, live_oid)} if live_oid else {}
     if source is StructureFrom.LIVE and (absent := sorted(wanted - live.keys())):
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"[carry] names {absent[0]}, and {context.schema} has no such table", hint=f"It has {', '.join(live)}."
         )
     carried = [name for name in settings.tables if name in live]
     plain = catalog.plain_tables(connection, live_oid) if live_oid and carried else {}
     if kin := [name for name in carried if name not in plain]:
-        raise errors.Refused(
+        raise errors.NotReplaceable(
             f"table {kin[0]} of {context.schema} has partitions, parents or children, and cannot be carried",
             hint="Name it under [carry] copy, which copies its rows into each release.",
         )
@@ -167,7 +167,7 @@ def refuse_subscribers(connection: db.Connection) -> None:
     """Refuse to publish the rows of a release under a schema that no subscriber has, which would stop them all."""
     found = catalog.all_tables_publications(connection)
     if found:
-        raise errors.Refused(
+        raise errors.NotReplaceable(
             f"publication {', '.join(found)} is for all tables, and somebody subscribes in this database: subscribers "
             "would get the rows of the release under a schema that they do not have",
             hint="Publish tables or schemas by name: CREATE PUBLICATION … FOR TABLE, or FOR TABLES IN SCHEMA.",
@@ -201,7 +201,7 @@ def _refuse_taken_names(context: Context, connection: db.Connection, live_oid: i
     for number in [*numbers, own]:
         shadow = names.shadow_schema(context.schema, number)
         if catalog.schema_oid(connection, shadow) is not None:
-            raise errors.Refused(
+            raise errors.NameTaken(
                 f"a schema {names.quoted(shadow)} exists already, and bluegreen has not made it",
                 hint="Rename or drop that schema.",
             )
@@ -237,7 +237,9 @@ def _structure_source(context: Context, filled_oid: int | None, last: StructureF
             hint="Leave --structure out for the first load, or name the project's DDL under [structure] ddl.",
         )
     if source is StructureFrom.DDL and not wanted.ddl:
-        raise errors.UsageError("structure comes from DDL, but no file is named", hint="Write [structure] ddl = […].")
+        raise errors.BadConfiguration(
+            "structure comes from DDL, but no file is named", hint="Write [structure] ddl = […]."
+        )
     if source is StructureFrom.FILES:
         context.watcher.say("tables and types are inferred from the files: no live schema or DDL was used")
     if source is StructureFrom.COMMAND:
@@ -257,7 +259,7 @@ def find_checks(context: Context, tags: Sequence[str] = ()) -> list[checks.Check
     found = [*files, *checks.from_settings(context.settings.tables)]
     strangers = set(settings.off) - checks.NAMES - {check.name for check in found}
     if strangers:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"checks.off names {min(strangers)}, and no check is called so",
             hint="`bluegreen check` shows the names of all.",
         )
@@ -286,7 +288,7 @@ def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
             continue
         place = f"[tables.{names.toml_key(name)}.checks]"
         if name not in by_name or table.temporary:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f"{place} is about a table that a release of {context.schema} does not have",
                 hint=f"Its tables are {', '.join(by_name) or 'none'}.",
             )
@@ -294,7 +296,7 @@ def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
         listed = {*wanted.columns, *(column for key in keys for column in key)}
         strangers = listed - by_name[name]
         if strangers:
-            raise errors.UsageError(
+            raise errors.BadConfiguration(
                 f"{place} is about column {min(strangers)}, which the table does not have",
                 hint=f"Its columns are {', '.join(sorted(by_name[name]))}.",
             )
@@ -308,6 +310,6 @@ def _transforms(context: Context) -> list[Path]:
         # Path.glob refuses absolute patterns, and users write them.
         matches = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
         if not all(map(os.path.isfile, matches)) or not matches:
-            raise errors.UsageError(f"{pattern} is no file", hint="Check [transform] files in bluegreen.toml.")
+            raise errors.BadConfiguration(f"{pattern} is no file", hint="Check [transform] files in bluegreen.toml.")
         found += map(Path, matches)
     return found

@@ -122,7 +122,7 @@ def _checks_to_verify(context: Context) -> list[checks.Check]:
     tags = set(context.settings.promote.verify)
     found = [check for check in find_checks(context) if tags & set(check.tags)] if tags else []
     if missing := tags.difference(*(check.tags for check in found)):
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"no check has the tag {', '.join(sorted(missing))}, which promote.verify names",
             hint="Write `-- tags: …` into a check, and set checks.path.",
         )
@@ -240,7 +240,7 @@ def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:
     """Refuse what would fill the server's lock table, which all its sessions share."""
     row = connection.execute(queries.get("lock_room")).fetchone()
     if row and len(plan.locks) > row[0]:
-        raise errors.Refused(
+        raise errors.LockTableFull(
             f"the cut-over locks {len(plan.locks)} relations at once; the server has room for {row[0]} more locks",
             hint="Raise max_locks_per_transaction and restart the server.",
         )
@@ -252,7 +252,7 @@ def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Rel
         return
     lacking = catalog.unsecured(connection, outgoing.schema_oid, incoming.schema_oid or 0)
     if lacking:
-        raise errors.Refused(
+        raise errors.WouldLose(
             f"release {incoming.number} of {context.schema} lacks what protects the rows of live: {', '.join(lacking)}",
             hint="Write it into the DDL and load again, or make it on the tables of the release; --force goes without.",
         )
@@ -264,7 +264,7 @@ def _plan(
     """Inspect what the swap needs to know; `leave`: tables that the incoming release does not carry may stay behind."""
     oid = outgoing.schema_oid if outgoing else None
     if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
-        raise errors.Refused(
+        raise errors.NameTaken(
             f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
             hint="Rename or drop that schema; bluegreen has not made it.",
         )
@@ -305,7 +305,7 @@ def _wait_for_old_snapshots(context: Context, connection: db.Connection, release
     while sessions := ledger.old_snapshots(connection, release):
         waited = time.monotonic() - begun
         if waited > patience.max_wait:
-            raise errors.LockNotObtained(
+            raise errors.OldSnapshot(
                 f"transactions older than the load would find release {release.number} empty; still there after "
                 f"{patience.max_wait:g} s: {model.sessions_shown(sessions)}",
                 hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",

@@ -26,7 +26,7 @@ def restore(context: Context, directory: str) -> Loaded:
     place = Path(directory)
     manifest = archive.read(place)
     if manifest.schema != context.schema:
-        raise errors.BadSource(
+        raise errors.BadBackup(
             f"{directory} is a backup of {manifest.schema}, not of {context.schema}",
             hint=f"Give --schema {manifest.schema}, or name another backup.",
         )

@@ -142,7 +142,7 @@ def ledger_needed(connection: db.Connection, schema: str) -> None:
         Refused: this database has no ledger, or no release of this schema.
     """
     if not ledger.releases(connection, schema):
-        raise errors.Refused(
+        raise errors.NoRelease(
             f"database {connection.info.dbname} has no release of schema {schema}",
             hint="Make one with `bluegreen load`, or look at --schema and the connection.",
         )
@@ -157,7 +157,7 @@ def schema_of(connection: db.Connection, release: Release) -> str:
     """
     schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
     if schema is None:
-        raise errors.Refused(
+        raise errors.NoRelease(
             f"release {release.number} of {release.live_schema} is {release.status}, its schema is gone",
             hint="Look with `bluegreen status`.",
         )
@@ -172,7 +172,7 @@ def _own_schema(connection: db.Connection, release: Release) -> int | None:
     """
     place = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
     if place is not None and place != release.shadow_schema:
-        raise errors.Refused(
+        raise errors.NameTaken(
             f"release {release.number} lies in schema {names.quoted(place)}, a name that was given to it by hand",
             hint=f"Rename it to {names.quoted(release.shadow_schema)}, or drop it yourself.",
         )
@@ -191,6 +191,6 @@ def _refuse_if_needed(connection: db.Connection, oid: int, schema: str) -> None:
     dependents = catalog.outside_dependents(connection, oid)
     if dependents:
         listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
-        raise errors.Refused(
+        raise errors.StillNeeded(
             f"schema {schema} cannot be dropped: {listed} depends on it", hint="Drop or re-create those first."
         )

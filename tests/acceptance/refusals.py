@@ -1,18 +1,24 @@
 """What tests of refusals share: run a command that must fail, and see that live is what it was to the last byte."""
 
+import re
 from typing import NamedTuple
 
 from tests.support import Bluegreen, Live
 
 PREFIX = "bluegreen: error: "
 HINT = "HINT: "
+_MORE = re.compile(r" \(bluegreen explain (\w+)\)$")  # where more is said, at the end of each hint
 
 
 class Refusal(NamedTuple):
-    """What a command that failed has said: the sentence about what it found, the hint, and its stdout."""
+    """What a command that failed has said: the sentence about what it found, the hint, its name, and its stdout.
+
+    The hint is without the end that names the error.
+    """
 
     sentence: str
     hint: str
+    name: str
     stdout: str
 
 
@@ -35,4 +41,6 @@ def refused(
     error, *rest = lines[places[0] :]
     assert len(rest) == 1, done.stderr
     assert rest[0].startswith(HINT), done.stderr
-    return Refusal(error.removeprefix(PREFIX), rest[0].removeprefix(HINT), done.stdout)
+    more = _MORE.search(rest[0])
+    assert more, done.stderr
+    return Refusal(error.removeprefix(PREFIX), rest[0][: more.start()].removeprefix(HINT), more[1], done.stdout)

@@ -60,7 +60,7 @@ def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Conne
             greedy.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 10000000) AS n")
         # Room for whatever else runs, not for a thousand tables.
         greedy.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1, 500) AS n")
-        with pytest.raises(errors.Refused) as caught:
+        with pytest.raises(errors.LockTableFull) as caught:
             workflow.promote(scene.context(dsn, max_wait=1))
     assert f"the cut-over locks {TABLES} relations at once" in caught.value.message
     assert caught.value.hint == "Raise max_locks_per_transaction and restart the server."

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bluegreen_etl import cli, errors
 from bluegreen_etl.cli import commands
 
-CODES = {
+FAMILIES = {
     "BluegreenError": 1,
     "UsageError": 2,
     "BadSource": 1,
@@ -36,7 +36,15 @@ def classes() -> dict[str, type[errors.BluegreenError]]:
 
 def test_each_class_has_its_exit_code() -> None:
     """The codes are a promise to scripts: they change only on purpose."""
-    assert {name: kind.exit_code for name, kind in classes().items()} == CODES
+    found = {name: kind.exit_code for name, kind in classes().items() if errors.family(kind) is None}
+    assert found == FAMILIES
+
+
+def test_a_cause_has_the_exit_code_of_its_family() -> None:
+    """An error that gets a better name does not surprise a script."""
+    causes = {kind: family for kind in classes().values() if (family := errors.family(kind))}
+    assert len(causes) > 20
+    assert all(kind.exit_code == family.exit_code and errors.family(family) is None for kind, family in causes.items())
 
 
 def test_each_class_says_what_it_means() -> None:
@@ -54,7 +62,7 @@ def test_an_error_carries_its_message_and_its_hint(kind: type[errors.BluegreenEr
 def test_help_and_readme_list_the_same_codes() -> None:
     """`bluegreen --help` and the README agree with the classes, to the word."""
     helped = dict(re.findall(r"^  (\d)  (.+)$", commands.EXIT_CODES, re.MULTILINE))
-    assert {int(code) for code in helped} == {0, *CODES.values()}
+    assert {int(code) for code in helped} == {0, *FAMILIES.values()}
     shown = CliRunner().invoke(cli.commands.main, ["--help"]).output
     assert all(f"{code}  {text}" in shown for code, text in helped.items())
     listed = dict(re.findall(r"^\| (\d) \| (.+?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE))
