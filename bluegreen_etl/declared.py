@@ -111,30 +111,68 @@ class KeysAgainstLive(Declared, frozen=True, kw_only=True):
 
 
 class ColumnChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[tables.NAME.checks.columns]`: one column each."""
+    """Checks of one column."""
 
-    not_null: bool | Declared = False
-    unique: bool | Declared = False
-    accepted_values: Values | AcceptedValues | None = None
-    relationships: Relationships | None = None
-    in_range: InRange | None = None
-    matches: str | Matches | None = None
-    freshness: str | Freshness | None = None
-    nulls_against_live: Percent | MaxChange | None = None
-    distinct_against_live: Percent | MaxChange | None = None
-    sum_against_live: Percent | MaxChange | None = None
-    mean_against_live: Percent | MaxChange | None = None
+    not_null: Annotated[bool | Declared, msgspec.Meta(description="no value is null")] = False
+    unique: Annotated[bool | Declared, msgspec.Meta(description="no two values are equal, unless null")] = False
+    accepted_values: Annotated[
+        Values | AcceptedValues | None, msgspec.Meta(description="every value is one of these, or null")
+    ] = None
+    relationships: Annotated[
+        Relationships | None, msgspec.Meta(description="every value, unless null, is in column `field` of table `to`")
+    ] = None
+    in_range: Annotated[
+        InRange | None, msgspec.Meta(description="every value, unless null, lies between the two, which belong to it")
+    ] = None
+    matches: Annotated[
+        str | Matches | None,
+        msgspec.Meta(description="every value, unless null, matches a regular expression of PostgreSQL's"),
+    ] = None
+    freshness: Annotated[
+        str | Freshness | None,
+        msgspec.Meta(description="the newest value is no older than an interval, such as `2 days`"),
+    ] = None
+    nulls_against_live: Annotated[
+        Percent | MaxChange | None,
+        msgspec.Meta(description="how far the share of nulls may be from live's, in points of percent"),
+    ] = None
+    distinct_against_live: Annotated[
+        Percent | MaxChange | None,
+        msgspec.Meta(description="how far the number of different values may be from live's"),
+    ] = None
+    sum_against_live: Annotated[
+        Percent | MaxChange | None, msgspec.Meta(description="how far the sum may be from live's")
+    ] = None
+    mean_against_live: Annotated[
+        Percent | MaxChange | None, msgspec.Meta(description="how far the mean may be from live's")
+    ] = None
 
 
 class TableChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[tables.NAME.checks]`: one table."""
+    """Checks of the table's rows; [the page on checks](checks.md#declared) explains them.
+
+    Each may hold `severity`, `error_if`, `warn_if` and `tags` too, as a table.
+    """
 
     columns: dict[str, ColumnChecks] = {}
-    unique: tuple[Names | Unique, ...] = ()
-    row_count: RowCount | None = None
-    expressions: dict[str, str | Expression] = {}
-    rows_against_live: RowsAgainstLive | None = None
-    keys_against_live: KeysAgainstLive | None = None
+    unique: Annotated[
+        tuple[Names | Unique, ...],
+        msgspec.Meta(
+            description="lists of columns: no two rows have the same values in all of them, unless one is null"
+        ),
+    ] = ()
+    row_count: Annotated[RowCount | None, msgspec.Meta(description="the table has so many rows")] = None
+    expressions: Annotated[
+        dict[str, str | Expression],
+        msgspec.Meta(description="by name: a condition in SQL that is false of no row; null is not false"),
+    ] = {}
+    rows_against_live: Annotated[
+        RowsAgainstLive | None,
+        msgspec.Meta(description="the table does not lose, or win, more than this of live's rows"),
+    ] = None
+    keys_against_live: Annotated[
+        KeysAgainstLive | None, msgspec.Meta(description="of live's keys no more than this are missing")
+    ] = None
 
 
 def _need_one(first: str, one: object, second: str, other: object) -> None:

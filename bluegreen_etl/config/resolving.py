@@ -196,7 +196,7 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
     except msgspec.ValidationError as error:
         raise errors.BadConfiguration(
             f"{where}: {error}".replace("Object contains", "contains"),
-            hint="docs/configuration.md lists every key.",
+            hint="docs/settings.md lists every key.",
         ) from error
 
 

@@ -1,15 +1,19 @@
-"""The sections of bluegreen.toml, frozen; a misspelt key is an error."""
+"""The sections of bluegreen.toml, frozen; a misspelt key is an error.
+
+Each docstring and each description is what docs/settings.md says, in Markdown.
+"""
 
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from bluegreen_etl import model
 from bluegreen_etl.declared import TableChecks
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Jobs = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Jobs = Annotated[int, Meta(ge=1, le=64)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,120 +21,173 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[tables.NAME]`: which files fill a table and how they are written (see SourceOptions).
+    """One table: which files fill it, how they are written, what is declared about its rows."""
 
-    `json_schema`: a file that each object of its JSON files has to conform to; `checks`: what is declared about its
-    rows; `temporary`: it is there for transforms only, and dropped before the
-    release is ready.
-    """
-
-    files: tuple[str, ...] = ()
-    types: dict[str, str] = msgspec.field(default_factory=dict)
-    json_schema: str | None = None
-    allow_empty: bool = False
+    files: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="the files that fill it: paths, globs, URLs, `data.zip/players-*.csv`, `-`; "
+            "default: those called like it"
+        ),
+    ] = ()
+    types: Annotated[
+        dict[str, str],
+        Meta(description='types of columns, where the structure comes from the files: `{ born = "text" }`'),
+    ] = msgspec.field(default_factory=dict)
+    json_schema: Annotated[
+        str | None, Meta(description="a JSON Schema that every object of its JSON files conforms to")
+    ] = None
+    allow_empty: Annotated[bool, Meta(description="it may have no row, or far fewer than live's")] = False
     checks: TableChecks = TableChecks()
-    temporary: bool = False
+    temporary: Annotated[
+        bool, Meta(description="it is there for transforms only, and dropped before the release is ready")
+    ] = False
 
 
 class Sources(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[sources]`: where data files are, and how they are written where `[tables.NAME]` does not say."""
+    """Where data files are, and how they are written where `[tables.NAME]` does not say."""
 
-    paths: tuple[str, ...] = ()
+    paths: Annotated[
+        tuple[str, ...],
+        Meta(description="files, directories, globs, zips, URLs; DATA on the command line stands in their place"),
+    ] = ()
 
 
 class Load(Section, frozen=True, kw_only=True):
-    """`[load]`: connections used, server settings for the sessions that load, whether promote backs live up first."""
+    """How a load goes about it."""
 
-    jobs: Jobs | None = None
-    session: dict[str, str] = {}
-    backup: Literal["none", "before-promote"] = "none"
+    jobs: Annotated[
+        Jobs | None, Meta(description="connections that copy, build and check; default: cores, at most 8")
+    ] = None
+    session: Annotated[
+        dict[str, str],
+        Meta(description='settings of the server for the sessions that load: `{ maintenance_work_mem = "1GB" }`'),
+    ] = {}
+    backup: Annotated[
+        Literal["none", "before-promote"],
+        Meta(description="whether what is live is backed up before each promote; a failed backup stops it"),
+    ] = "none"
 
 
 class Carry(Section, frozen=True, kw_only=True):
-    """`[carry]`: tables of live that no load replaces.
+    """Tables of live that no load replaces."""
 
-    `tables` stay the same tables through every promote and rollback; of those in `copy`, each load copies live's rows.
-    """
-
-    tables: tuple[str, ...] = ()
-    copy: tuple[str, ...] = ()
+    tables: Annotated[
+        tuple[str, ...], Meta(description="they stay the same tables through every promote and rollback")
+    ] = ()
+    copy: Annotated[
+        tuple[str, ...], Meta(description="each release gets its own, with live's rows copied by the load")
+    ] = ()
 
 
 class Backup(Section, frozen=True, kw_only=True):
-    """`[backup]`: the directory for backups; those beyond `keep`, or older than `days`, go when a new one is made."""
+    """Backups, and which of them go when a new one is made; the newest never."""
 
-    path: str | None = None
-    keep: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    days: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    path: Annotated[str | None, Meta(description="the directory that they are made in")] = None
+    keep: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="how many stay; default: all")] = None
+    days: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="how long they stay; default: for ever")] = (
+        None
+    )
 
 
 class Structure(Section, frozen=True, kw_only=True):
-    """`[structure]`: where the shadow's tables come from; None decides by what is there."""
+    """Where a release's tables come from."""
 
-    source: model.StructureFrom | None = msgspec.field(default=None, name="from")
-    ddl: tuple[str, ...] = ()
+    source: Annotated[
+        model.StructureFrom | None,
+        Meta(
+            description="default: `ddl` if files are named, else `live` if it is there, else `files`"
+            "; `command` is for `run`, `backup` what `restore` does"
+        ),
+    ] = msgspec.field(default=None, name="from")
+    ddl: Annotated[
+        tuple[str, ...],
+        Meta(description="SQL files, run in this order; names are bare, or qualified with the live schema's"),
+    ] = ()
 
 
 class Transform(Section, frozen=True, kw_only=True):
-    """`[transform]`: SQL files, or globs of them, that build tables from loaded ones, in this order."""
+    """SQL of the project's own that builds tables of a release from loaded ones."""
 
-    files: tuple[str, ...] = ()
+    files: Annotated[
+        tuple[str, ...], Meta(description="files or globs, run in this order after COPY; those of a glob by name")
+    ] = ()
 
 
 class Checks(Section, frozen=True, kw_only=True):
-    """`[checks]`: a directory of *.sql files, each a SELECT of offending rows.
+    """Checks in files, and how all of them run."""
 
-    `off` names checks that are not run; `store_failures`: all offending rows are written into tables.
-    """
-
-    path: str | None = None
-    off: tuple[str, ...] = ()
-    statement_timeout: Seconds = 600
-    sample: Count = 5
-    store_failures: bool = False
+    path: Annotated[str | None, Meta(description="a directory of `*.sql` files, each a SELECT of offending rows")] = (
+        None
+    )
+    off: Annotated[tuple[str, ...], Meta(description="names of checks that are not run")] = ()
+    statement_timeout: Annotated[Seconds, Meta(description="seconds that each may take")] = 600
+    sample: Annotated[Count, Meta(description="offending rows shown and kept in the ledger")] = 5
+    store_failures: Annotated[
+        bool, Meta(description="all offending rows are written into tables of `SCHEMA__rN_failures`")
+    ] = False
 
 
 class Promote(Section, frozen=True, kw_only=True):
-    """`[promote]`: how long the cut-over may try to get its locks, and wait for old snapshots, in seconds.
+    """The cut-over, of a promote and of a rollback."""
 
-    `cancel_blockers`: cancel statements that have been in the way for so many seconds; None never does.
-    `old_snapshots`: whether to wait for transactions that would find tables empty; `discard_writes`: go on although
-    rows were written to live since the load began; `allow_drop`: go on although the release lacks objects of live;
-    `on_orphans`: what becomes of rows outside, or in carried tables, that refer to what the release does not have;
-    `verify`: tags of checks that live has to pass after a promote, or else the release before is made live again.
-    """
-
-    max_wait: Seconds = 30
-    cancel_blockers: Seconds | None = None
-    old_snapshots: Literal["wait", "ignore"] = "wait"
-    discard_writes: bool = False
-    allow_drop: bool = False
-    on_orphans: Literal["refuse", "delete", "null"] = "refuse"
-    verify: tuple[str, ...] = ()
+    max_wait: Annotated[
+        Seconds,
+        Meta(description="seconds that it may try to get its locks, and wait for transactions older than the load"),
+    ] = 30
+    cancel_blockers: Annotated[
+        Seconds | None,
+        Meta(description="cancel statements, never sessions, that have been in the way for so long; default: never"),
+    ] = None
+    old_snapshots: Annotated[
+        Literal["wait", "ignore"],
+        Meta(description="`ignore`: a transaction older than the load may find tables empty"),
+    ] = "wait"
+    discard_writes: Annotated[
+        bool, Meta(description="rows that were written to live since the load began stay behind")
+    ] = False
+    allow_drop: Annotated[
+        bool, Meta(description="a release that lacks tables, columns or other objects of live is promoted all the same")
+    ] = False
+    on_orphans: Annotated[
+        Literal["refuse", "delete", "null"],
+        Meta(description="what becomes of rows outside, or in carried tables, that refer to what the release lacks"),
+    ] = "refuse"
+    verify: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="tags of checks that live has to pass after a promote, or else the release before is live again"
+        ),
+    ] = ()
 
 
 class Retention(Section, frozen=True, kw_only=True):
-    """`[retention]`: how many previous releases are kept."""
+    """What stays of former releases."""
 
-    keep: Count = 1
+    keep: Annotated[Count, Meta(description="how many previous releases stay")] = 1
 
 
 class Hooks(Section, frozen=True, kw_only=True):
-    """`[hooks]`: shell commands that get the release as JSON on standard input; a failing `before_` one stops."""
+    """Shell commands, run beside bluegreen.toml, that read the release as JSON on standard input."""
 
-    after_load: str | None = None
-    after_failure: str | None = None
-    before_promote: str | None = None
-    after_promote: str | None = None
+    after_load: Annotated[str | None, Meta(description="a release is ready")] = None
+    after_failure: Annotated[str | None, Meta(description="a load has failed; `reason` says why")] = None
+    before_promote: Annotated[str | None, Meta(description="another exit code than 0 stops the promote")] = None
+    after_promote: Annotated[str | None, Meta(description="a release is live")] = None
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """All settings of one command, merged; `directory` is what relative paths in bluegreen.toml start from."""
+    """On top of the file, above all sections."""
 
-    schema: str | None = None
-    dsn: str | None = None
-    protected: bool = False
-    pg_bindir: str | None = None
+    schema: Annotated[str | None, Meta(description="the live schema's name")] = None
+    dsn: Annotated[str | None, Meta(description="connection string or URL, as psql takes it")] = None
+    protected: Annotated[
+        bool,
+        Meta(description="mark the database: promote, rollback, restore and prune want a confirmation or `--force`"),
+    ] = False
+    pg_bindir: Annotated[
+        str | None, Meta(description="where pg_dump and pg_restore are; found by itself otherwise")
+    ] = None
     sources: Sources = Sources()
     load: Load = Load()
     carry: Carry = Carry()

@@ -17,8 +17,8 @@ class BadConfiguration(UsageError):
 
     A key is misspelt or in the wrong section, a value has another type, a table, column or check is
     named that is not there, an environment is not defined, or a variable `${NAME}` is not set. The
-    message names the place. Nothing was begun. The page on configuration lists every key; `bluegreen
-    load --dry-run` looks at all of it without writing.
+    message names the place. Nothing was begun. The page on settings lists every key; `bluegreen load
+    --dry-run` looks at all of it without writing.
     """
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from bluegreen_etl.model.record import Record
 from bluegreen_etl.workers import Workers
@@ -39,17 +40,28 @@ _PACKED = 5
 class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the files of one table are written, in the words of PostgreSQL's COPY; None means the format's default."""
 
-    format: Format | None = None
-    delimiter: str | None = None
-    quote: str | None = None
-    escape: str | None = None
-    null: str | None = None
-    header: bool = True
-    encoding: str | None = None
-    columns: tuple[str, ...] | None = None  # the names, in the file's order, where the file has no header
-    # By column: its name in the file, in JSON also a pointer (RFC 6901) into the object.
-    sources: dict[str, str] = msgspec.field(default_factory=dict)
-    ignore_columns: tuple[str, ...] = ()  # names in the file that are passed over; "*": all that the table lacks
+    format: Annotated[Format | None, Meta(description="how they are written; default: what their suffix says")] = None
+    delimiter: Annotated[str | None, Meta(description="what separates values; default: a comma, in TSV a tab")] = None
+    quote: Annotated[str | None, Meta(description='what encloses a value that holds a delimiter; default: `"`')] = None
+    escape: Annotated[
+        str | None, Meta(description="what stands before a quote that is meant as such; default: the quote")
+    ] = None
+    null: Annotated[str | None, Meta(description="the text that stands for NULL; default: nothing, unquoted")] = None
+    header: Annotated[bool, Meta(description="whether the first line names the columns")] = True
+    encoding: Annotated[str | None, Meta(description="PostgreSQL's name of it, such as `LATIN1`; default: UTF8")] = None
+    columns: Annotated[
+        tuple[str, ...] | None, Meta(description="the names, in the file's order, where the file has no header")
+    ] = None
+    sources: Annotated[
+        dict[str, str],
+        Meta(
+            description="by column: its name in the file, in JSON also a pointer (RFC 6901) into the object: "
+            '`{ born = "birthDate", city = "/address/city" }`'
+        ),
+    ] = msgspec.field(default_factory=dict)
+    ignore_columns: Annotated[
+        tuple[str, ...], Meta(description='names in the file that are passed over; `"*"`: all that the table lacks')
+    ] = ()
 
 
 class SourceFile(Record, frozen=True, kw_only=True):

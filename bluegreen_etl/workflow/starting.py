@@ -23,7 +23,7 @@ _RESERVED = re.compile(
     re.VERBOSE,
 )
 _CONFIGURATION = """\
-# What bluegreen does here; docs/configuration.md lists every key. `bluegreen load --promote` works as it is.
+# What bluegreen does here; docs/settings.md lists every key. `bluegreen load --promote` works as it is.
 schema = {schema}                   # the live schema, which applications read
 
 [sources]

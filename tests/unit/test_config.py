@@ -98,7 +98,7 @@ def test_sections_merge_key_by_key(toml: Write) -> None:
 
 
 def test_every_section_is_read(toml: Write) -> None:
-    """The names of the keys are those of docs/configuration.md."""
+    """The names of the keys are those of docs/settings.md."""
     toml("""
         pg_bindir = "/opt/pg/bin"
         [sources]
