@@ -39,18 +39,28 @@ def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tup
 
 
 def keys(
-    connection: db.Connection, oids: Iterable[int] = (), *, schema: int | None = None, into: Iterable[int] = ()
+    connection: db.Connection,
+    oids: Iterable[int] = (),
+    *,
+    schema: int | None = None,
+    into: Iterable[int] = (),
+    owed: Iterable[tuple[str, ForeignKey]] = (),
 ) -> dict[int, tuple[Relation, ForeignKey]]:
-    """Return foreign keys by OID, each with its table: those among `oids`, or a schema's that lead `into` tables."""
+    """Return foreign keys by OID, each with its table: those among `oids`, or a schema's that lead `into` tables.
+
+    Those that are not validated only because it is `owed` still, each with its schema's name now, count as validated.
+    """
+    later = {(place, key.table, key.name) for place, key in owed}
     values = {"oids": list(oids), "schema": schema, "into": list(into)}
-    rows = connection.execute(queries.get("keys"), values).fetchall()
-    return {
-        row[0]: (
-            Relation(oid=row[1], schema=row[2], name=row[3], kind=row[4], owner=row[5]),
-            msgspec.convert(row[6], ForeignKey),
-        )
-        for row in rows
-    }
+    found = {}
+    for row in connection.execute(queries.get("keys"), values).fetchall():
+        relation = Relation(oid=row[1], schema=row[2], name=row[3], kind=row[4], owner=row[5])
+        key = msgspec.convert(row[6], ForeignKey)
+        if (relation.schema, key.table, key.name) in later:
+            definition = key.definition.removesuffix(" NOT VALID")
+            key = msgspec.structs.replace(key, validated=True, definition=definition)
+        found[row[0]] = relation, key
+    return found
 
 
 def drop(schema: str, key: ForeignKey) -> str:

@@ -12,6 +12,8 @@ from psycopg.types.json import Jsonb
 from bluegreen_etl import db, errors, model, names, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 
+_WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
+
 
 class Event(model.Record, frozen=True, kw_only=True):
     """Something that happened to a release, for people."""
@@ -255,6 +257,25 @@ def carried_keys(connection: db.Connection, release: Release) -> list[model.Fore
     """Return the foreign keys into carried tables that the release's tables have when it is live."""
     rows = connection.execute(queries.get("carried_keys"), {"id": release.id}).fetchall()
     return [msgspec.convert(row[0], model.ForeignKey) for row in rows]
+
+
+def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, model.ForeignKey]]:
+    """Return the foreign keys that cut-overs have made again and nobody has validated yet, each with its schema."""
+    if not exists(connection) or int(_value(connection, "ledger_version")) < _WITH_UNVALIDATED:
+        return []
+    rows = connection.execute(queries.get("unvalidated"), {"schema": live_schema}).fetchall()
+    return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
+
+
+def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
+    """Return the statement that writes down a foreign key to be validated; `schema` is that after the cut-over."""
+    values = {"live": live_schema, "schema": schema, "table": key.table, "name": key.name, "key": model.to_json(key)}
+    return queries.get("keep_unvalidated", **{name: sql.Literal(value) for name, value in values.items()})
+
+
+def forget_validated(connection: db.Connection, live_schema: str) -> None:
+    """Strike off the foreign keys that are validated by now, or gone."""
+    connection.execute(queries.get("forget_validated"), {"schema": live_schema})
 
 
 def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:

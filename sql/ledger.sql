@@ -169,3 +169,16 @@ CREATE TABLE bluegreen.reading (
 ALTER TABLE bluegreen.cutover
     ADD COLUMN via text NOT NULL DEFAULT 'locks' CHECK (via IN ('locks', 'pgbouncer')),
     ADD COLUMN lsn pg_lsn;
+
+-- name: version_6
+-- Foreign keys that cut-overs have made again without a look at the rows, as they are called in the database, until
+-- somebody has looked.
+CREATE TABLE bluegreen.unvalidated_key (
+    live_schema text NOT NULL,
+    schema_name text NOT NULL,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    key jsonb NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (schema_name, table_name, name)
+);

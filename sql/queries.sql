@@ -349,6 +349,28 @@ DELETE FROM bluegreen.carried_key WHERE release_id = {id}
 -- name: carried_keys
 SELECT key FROM bluegreen.carried_key WHERE release_id = %(id)s ORDER BY table_name, name
 
+-- name: keep_unvalidated
+INSERT INTO bluegreen.unvalidated_key (live_schema, schema_name, table_name, name, key)
+VALUES ({live}, {schema}, {table}, {name}, {key})
+ON CONFLICT (schema_name, table_name, name) DO UPDATE SET live_schema = excluded.live_schema, key = excluded.key
+
+-- name: unvalidated
+SELECT u.schema_name, u.key
+FROM bluegreen.unvalidated_key AS u
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = u.schema_name
+JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = u.table_name
+JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.conname = u.name AND NOT k.convalidated
+WHERE u.live_schema = %(schema)s
+ORDER BY 1, u.table_name, u.name
+
+-- name: forget_validated
+DELETE FROM bluegreen.unvalidated_key AS u
+WHERE u.live_schema = %(schema)s AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS n
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = u.table_name
+    JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.conname = u.name AND NOT k.convalidated
+    WHERE n.nspname = u.schema_name)
+
 -- name: count_orphans
 SELECT count(*) FROM {child} AS o
 WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})

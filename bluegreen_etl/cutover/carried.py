@@ -12,7 +12,8 @@ from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, followers, ledger, queries
 from bluegreen_etl.catalog import Dependent
-from bluegreen_etl.cutover.outside import Outside, Reference
+from bluegreen_etl.cutover.outside import Outside
+from bluegreen_etl.cutover.references import Reference
 from bluegreen_etl.model import ForeignKey, Release
 
 _AWAY = "bluegreen stand-in"
@@ -56,15 +57,15 @@ def follow(
         return outside
     live = incoming.live_schema
     own = ledger.carried_keys(connection, incoming)
+    owed = [(outgoing.shadow_schema, key) for schema, key in ledger.unvalidated(connection, live) if schema == live]
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
         again = _built_on_stand_ins(connection, incoming, outgoing, list(carried))
         statistics = catalog.statistics_of(connection, outgoing.schema_oid or 0, carried.values())
         # Where live is called by now: the texts of its keys are to name no schema.
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(outgoing.shadow_schema)))
-        left = [
-            key for _, key in followers.keys(connection, schema=outgoing.schema_oid, into=carried.values()).values()
-        ]
+        found = followers.keys(connection, schema=outgoing.schema_oid, into=carried.values(), owed=owed)
+        left = [key for _, key in found.values()]
     statements = [
         *(statement for name in carried for statement in _moves(name, live, outgoing.shadow_schema)),
         *(_set_schema("STATISTICS", outgoing.shadow_schema, name, live) for name in statistics),

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
-from bluegreen_etl import model, queries
+from bluegreen_etl import ledger, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover.outside import Outside
 from bluegreen_etl.model import Direction, Release, Via
@@ -210,6 +210,9 @@ def _ledger(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
     outgoing_id = plan.outgoing.id if plan.outgoing else None
     if plan.outgoing is not None:
         yield queries.get("retire", id=sql.Literal(outgoing_id))
+    for each in plan.outside.references:
+        if each.key.validated:
+            yield ledger.keep_unvalidated(plan.live_schema, each.schema, each.key)
     yield queries.get("go_live", id=sql.Literal(plan.incoming.id))
     yield queries.get(
         "insert_cutover",

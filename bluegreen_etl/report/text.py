@@ -98,6 +98,9 @@ def _(outcome: workflow.State) -> str:
     ]
     if outcome.drifted:
         head.append(("attention", "the live schema is not the one that the ledger says is live"))
+    if outcome.unvalidated:
+        keys = ", ".join(outcome.unvalidated)
+        head.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
     rows = [
         (
             item.number,

@@ -26,7 +26,13 @@ def put_in(connection: db.Connection, release: model.Release, carried: Sequence[
         oid = catalog.schema_oid(connection, release.shadow_schema) or 0
         own = {name: table for name, table in catalog.plain_tables(connection, oid).items() if name in carried}
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(release.shadow_schema)))
-        keys = [key for _, key in followers.keys(connection, schema=oid, into=own.values()).values()]
+        # A clone of live has them as they are there.
+        owed = [
+            (release.shadow_schema, key)
+            for schema, key in ledger.unvalidated(connection, release.live_schema)
+            if schema == release.live_schema
+        ]
+        keys = [key for _, key in followers.keys(connection, schema=oid, into=own.values(), owed=owed).values()]
         connection.execute("SET LOCAL search_path = ''")
         ledger.carry(connection, release, carried, keys)
         for key in keys:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bluegreen_etl import catalog, db, errors, ledger, model
+from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.workflow import loading, upkeep
@@ -29,7 +29,11 @@ class Condition(model.Record, frozen=True, kw_only=True):
 
 
 class State(model.Record, frozen=True, kw_only=True):
-    """What `status` shows of one live schema. `drifted`: live is not the schema that the ledger says is live."""
+    """What `status` shows of one live schema.
+
+    `drifted`: live is not the schema that the ledger says is live; `unvalidated`: foreign keys that a cut-over has made
+    again and nobody has validated yet.
+    """
 
     schema: str
     database: str
@@ -40,6 +44,7 @@ class State(model.Record, frozen=True, kw_only=True):
     protected: bool
     live: int | None
     drifted: bool
+    unvalidated: tuple[str, ...] = ()
     releases: tuple[Condition, ...]
 
 
@@ -68,6 +73,10 @@ def status(context: Context) -> State:
             protected=context.settings.protected or ledger.is_protected(connection),
             live=live.number if live else None,
             drifted=bool(releases) and (live.schema_oid if live else None) != oid,
+            unvalidated=tuple(
+                f"{key.name} of {names.quoted(place, key.table)}"
+                for place, key in ledger.unvalidated(connection, context.schema)
+            ),
             releases=tuple(_condition(connection, release, loading_now) for release in releases),
         )
 

@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 from uuid import uuid4
 
-import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import blockers, changes, losses, outside, swap, writes
+from bluegreen_etl.cutover import blockers, changes, losses, outside, references, swap, writes
 from bluegreen_etl.cutover import carried as carrying
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan, Terms, Try, script
@@ -87,7 +86,9 @@ def _cut_over(
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     _refuse_without_lock_room(connection, plan)
     _refuse_unsecured(context, connection, incoming, outgoing)
-    orphans = outside.treat_orphans(connection, plan.outside, plan.live_schema, context.settings.promote.on_orphans)
+    references.refuse_orphans(
+        connection, plan.outside.references, plan.live_schema, context.settings.promote.on_orphans
+    )
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
     if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
         writes.refuse(connection, incoming, carried=plan.carried)
@@ -112,7 +113,7 @@ def _cut_over(
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with interrupts.deferred():
         cutover = _carry_out(context, plan)
-        pruned = _afterwards(context, connection, plan, to_verify, orphans)
+        pruned = _afterwards(context, connection, plan, to_verify)
         interrupts.finish()
     return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
 
@@ -148,18 +149,14 @@ def _carry_out(context: Context, plan: Plan) -> model.Cutover:
 
 
 def _afterwards(
-    context: Context,
-    connection: db.Connection,
-    plan: Plan,
-    to_verify: Sequence[checks.Check],
-    orphans: Sequence[tuple[str, sql.Composed]],
+    context: Context, connection: db.Connection, plan: Plan, to_verify: Sequence[checks.Check]
 ) -> tuple[int, ...]:
     """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
     try:
         with interrupts.allowed():
             if to_verify:
                 _verify(context, connection, plan, to_verify)
-            _validate(context, connection, plan, orphans)
+            _settle(context, connection)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection)
@@ -199,27 +196,15 @@ def _taken_back(
             connection, Direction.ROLLBACK, ledger.find(connection, context.schema, number), failed, leave=leave
         )
         _carry_out(context, back)
+        _settle(context, connection)
     except (errors.BluegreenError, KeyboardInterrupt) as error:
         why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
         return f"{what} and is live still: {why}", "Run `bluegreen rollback`."
     return f"{what}; release {before.number} is live again", f"Look at the rows with `bluegreen check {failed.number}`."
 
 
-def _validate(
-    context: Context, connection: db.Connection, plan: Plan, orphans: Sequence[tuple[str, sql.Composed]]
-) -> None:
-    """Validate the foreign keys that followed. The cut-over is done: what goes wrong here is told and nothing more."""
-    for words, treatment in orphans:
-        try:
-            connection.execute(treatment)
-            context.watcher.say(words)
-        except psycopg.Error as error:
-            context.watcher.say(f"{words}, but that failed: {error.diag.message_primary}")
-    for statement in plan.outside.validations:
-        try:
-            connection.execute(sql.SQL(statement))
-        except psycopg.Error as error:
-            context.watcher.say(f"not validated: {error.diag.message_primary}; later: {statement};")
+def _settle(context: Context, connection: db.Connection) -> None:
+    references.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
 
 
 def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """What hangs on live from other schemas follows the swap, in both directions, or promote refuses."""
 
+import sys
+
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
@@ -63,6 +65,29 @@ def test_orphans_are_refused_before_the_swap(bluegreen: Bluegreen, live: Live, o
     assert "1 rows of app.bookings refer to rows of players that the release does not have" in done.stderr
     assert live.dump() == before
     assert one(outside, "SELECT count(*) FROM app.bookings") == 2
+
+
+def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
+    """A booking between the count and the swap is told of, and its key until a later cut-over has validated it."""
+    booking = "INSERT INTO app.bookings VALUES (9, 1)"
+    hook = f"import psycopg; psycopg.connect({bluegreen.dsn!r}, autocommit=True).execute({booking!r})"
+    bluegreen.write("hook.py", hook)
+    bluegreen.write("bluegreen.toml", f"[hooks]\nbefore_promote = '\"{sys.executable}\" hook.py'\n")
+    app = live.dump("app").partition("COPY")[0]
+    outside.execute("DELETE FROM app.bookings")
+    bluegreen.write_league(players=PLAYERS.replace("\n1,1,", "\n7,1,"))
+    done = bluegreen("load", "data", "--promote")
+    assert "foreign key booked of app.bookings is not validated, the next promote or rollback will try" in done.stderr
+    assert bluegreen.json("status")["unvalidated"] == ["booked of app.bookings"]
+    assert "foreign key booked of app.bookings" in bluegreen("status").stdout
+    bluegreen("rollback")
+    assert bluegreen.json("status")["unvalidated"] == []
+    assert live.dump("app").partition("COPY")[0] == app
+    done = bluegreen("promote", "2", code=1)
+    assert "1 rows of app.bookings refer" in done.stderr
+    done = bluegreen("promote", "2", "--on-orphans", "delete")
+    assert "2 rows of app.bookings referred to no row of players any more: deleted" in done.stderr
+    assert one(outside, "SELECT bool_and(convalidated) FROM pg_constraint WHERE contype = 'f'") is True
 
 
 @pytest.mark.parametrize(
