@@ -15,6 +15,7 @@ _HELP = {
     "bluegreen_release": "The release that the last command was about.",
     "bluegreen_stage_seconds": "How long each stage of the load took.",
     "bluegreen_table_rows": "Rows of each table of the release.",
+    "bluegreen_table_rejected_rows": "Broken rows of each table's files that were left out.",
     "bluegreen_readers_held_seconds": "How long the cut-over could keep readers waiting.",
     "bluegreen_locks_waited_seconds": "How long the cut-over waited for locks.",
 }
@@ -50,6 +51,7 @@ def _samples(outcome: object) -> Iterator[Sample]:
             yield "bluegreen_stage_seconds", {"stage": stage}, seconds
         for table in outcome.tables:
             yield "bluegreen_table_rows", {"table": table.table}, table.rows
+            yield "bluegreen_table_rejected_rows", {"table": table.table}, table.rejected
     elif isinstance(outcome, workflow.Promoted) and outcome.cutover is not None:
         yield "bluegreen_release", {}, outcome.cutover.to_number
         yield "bluegreen_readers_held_seconds", {}, outcome.cutover.held or 0.0

@@ -182,3 +182,7 @@ CREATE TABLE bluegreen.unvalidated_key (
     since timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (schema_name, table_name, name)
 );
+
+-- name: version_7
+-- Rows of a table's files that were broken, and the file that has them, on the machine that loaded.
+ALTER TABLE bluegreen.loaded_table ADD COLUMN rejected bigint NOT NULL DEFAULT 0, ADD COLUMN rejects text;

@@ -459,8 +459,8 @@ INSERT INTO bluegreen.source (release_id, table_name, path, format, compression,
 VALUES (%(id)s, %(table)s, %(path)s, %(format)s, %(compression)s, %(size)s, %(sha256)s)
 
 -- name: insert_loaded_table
-INSERT INTO bluegreen.loaded_table (release_id, table_name, files, rows, bytes, seconds, frozen)
-VALUES (%(id)s, %(table)s, %(files)s, %(rows)s, %(bytes)s, %(seconds)s, %(frozen)s)
+INSERT INTO bluegreen.loaded_table (release_id, table_name, files, rows, bytes, seconds, frozen, rejected, rejects)
+VALUES (%(id)s, %(table)s, %(files)s, %(rows)s, %(bytes)s, %(seconds)s, %(frozen)s, %(rejected)s, %(rejects)s)
 
 -- name: insert_stage
 -- The load does not wait until it is on disk.
@@ -511,7 +511,7 @@ INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema
 SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
 
 -- name: loaded_tables
-SELECT table_name, files, rows, bytes, seconds, frozen
+SELECT table_name, files, rows, bytes, seconds, frozen, rejected, rejects
 FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
 
 -- name: replaced_by

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+import msgspec
 
-from bluegreen_etl import embedded, errors, model, workflow
+from bluegreen_etl import declared, embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
 from bluegreen_etl.cli.options import common, execute, fail, junit_file
 
@@ -61,6 +62,16 @@ store_failures = click.option(
 )
 
 
+def _share(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | str | None:
+    """Read a number of rows, or a share of them."""
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    try:
+        return msgspec.convert(text, declared.Percent)
+    except msgspec.ValidationError:
+        raise click.BadParameter(f'{text!r} is neither a number of rows nor a share such as "1 %".') from None
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EXIT_CODES)
 @click.version_option(package_name="bluegreen-etl", prog_name="bluegreen")
 def main() -> None:
@@ -98,6 +109,12 @@ def main() -> None:
     type=click.Choice([each.value for each in model.Format]),
     help="How standard input is written; without --table, how all DATA are, whatever their names say.",
 )
+@click.option(
+    "--reject-limit",
+    metavar="N|N%",
+    callback=_share,
+    help="How many rows of a table's files, or which share of them, may be broken and left out.  [default: 0]",
+)
 @click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
 @max_wait
@@ -121,7 +138,11 @@ def load(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click p
       zcat players.gz | bluegreen load teams.csv - --table players --format csv
     """
     flags = {
-        "load": {"jobs": options["jobs"], **no_backup_setting(options)},
+        "load": {
+            "jobs": options["jobs"],
+            "reject_limit": options["reject_limit"],
+            **no_backup_setting(options),
+        },
         "structure": {"from": options["structure"]},
         "checks": {"path": options["checks"], "store_failures": options["store_failures"] or None},
         "sources": {"null": options["null"], "encoding": options["encoding"]},

@@ -9,11 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from bluegreen_etl import model
-from bluegreen_etl.declared import TableChecks
+from bluegreen_etl.declared import Percent, TableChecks
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Jobs = Annotated[int, Meta(ge=1, le=64)]
+Share = Count | Percent
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +43,9 @@ class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unkno
     temporary: Annotated[
         bool, Meta(description="it is there for transforms only, and dropped before the release is ready")
     ] = False
+    reject_limit: Annotated[
+        Share | None, Meta(description="how many of its rows, or which share, may be broken; default: `[load]`'s")
+    ] = None
 
 
 class Sources(model.SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +63,13 @@ class Load(Section, frozen=True, kw_only=True):
     jobs: Annotated[
         Jobs | None, Meta(description="connections that copy, build and check; default: cores, at most 8")
     ] = None
+    reject_limit: Annotated[
+        Share,
+        Meta(
+            description='how many rows of each table\'s files, or which share of them (`"1 %"`), may be '
+            "[broken](configuration.md#broken-rows) and left out; default: none"
+        ),
+    ] = 0
     session: Annotated[
         dict[str, str],
         Meta(description='settings of the server for the sessions that load: `{ maintenance_work_mem = "1GB" }`'),

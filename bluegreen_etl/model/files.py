@@ -150,13 +150,19 @@ class CopyOptions(Record, frozen=True, kw_only=True):
     binary: bool = False
     text: bool = False
 
+    @property
+    def csv(self) -> bool:
+        """Whether the rest says something."""
+        return not self.binary and not self.text
+
 
 class Block(NamedTuple):
     """Whole records of one file, ready for COPY.
 
     `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
     counted from 1; `lines` is how many lines, or tuples, the server counts in it; `consumed` is how many bytes of
-    the file on disk have been read so far.
+    the file on disk have been read so far. `origin` is what its reader takes it apart by; `broken`: one of its records
+    cannot be given to COPY, and so there are no data.
     """
 
     number: int
@@ -164,6 +170,23 @@ class Block(NamedTuple):
     lines: int
     data: bytes
     consumed: int
+    origin: object = None
+    broken: bool = False
+
+
+class FileRecord(NamedTuple):
+    """One record of a block: `number` is its line (or element, or row) in the file, `text` what is written there.
+
+    `data` is how COPY takes it, in so many `lines` as the server counts them; `fault` says why it cannot be had so.
+    `size` is how many lines of the file it has.
+    """
+
+    number: int
+    text: str
+    data: bytes
+    lines: int
+    fault: str | None = None
+    size: int = 1
 
 
 class Reader(Protocol):
@@ -193,3 +216,17 @@ class Reader(Protocol):
     @property
     def size(self) -> int:
         """How many bytes that were, known when blocks() is exhausted."""
+
+
+class FileReader(Reader, Protocol):
+    """One that can take its blocks apart, so that single records may be left out."""
+
+    @property
+    def unit(self) -> str:
+        """What the numbers of its records count: line, element or row."""
+
+    def records(self, block: Block) -> Sequence[FileRecord]:
+        """Take a block apart.
+
+        Raises BadSource where it has a record without an end, which may have swallowed any number of others.
+        """

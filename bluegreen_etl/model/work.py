@@ -12,7 +12,10 @@ _QUERY_SHOWN = 80  # characters of it
 
 
 class TableLoad(Record, frozen=True, kw_only=True):
-    """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty."""
+    """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty.
+
+    `rejected` rows of its files were broken; they are in the file `rejects`.
+    """
 
     table: str
     files: int
@@ -20,6 +23,8 @@ class TableLoad(Record, frozen=True, kw_only=True):
     bytes: int
     seconds: float
     frozen: bool
+    rejected: int = 0
+    rejects: str | None = None
 
 
 class CheckStatus(StrEnum):

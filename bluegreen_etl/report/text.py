@@ -1,6 +1,7 @@
 """Outcomes as text for people or as JSON, written to stdout."""
 
 import sys
+from collections.abc import Sequence
 from functools import singledispatch
 from textwrap import shorten
 
@@ -34,10 +35,10 @@ def _(outcome: workflow.Loaded) -> str:
         ]
         return forms.table(("table", "file", "format", "compression", "size"), files)
     rows = [
-        (load.table, load.rows, load.files, forms.size(load.bytes), forms.seconds(load.seconds))
+        (load.table, load.rows, load.rejected, load.files, forms.size(load.bytes), forms.seconds(load.seconds))
         for load in sorted(outcome.tables, key=lambda load: load.table)
     ]
-    return forms.table(("table", "rows", "files", "size", "seconds"), rows)
+    return forms.table(*_with_rejected(("table", "rows", "rejected", "files", "size", "seconds"), rows))
 
 
 @text_of.register
@@ -107,6 +108,7 @@ def _(outcome: workflow.State) -> str:
             "dead" if item.dead else item.status,
             item.schema,
             item.rows,
+            item.rejected,
             forms.time(item.created_at),
             item.created_by,
             forms.time(item.promoted_at),
@@ -114,8 +116,8 @@ def _(outcome: workflow.State) -> str:
         )
         for item in outcome.releases
     ]
-    heads = ("release", "status", "schema", "rows", "begun", "by", "promoted", "failure")
-    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + forms.table(heads, rows)
+    heads = ("release", "status", "schema", "rows", "rejected", "begun", "by", "promoted", "failure")
+    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + forms.table(*_with_rejected(heads, rows))
 
 
 @text_of.register
@@ -168,3 +170,11 @@ def _(outcome: workflow.Diagnosis) -> str:
 @text_of.register
 def _(outcome: workflow.Protection) -> str:
     return forms.table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
+
+
+def _with_rejected(heads: Sequence[str], rows: Sequence[forms.Row]) -> tuple[Sequence[str], Sequence[forms.Row]]:
+    """Leave out the column of rejected rows where there are none."""
+    place = heads.index("rejected")
+    if any(row[place] for row in rows):
+        return heads, rows
+    return [*heads[:place], *heads[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]

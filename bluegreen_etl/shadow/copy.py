@@ -5,26 +5,27 @@ even to snapshots older than the load. A table that is larger than one connectio
 connection takes the next block of whole records, whoever is free.
 """
 
-import re
+import itertools
 import select
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from typing import cast
 
 import psycopg
 from psycopg import sql
 
 from bluegreen_etl import db, errors, interrupts, model, names, parallel
-from bluegreen_etl.model import STDIN, Block, Reader, SourceFile, Table, TableLoad
+from bluegreen_etl.model import STDIN, Block, FileReader, Reader, SourceFile, Table, TableLoad
+from bluegreen_etl.shadow import rejects
+from bluegreen_etl.shadow.refusal import Refusal
 from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.
 DEAL_BYTES = 32 * 1024 * 1024
 
-_CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<text>.*)[^\w\s])?$", re.DOTALL)
-_SHOWN = 60
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": no flags, no extension; and no more tuples.
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 BINARY_TRAILER = b"\xff\xff"
@@ -39,16 +40,22 @@ class Opened(model.Record, frozen=True, kw_only=True):
 
 
 class Work(model.Record, frozen=True, kw_only=True):
-    """A table with the files that fill it."""
+    """A table with the files that fill it; `allowed`: how many of their rows may be broken, where any may."""
 
     table: Table
     files: tuple[Opened, ...]
+    allowed: rejects.Allowed | None = None
 
     @property
     def size(self) -> int | None:
         """Bytes on disk of its files; None where that of one is not known yet."""
         sizes = [opened.source.size for opened in self.files]
         return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once."""
+        return any(opened.source.address == (STDIN,) for opened in self.files)
 
     @property
     def weight(self) -> int | None:
@@ -89,7 +96,10 @@ def append(
 
 def _is_dealt(item: Work, total: int, jobs: int) -> bool:
     # What may turn out to be small is not worth the loss of FREEZE.
-    return jobs > 1 and item.weight is not None and item.weight >= DEAL_BYTES and item.weight * jobs > total
+    # Blocks that one connection has to copy again cannot be had again.
+    if jobs == 1 or (item.once and item.allowed):
+        return False
+    return item.weight is not None and item.weight >= DEAL_BYTES and item.weight * jobs > total
 
 
 class Load:
@@ -108,13 +118,15 @@ class Load:
         self.table = work.table
         # Rows that are there, or that other connections bring, stay.
         self._shared = beside or connections > 1
-        once = any(opened.source.address == (STDIN,) for opened in work.files)
-        self.tasks = [parallel.Task(self._copy, repeatable=not self._shared and not once) for _ in range(connections)]
+        repeatable = not self._shared and not work.once
+        self.tasks = [parallel.Task(self._copy, repeatable=repeatable) for _ in range(connections)]
+        self._busy = connections
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
         self.frozen = not self._shared and not work.table.partitioned
         self._dealers = [_Dealer(opened, workers, partial(progress, work.table.name)) for opened in work.files]
+        self._rejects = rejects.Rejects(work.allowed, release, work.table.name, self._read) if work.allowed else None
         self._guard = threading.Lock()
         self._rows = 0
         self._begun: float | None = None
@@ -124,20 +136,59 @@ class Load:
         """Take part in loading the table until there is nothing left of it."""
         with self._guard:
             self._begun = self._begun or time.monotonic()
-        rows = 0
-        if self._shared:
-            for dealer in self._dealers:
-                with connection.transaction():
-                    rows += self._copy_file(connection, dealer, stop)
-        else:
-            for dealer in self._dealers:
-                dealer.begin()
-            with connection.transaction():
-                connection.execute(sql.SQL("TRUNCATE ONLY {}" if self.frozen else "TRUNCATE {}").format(self._place))
-                rows = sum(self._copy_file(connection, dealer, stop) for dealer in self._dealers)
+        fill = self._share if self._shared else self._alone
+        rows = fill(connection, stop)
         with self._guard:
             self._rows += rows
             self._ended = time.monotonic()
+            self._busy -= 1
+            if self._rejects and not self._busy:
+                self._rejects.settle(self._rows)
+
+    @property
+    def may_thaw(self) -> bool:
+        """Whether a broken row may yet take `frozen` back."""
+        return self._rejects is not None
+
+    @property
+    def rejected(self) -> rejects.Rejects | None:
+        """The rows that were broken, where some were."""
+        return self._rejects if self._rejects and self._rejects.count else None
+
+    def _share(self, connection: db.Connection, stop: threading.Event) -> int:
+        """Copy blocks beside other connections; where one is refused, those of this connection one by one."""
+        rows = 0
+        for dealer in self._dealers:
+            sent: list[tuple[int, Block]] = []
+            try:
+                with connection.transaction():
+                    rows += self._copy_file(connection, dealer, stop, sent)
+            except rejects.Broken:
+                again = dealer.again({block.number for _, block in sent})
+                with connection.transaction():
+                    rows += self._sift(connection, dealer.opened, itertools.chain(again, dealer.blocks(stop)))
+        return rows
+
+    def _alone(self, connection: db.Connection, stop: threading.Event) -> int:
+        """Fill the table by this connection alone; where a block is refused, once more block by block."""
+        # What comes once cannot be had once more.
+        sifting = self._rejects is not None and self._work.once
+        while True:
+            for dealer in self._dealers:
+                dealer.begin()
+            if self._rejects:
+                self._rejects.begin()
+            # FREEZE wants the table truncated in the same subtransaction, and what may be refused has one of its own.
+            self.frozen = self.frozen and not sifting
+            try:
+                with connection.transaction():
+                    only = not self._work.table.partitioned
+                    connection.execute(sql.SQL("TRUNCATE ONLY {}" if only else "TRUNCATE {}").format(self._place))
+                    if sifting:
+                        return sum(self._sift(connection, each.opened, each.blocks(stop)) for each in self._dealers)
+                    return sum(self._copy_file(connection, dealer, stop, []) for dealer in self._dealers)
+            except rejects.Broken:
+                sifting = True
 
     def result(self) -> TableLoad:
         """Return what was done, once all have ended."""
@@ -148,39 +199,74 @@ class Load:
             bytes=sum(opened.reader.size for opened in self._work.files),
             seconds=self._ended - (self._begun or self._ended),
             frozen=self.frozen,
+            rejected=self._rejects.count if self._rejects else 0,
+            rejects=str(self.rejected.path) if self.rejected else None,
         )
 
-    def _copy_file(self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event) -> int:
-        sent: list[tuple[int, Block]] = []
-        lines = 0
-        interrupted = False
-        options = dealer.opened.reader.copy_options
-        binary = options.binary
+    def _copy_file(
+        self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event, sent: list[tuple[int, Block]]
+    ) -> int:
+        """Copy blocks of a file in one COPY; `sent` gets each without its data, after the lines that came before it.
+
+        Raises:
+            Broken: one is refused, and may be.
+        """
         try:
-            with connection.cursor() as cursor:
-                with cursor.copy(self._statement(dealer.opened.reader)) as copy:
-                    if binary:
-                        copy.write(_BINARY_HEADER)
-                    for block in dealer.blocks(stop):
-                        # A word from the server means an error, which COPY tells of only at its end.
-                        if interrupted := bool(select.select([connection.fileno()], [], [], 0)[0]):
-                            break
-                        if not sent and not binary and not options.text:
-                            # A header, because the server counts the lines inside values only once it has seen how
-                            # lines end.
-                            copy.write(_line_end(block.data))
-                        sent.append((lines, block._replace(data=b"")))
-                        copy.write(block.data)
-                        lines += block.lines
-                    if binary:
-                        copy.write(BINARY_TRAILER)
-                if interrupted:  # by something else: what was sent is not the whole, and is rolled back
-                    raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
-                return cursor.rowcount
+            return self._stream(connection, dealer.opened.reader, self._noted(dealer.blocks(stop), sent))
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
                 raise
+            if self._rejects and rejects.is_about_row(error):
+                raise rejects.Broken from error
             raise self._bad_row(error, dealer.opened, sent) from error
+
+    def _noted(self, blocks: Iterable[Block], sent: list[tuple[int, Block]]) -> Iterator[Block]:
+        lines = 0
+        for block in blocks:
+            sent.append((lines, block._replace(data=b"", origin=None)))
+            if block.broken:
+                raise rejects.Broken
+            lines += block.lines
+            yield block
+
+    def _sift(self, connection: db.Connection, opened: Opened, blocks: Iterable[Block]) -> int:
+        """Copy blocks one by one, without the rows that are broken."""
+        assert self._rejects is not None
+        reader = cast("FileReader", opened.reader)  # whoever allows broken rows has opened files
+
+        def send(block: Block) -> int:
+            with connection.transaction():
+                return self._stream(connection, reader, [block])
+
+        return self._rejects.sift(opened.source.path, reader, blocks, send)
+
+    def _stream(self, connection: db.Connection, reader: Reader, blocks: Iterable[Block]) -> int:
+        """Copy blocks in one COPY; return how many rows they were."""
+        begun = interrupted = False
+        options = reader.copy_options
+        with connection.cursor() as cursor:
+            with cursor.copy(self._statement(reader)) as copy:
+                if options.binary:
+                    copy.write(_BINARY_HEADER)
+                for block in blocks:
+                    # A word from the server means an error, which COPY tells of only at its end.
+                    if interrupted := bool(select.select([connection.fileno()], [], [], 0)[0]):
+                        break
+                    if options.csv and not begun:
+                        # A header, because the server counts the lines inside values only once it has seen how lines
+                        # end.
+                        copy.write(_line_end(block.data))
+                    begun = True
+                    copy.write(block.data)
+                if options.binary:
+                    copy.write(BINARY_TRAILER)
+            if interrupted:  # by something else: what was sent is not the whole, and is rolled back
+                raise errors.ServerFailed("the server interrupted COPY", hint="Look at the server's log.")
+            return cursor.rowcount
+
+    def _read(self) -> int:
+        """Return about how many rows have been read."""
+        return sum(dealer.lines for dealer in self._dealers)
 
     def _statement(self, reader: Reader) -> sql.Composed:
         options = reader.copy_options
@@ -206,19 +292,15 @@ class Load:
 
     def _bad_row(self, error: psycopg.Error, opened: Opened, sent: list[tuple[int, Block]]) -> errors.BadRow:
         """Return the server's error with the place in the file that its line in the stream stands for."""
-        context = error.diag.context or ""
-        match = _CONTEXT.search(context.partition(f"COPY {self._work.table.name}, ")[2] or context)
-        where, column, text = "", error.diag.column_name, None
-        if match and sent:
-            options = opened.reader.copy_options
-            line = int(match["line"]) - (not options.binary and not options.text)  # the header's
+        said = Refusal.of(error, self.table.name)
+        where = ""
+        if said.line and sent:
+            line = said.line - opened.reader.copy_options.csv  # the header's
             before, block = sent[bisect_right(sent, line - 1, key=lambda item: item[0]) - 1]
             where = f", {opened.reader.locate(block.number, block.first, line - before)}"
-            column, text = column or match["column"], match["text"]
-        reason = _with_value(error.diag.message_primary or "", text or "")
-        column_part = f", column {names.quoted(column)}" if column else ""
+        column = f", column {names.quoted(said.column)}" if said.column else ""
         return errors.BadRow(
-            f"{opened.source.path}{where}{column_part}: {reason}", hint=self._hint(error.sqlstate or "", column)
+            f"{opened.source.path}{where}{column}: {said.reason}", hint=self._hint(error.sqlstate or "", said.column)
         )
 
     def _hint(self, sqlstate: str, column: str | None) -> str:
@@ -237,16 +319,6 @@ def _line_end(records: bytes) -> bytes:
     return b"\r\n" if records.endswith(b"\r\n") else records[-1:]
 
 
-def _with_value(reason: str, value: str) -> str:
-    """Return the server's reason on one line with the value that it is about, both shortened."""
-    shown = f"{value[:_SHOWN]}…" if len(value) > _SHOWN else value
-    if value and value[:_SHOWN] not in reason:
-        reason += f': "{shown}"'
-    elif shown != value:
-        reason = reason.partition(value[:_SHOWN])[0] + f'{shown}"'
-    return reason.replace("\r", "\\r").replace("\n", "\\n")
-
-
 class _Dealer:
     """Hands the blocks of one file to whoever asks, each block once."""
 
@@ -254,6 +326,7 @@ class _Dealer:
         self.opened = opened
         self._workers = workers
         self._progress = progress
+        self.lines = 0  # dealt so far
         self._source: Iterator[Block] | None = None
         self._consumed = 0
         self._guard = threading.Lock()
@@ -262,7 +335,17 @@ class _Dealer:
         """Deal from the file's beginning, also where some of it was dealt already."""
         self._source = None
         self._progress(-self._consumed)
-        self._consumed = 0
+        self._consumed = self.lines = 0
+
+    def again(self, numbers: Collection[int]) -> Iterator[Block]:
+        """Yield blocks that were dealt already, read once more."""
+        left = len(numbers)
+        for block in self.opened.reader.blocks(self._workers) if left else ():
+            if block.number in numbers:
+                yield block
+                left -= 1
+                if not left:
+                    return
 
     def blocks(self, stop: threading.Event) -> Iterator[Block]:
         """Yield blocks until the file is exhausted, or the load is to stop."""
@@ -280,4 +363,5 @@ class _Dealer:
             consumed = block.consumed if block else self.opened.reader.size
             self._progress(consumed - self._consumed)
             self._consumed = consumed
+            self.lines += block.lines if block else 0
             return block

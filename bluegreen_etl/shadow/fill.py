@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -12,6 +13,8 @@ from bluegreen_etl import db, model, parallel
 from bluegreen_etl.shadow import finish
 from bluegreen_etl.shadow.copy import Load
 from bluegreen_etl.shadow.dump import Entry
+
+_VACUUM: LiteralString = "VACUUM (ANALYZE) {}"
 
 
 def run(
@@ -41,10 +44,11 @@ def run(
         for load in loads
         if load.frozen
     ]
-    others = [load.table.name for load in loads if not load.frozen]
+    others = [load for load in loads if not load.frozen or load.may_thaw]
     before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *frozen]
     purpose = f"load {release.live_schema} r{release.number}"
-    parallel.run(server, purpose, [*before, *_vacuum(release, others, after=before)], jobs=jobs, settings=settings)
+    vacuums = [parallel.Task(_unless_frozen(release, load), after=before) for load in others]
+    parallel.run(server, purpose, [*before, *vacuums], jobs=jobs, settings=settings)
 
 
 def build(
@@ -78,7 +82,12 @@ def _vacuum(release: model.Release, tables: Sequence[str], *, after: Sequence[pa
 
     VACUUM marks a page only when no transaction may still miss its rows: not while others copy or build.
     """
-    return [parallel.Task(_statement("VACUUM (ANALYZE) {}", release, table), after=after) for table in tables]
+    return [parallel.Task(_statement(_VACUUM, release, table), after=after) for table in tables]
+
+
+def _unless_frozen(release: model.Release, load: Load) -> parallel.Work:
+    vacuum = _statement(_VACUUM, release, load.table.name)
+    return lambda connection, stop: None if load.frozen else vacuum(connection, stop)
 
 
 def _statement(text: str, release: model.Release, table: str) -> parallel.Work:

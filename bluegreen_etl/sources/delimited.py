@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Block, Column, CopyOptions, SourceFile
+from bluegreen_etl.model import Block, Column, CopyOptions, FileRecord, SourceFile
 from bluegreen_etl.sources import dialect, header, keys, projection, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
@@ -13,15 +13,20 @@ BLOCK_SIZE = 1 << 18
 
 
 class DelimitedReader:
-    """A delimited file opened for COPY; implements model.Reader."""
+    """A delimited file opened for COPY; implements model.FileReader."""
 
-    def __init__(self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> None:
+    unit = "line"
+
+    def __init__(
+        self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None, tolerant: bool = False
+    ) -> None:
         """Read the header.
 
         Args:
             source: the file.
             columns: the table's columns, which the file's must be among.
             block_size: about how many bytes a block shall have.
+            tolerant: a record that cannot be cut makes its block broken, and is no error.
 
         Raises:
             BadSource: the file cannot be read, or its header does not fit the table.
@@ -30,6 +35,7 @@ class DelimitedReader:
         self._source = source
         self._dialect = dialect.dialect_of(source)
         self._size = block_size or BLOCK_SIZE
+        self._tolerant = tolerant
         self._before = streams.fingerprint(source)
         self._digest: streams.Digest | None = None
         with streams.opened(source, self._before) as stream:
@@ -72,7 +78,8 @@ class DelimitedReader:
 
         Raises:
             BadSource: the file is damaged, or changed since the header was read.
-            BadRow: a record is longer than PostgreSQL can take, or one to be cut has not as many fields as columns.
+            BadRow: a record is longer than PostgreSQL can take, or one to be cut has not as many fields as columns
+                (unless broken records are tolerated).
         """
         blocks = self._whole_blocks()
         yield from self._projected(blocks, self._projection, workers) if self._projection else blocks
@@ -86,6 +93,34 @@ class DelimitedReader:
         except errors.BluegreenError:  # what was read once may be gone
             return f"line {block_first + line - 1} or after it"
         return f"line {block_first + data.count(self._feed, 0, self._position(data, line))}"
+
+    def records(self, block: Block) -> list[FileRecord]:
+        """Take a block apart.
+
+        Raises:
+            BadSource: its last record has a quote that is not closed.
+        """
+        data = block.origin if isinstance(block.origin, bytes) else block.data
+        pattern = dialect.one_record(self._dialect, self._eol)
+        found: list[FileRecord] = []
+        position, line = 0, block.first
+        while position < len(data):
+            match = pattern.match(data, position)
+            if match is None:
+                raise header.unclosed(self._source.path, line)
+            found.append(self._record(line, match[0]))
+            position, line = match.end(), line + found[-1].size
+        return found
+
+    def _record(self, line: int, written: bytes) -> FileRecord:
+        data, fault = written, None
+        if self._projection:
+            try:
+                data = b"".join(record for _, record in projection.records(self._projection, written))
+            except projection.Misfit:
+                fault = projection.complaint(self._projection)
+        text = written.decode(self._dialect.codec, "backslashreplace").rstrip("\r\n")
+        return FileRecord(line, text, data, data.count(self._eol[:1]), fault, written.count(self._feed))
 
     def _position(self, data: bytes, line: int) -> int:
         """Return where in a block `line` is, as the server counts."""
@@ -106,10 +141,12 @@ class DelimitedReader:
         self, blocks: Iterable[Block], keep: projection.Projection, workers: Workers | None
     ) -> Iterator[Block]:
         source = f"{self._source.path}, line {{}}"
-        calls = ((block, partial(projection.project, keep, block.data, block.first, source)) for block in blocks)
+        project = projection.try_project if self._tolerant else projection.project
+        calls = ((block, partial(project, keep, block.data, block.first, source)) for block in blocks)
         shared = workers and (self._source.size is None or self._source.size >= SHARED_SIZE)
         for block, data in workers.in_order(calls) if workers and shared else ((one, call()) for one, call in calls):
-            yield block._replace(data=data, lines=data.count(self._eol[:1]))
+            lines = data.count(self._eol[:1]) if data else 0
+            yield block._replace(data=data or b"", lines=lines, origin=block.data, broken=data is None)
 
     def _whole_blocks(self) -> Iterator[Block]:
         with streams.opened(self._source, self._before) as stream:

@@ -30,7 +30,7 @@ class Dialect(NamedTuple):
     value: bytes  # a pattern for a quoted value
     doubled: bool  # a quote inside a quoted value is written twice, so that counting quotes is enough
     first_record: re.Pattern[bytes]
-    records: bytes  # a pattern for many records that end in line feeds
+    record: bytes  # a pattern for one record that ends in a line feed
     marker: re.Pattern[bytes]
     field: re.Pattern[str]
     quoted: re.Pattern[str]
@@ -67,7 +67,7 @@ def dialect_of(source: SourceFile) -> Dialect:
         value=value.encode(),
         doubled=doubled,
         first_record=re.compile((plain_bytes + any_eol).encode(), re.DOTALL),
-        records=f"(?:(?:[^{q}\n]++|{value})*+\n)*+".encode(),
+        record=f"(?:(?:[^{q}\n]++|{value})*+\n)".encode(),
         marker=re.compile(f"({value})|(?:\\A|(?<=[\r\n]))\\\\\\.(?=[\r\n]|\\Z)".encode(), re.DOTALL),
         field=re.compile(f"((?:[^{d}{q}\r\n]++|{value})*+)({d}|\r\n|\r|\n|\\Z)", re.DOTALL),
         quoted=re.compile(f"{q}((?:{inner})*+){q}", re.DOTALL),
@@ -78,8 +78,7 @@ def cut(dialect: Dialect, buffer: bytes, eol: bytes) -> int:
     """Return where the last whole record of `buffer` ends; 0 when it holds none. `buffer` begins with a record."""
     last = eol[-1:]
     if not dialect.doubled:
-        records = re.compile(dialect.records.replace(b"\n", last), re.DOTALL)
-        found = records.match(buffer)
+        found = re.compile(one_record(dialect, eol).pattern + b"*+", re.DOTALL).match(buffer)
         return found.end() if found else 0
     end = len(buffer)
     inside = buffer.count(dialect.quote) % 2
@@ -93,6 +92,11 @@ def cut(dialect: Dialect, buffer: bytes, eol: bytes) -> int:
         # Nothing before the quote that opened this value can end a record of it: go there in one step.
         end = buffer.rfind(dialect.quote, 0, newline)
         inside = 0
+
+
+def one_record(dialect: Dialect, eol: bytes) -> re.Pattern[bytes]:
+    """Return the pattern of a record in a file whose lines end so."""
+    return re.compile(dialect.record.replace(b"\n", eol[-1:]), re.DOTALL)
 
 
 def without_end_marker(dialect: Dialect, records: bytes) -> bytes:

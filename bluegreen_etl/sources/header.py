@@ -91,14 +91,14 @@ def _header(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tupl
     return tuple(value or "" for value in values)
 
 
-def decode(form: dialect.Dialect, data: bytes, path: str) -> str:
+def decode(form: dialect.Dialect, data: bytes, path: str, *, tolerant: bool = False) -> str:
     """Decode the file's first bytes.
 
     Raises:
-        BadSource: they are not in the encoding that the options say.
+        BadSource: they are not in the encoding that the options say, unless `tolerant`.
     """
     try:
-        return data.decode(form.codec)
+        return data.decode(form.codec, "backslashreplace" if tolerant else "strict")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         byte = error.start - data.rfind(b"\n", 0, error.start)

@@ -1,12 +1,12 @@
 """JSON and NDJSON re-encoded for COPY, exactly, in pieces: the whole file is never in memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Block, Column, CopyOptions, Format, SourceFile
+from bluegreen_etl.model import Block, Column, CopyOptions, FileRecord, Format, SourceFile
 from bluegreen_etl.sources import elements, encodings, header, keys, rows, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
@@ -30,7 +30,10 @@ class Written(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Elements encoded together: `first` is the number of the first, `line` the one where their text begins."""
+    """Elements encoded together: `first` is the number of the first, `line` the one where their text begins.
+
+    There are no data where one of them cannot be encoded.
+    """
 
     first: int
     line: int
@@ -46,26 +49,30 @@ class _Cut(NamedTuple):
 
 
 class JsonReader:
-    """A JSON or NDJSON file opened for COPY; implements model.Reader."""
+    """A JSON or NDJSON file opened for COPY; implements model.FileReader."""
 
-    def __init__(self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> None:
+    def __init__(
+        self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None, tolerant: bool = False
+    ) -> None:
         """Read the first elements.
 
         Args:
             source: the file.
             columns: the table's columns, which all keys must be among.
             block_size: about how many bytes of text a block shall be made of.
+            tolerant: an element that does not fit the table makes its block broken, and is no error.
 
         Raises:
             BadSource: the file cannot be read, or is not an array of objects.
-            BadRow: one of the first elements does not fit the table.
+            BadRow: one of the first elements does not fit the table, unless that is tolerated.
             UsageError: its options are not for JSON.
         """
         self._source = source
         self._size = block_size or BLOCK_SIZE
+        self._tolerant = tolerant
         self._before = streams.fingerprint(source)
         self._digest: streams.Digest | None = None
-        first = first_elements(source)
+        first = first_elements(source, tolerant=tolerant)
         generated = tuple(column.name for column in columns if column.generated)
         fillable = {column.name: column for column in columns if not column.generated}
         ways = keys.keys_of(source)
@@ -73,15 +80,20 @@ class JsonReader:
             names = list(dict.fromkeys(source.options.columns))
             header.refuse_unknown(names, list(fillable), generated, f"{source.path}, option columns")
         else:
-            seen = {key for element in first for key in rows.columns_of(ways, element.record, element.where)}
+            seen = {key for record in records_by_column(ways, first, tolerant=tolerant) for key in record}
             # Without a default, a key that only comes later is NULL until then, as it would be anyway.
             names = [name for name, column in fillable.items() if name in seen or not column.has_default]
         names = [name for name in names if name not in ways.ignored]
         taken = tuple(fillable[name] for name in names) or tuple(fillable.values())
         self._columns = tuple(column.name for column in taken)
         self._shape = rows.Shape(taken, tuple(fillable), generated, ways)
-        for element in first:
+        for element in first if not tolerant else ():
             rows.encoder(self._shape).record(element.record, element.where)
+
+    @property
+    def unit(self) -> str:
+        """What numbers of elements count."""
+        return "line" if self._source.format is Format.NDJSON else "element"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -108,13 +120,15 @@ class JsonReader:
 
         Raises:
             BadSource: the file is damaged, not one array, or changed since it was opened.
-            BadRow: an element does not fit the table, or is not JSON.
+            BadRow: an element is not JSON in such a way that what follows it cannot be told, or (unless that is
+                tolerated) does not fit the table.
         """
         if self._source.size is not None and self._source.size < SHARED_SIZE:
             workers = None
         with streams.opened(self._source, self._before) as stream:
             for number, run in enumerate(self._runs(stream, workers)):
-                yield Block(number, run.first, run.rows.lines, run.rows.data, stream.consumed)
+                done = run.rows
+                yield Block(number, run.first, done.lines, done.data, stream.consumed, run, broken=not done.data)
             self._digest = stream.finish()
 
     def locate(self, _block_number: int, block_first: int, line: int) -> str:
@@ -131,6 +145,28 @@ class JsonReader:
         except errors.BluegreenError:
             pass  # the file has changed since, for one
         return f"element {block_first} or after it"
+
+    def records(self, block: Block) -> list[FileRecord]:
+        """Take a block apart."""
+        run = block.origin
+        assert isinstance(run, _Run)
+        cutter = elements.cutter(self._source)
+        found = cutter.split(run.text)
+        if found is None:  # an element of an array is no JSON
+            found, _ = elements.cutter(self._source).scan(run.text + b"]")
+        ndjson = self._source.format is Format.NDJSON
+        return [
+            self._record(run.line + element.line if ndjson else run.first + position, element.text)
+            for position, element in enumerate(found)
+        ]
+
+    def _record(self, number: int, element: bytes) -> FileRecord:
+        text = element.decode(errors="backslashreplace")
+        try:
+            data = rows.encoder(self._shape).one(element, "")
+        except errors.BadRow as error:
+            return FileRecord(number, text, b"", 0, error.message.removeprefix(": "))
+        return FileRecord(number, text, data, data.count(b"\n"))
 
     def _elements(self, stream: streams.Stream) -> Iterator[tuple[int, int, bytes]]:
         """Yield each element's number, line and text."""
@@ -182,10 +218,15 @@ class JsonReader:
 
     def _exactly(self, found: Sequence[elements.Element], first: int, line: int) -> rows.Rows:
         encoder = rows.encoder(self._shape)
-        return rows.joined(
-            encoder.one(element.text, _where(self._source, first + position, line + element.line))
-            for position, element in enumerate(found)
-        )
+        try:
+            return rows.joined(
+                encoder.one(element.text, _where(self._source, first + position, line + element.line))
+                for position, element in enumerate(found)
+            )
+        except errors.BadRow:
+            if not self._tolerant:
+                raise
+            return rows.Rows(len(found), b"", 0)
 
 
 class _Text:
@@ -248,12 +289,12 @@ class _Text:
             self._buffer, self._final = rest + more, len(more) < wanted
 
 
-def first_elements(source: SourceFile) -> list[First]:
+def first_elements(source: SourceFile, *, tolerant: bool = False) -> list[First]:
     """Return a file's first elements, each key with its value as it is written.
 
     Raises:
         BadSource: the file cannot be read, or is not an array of objects.
-        BadRow: one of them is not an object.
+        BadRow: one of them is not an object; where that is tolerated it is left out.
         UsageError: the options are not for JSON.
     """
     _check_options(source)
@@ -273,7 +314,30 @@ def first_elements(source: SourceFile) -> list[First]:
             buffer, final = buffer + more, len(more) < wanted
     if not found:
         cutter.examine(buffer, 1, final=True)
-    return [_first(source, number, element) for number, element in enumerate(found[:PEEK_ROWS], start=1)]
+    first = []
+    for number, element in enumerate(found[:PEEK_ROWS], start=1):
+        try:
+            first.append(_first(source, number, element))
+        except errors.BadRow:
+            if not tolerant:
+                raise
+    return first
+
+
+def records_by_column(
+    ways: keys.Keys, first: Sequence[First], *, tolerant: bool = False
+) -> Iterator[Mapping[str, bytes]]:
+    """Yield the values of a file's first elements by column.
+
+    Raises:
+        BadRow: a value is not where the options say; where that is tolerated its element is left out.
+    """
+    for element in first:
+        try:
+            yield rows.columns_of(ways, element.record, element.where)
+        except errors.BadRow:
+            if not tolerant:
+                raise
 
 
 def every_element(source: SourceFile, *, block_size: int | None = None) -> Iterator[Written]:

@@ -6,16 +6,19 @@ from types import ModuleType
 from typing import cast
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Column, Format, Reader, SourceFile
+from bluegreen_etl.model import Column, FileReader, Format, Reader, SourceFile
 from bluegreen_etl.sources.delimited import DelimitedReader
 from bluegreen_etl.sources.objects import JsonReader
 
 
-def open_reader(source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> Reader:
+def open_reader(
+    source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None, tolerant: bool = False
+) -> FileReader:
     """Open a data file for COPY into a table with `columns`, all of them, in the table's order.
 
     Its first records are read here, so that most of what can be refused is refused before anything is written.
     `block_size` is about how many bytes of the file's text a block is made of; by default the format's best.
+    `tolerant`: a record that cannot be prepared makes its block broken, and is no error.
 
     Raises:
         BadSource: the file cannot be read, is not of its format, or has a column that the table has not.
@@ -23,10 +26,11 @@ def open_reader(source: SourceFile, columns: Sequence[Column], *, block_size: in
         UsageError: an option does not fit the format.
     """
     if source.format in {Format.CSV, Format.TSV}:
-        return DelimitedReader(source, columns, block_size=block_size)
+        return DelimitedReader(source, columns, block_size=block_size, tolerant=tolerant)
     if source.format is Format.PARQUET:
-        return cast("Reader", parquet(source).ParquetReader(source, columns, block_size=block_size))
-    return JsonReader(source, columns, block_size=block_size)
+        reader = parquet(source).ParquetReader(source, columns, block_size=block_size, tolerant=tolerant)
+        return cast("FileReader", reader)
+    return JsonReader(source, columns, block_size=block_size, tolerant=tolerant)
 
 
 def open_batches(data: object, columns: Sequence[Column], *, name: str) -> Reader:

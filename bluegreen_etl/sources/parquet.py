@@ -6,6 +6,7 @@ pyarrow reads, pgpq encodes; both work outside of the interpreter's lock or so q
 import contextlib
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import Block, Column, Compression, CopyOptions, SourceFile
+from bluegreen_etl.model import Block, Column, Compression, CopyOptions, FileRecord, SourceFile
 from bluegreen_etl.sources import arrow, header, keys, places, streams, values
 from bluegreen_etl.workers import Workers
 
@@ -23,21 +24,27 @@ _FAULTS = (pa.ArrowException, values.Refused, RecursionError, OverflowError)
 
 
 class ParquetReader:
-    """A Parquet file opened for COPY; implements model.Reader."""
+    """A Parquet file opened for COPY; implements model.FileReader."""
 
-    def __init__(self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None) -> None:
+    unit = "row"
+
+    def __init__(
+        self, source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None, tolerant: bool = False
+    ) -> None:
         """Read the schema.
 
         Args:
             source: the file.
             columns: the table's columns, which the file's must be among.
             block_size: about how many bytes of the file's values a block shall be made of.
+            tolerant: a value that does not fit its column makes its block broken, and is no error.
 
         Raises:
             BadSource: the file cannot be read, or its columns do not fit the table.
             UsageError: its options are not for Parquet.
         """
         self._source = source
+        self._tolerant = tolerant
         self._before = streams.fingerprint(source)
         self._digest: streams.Digest | None = None
         fillable = [column.name for column in columns if not column.generated]
@@ -93,15 +100,20 @@ class ParquetReader:
 
         Raises:
             BadSource: the file is damaged, or changed since it was opened.
-            BadRow: a value does not fit its column.
+            BadRow: a value does not fit its column, unless that is tolerated.
         """
         first = 1
         for number, batch in enumerate(self._batches()):
-            data = self._encode(batch, first)
+            broken = False
+            try:
+                data = self._encode(batch, first)
+            except errors.BadRow:
+                if not self._tolerant:
+                    raise
+                data, broken = b"", True
             first += len(batch)
-            lines = len(batch) if self._binary else data.count(b"\n")
             consumed = (self._source.size or 0) * (first - 1) // max(self._rows, 1)
-            yield Block(number, first - len(batch), lines, data, consumed)
+            yield Block(number, first - len(batch), self._lines(batch, data), data, consumed, batch, broken)
         with streams.opened(self._source, self._before) as stream:
             self._digest = stream.finish()
 
@@ -113,6 +125,23 @@ class ParquetReader:
         records = csv.reader(io.StringIO(self._encode(batch, block_first).decode(), newline="\n"))
         before = sum(1 for _ in records if records.line_num < line)
         return f"row {block_first + before}"
+
+    def records(self, block: Block) -> list[FileRecord]:
+        """Take a block apart; a row's text is an object of its values."""
+        batch: Any = block.origin
+        return [self._record(batch.slice(place, 1), block.first + place) for place in range(len(batch))]
+
+    def _record(self, row: pa.RecordBatch, number: int) -> FileRecord:
+        text = _written(row)
+        try:
+            data = self._encoder.encode(row)
+        except _FAULTS as error:
+            return FileRecord(number, text, b"", 0, str(error))
+        return FileRecord(number, text, data, self._lines(row, data))
+
+    def _lines(self, batch: pa.RecordBatch, data: bytes) -> int:
+        """Return how many lines, or tuples, the server counts."""
+        return len(batch) if self._binary else data.count(b"\n")
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         with _opened(self._source) as file:
@@ -138,6 +167,13 @@ class ParquetReader:
                 first, error = first + position, own
                 break
         return errors.BadRow(f"{self._source.path}, row {first}: {error}", hint="Correct the value in the file.")
+
+
+def _written(row: pa.RecordBatch) -> str:
+    try:
+        return json.dumps(row.to_pylist()[0], default=str, ensure_ascii=False)
+    except (ValueError, TypeError, pa.ArrowException):  # what Python has no value for
+        return str([column[0] for column in row.columns])
 
 
 def columns(source: SourceFile) -> dict[str, str]:

@@ -10,7 +10,6 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import Format, Record, SourceFile
 from bluegreen_etl.sources import dialect, header, keys, objects, streams, values
 from bluegreen_etl.sources.opening import parquet
-from bluegreen_etl.sources.rows import columns_of
 
 _SIZE = 1 << 20
 _ROWS = 1000
@@ -48,21 +47,23 @@ class Peek(Record, frozen=True, kw_only=True):
     types: tuple[str, ...] | None = None
 
 
-def peek(source: SourceFile) -> Peek:
+def peek(source: SourceFile, *, tolerant: bool = False) -> Peek:
     """Read the first records of a file.
 
     Raises:
         BadSource: it cannot be read, is not of its format or encoding, or its columns have no or equal names.
-        BadRow: a record is not as long as the header, or an element is not an object.
+        BadRow: a record is not as long as the header, or an element is not an object; where that is tolerated it is
+            left out.
         UsageError: an option does not fit the format.
     """
     if source.format is Format.PARQUET:
         declared = parquet(source).columns(source)
         return Peek(columns=tuple(declared), rows=(), kinds=(), types=tuple(declared.values()))
-    return _peek_delimited(source) if source.format in {Format.CSV, Format.TSV} else _peek_json(source)
+    delimited = source.format in {Format.CSV, Format.TSV}
+    return _peek_delimited(source, tolerant=tolerant) if delimited else _peek_json(source, tolerant=tolerant)
 
 
-def _peek_delimited(source: SourceFile) -> Peek:
+def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
     form = dialect.dialect_of(source)
     with streams.opened(source) as stream:
         opening = header.read_opening(stream, form, source, size=_SIZE)
@@ -72,7 +73,8 @@ def _peek_delimited(source: SourceFile) -> Peek:
             f"{source.path} has no header, so its columns have no names",
             hint="Set `columns` in the table's options, in the file's order.",
         )
-    rows = tuple(itertools.islice(_rows(source, form, opening, len(columns)), _ROWS))
+    found = _rows(source, form, opening, len(columns), tolerant=tolerant)
+    rows = tuple(itertools.islice(found, _ROWS))
     ways = keys.keys_of(source)
     kept = [name not in ways.ignored for name in ways.names(columns)]
     columns = tuple(itertools.compress(ways.names(columns), kept))
@@ -84,30 +86,32 @@ def _peek_delimited(source: SourceFile) -> Peek:
 
 
 def _rows(
-    source: SourceFile, form: dialect.Dialect, opening: header.Opening, width: int
+    source: SourceFile, form: dialect.Dialect, opening: header.Opening, width: int, *, tolerant: bool
 ) -> Iterator[tuple[str | None, ...]]:
     """Yield the records of data that were read whole."""
     end = len(opening.text) if opening.final else dialect.cut(form, opening.text, opening.eol)
-    text = header.decode(form, opening.text[:end], source.path)
+    text = header.decode(form, opening.text[:end], source.path, tolerant=tolerant)
     if width > 1:
         text = text.rstrip("\r\n")
     try:
         for row in dialect.parse(form, text):
             if source.options.header and row.line == 1:
                 continue
-            if len(row.values) != width:
+            if len(row.values) == width:
+                yield row.values
+            elif not tolerant:
                 raise errors.BadRow(
                     f"{source.path}, line {row.line}: has {len(row.values)} values for {width} columns",
                     hint="Check the delimiter and the quotes of this line.",
                 )
-            yield row.values
     except ValueError as error:
         raise header.unclosed(source.path, error.args[0]) from error
 
 
-def _peek_json(source: SourceFile) -> Peek:
+def _peek_json(source: SourceFile, *, tolerant: bool) -> Peek:
     ways = keys.keys_of(source)
-    records = [columns_of(ways, element.record, element.where) for element in objects.first_elements(source)]
+    first = objects.first_elements(source, tolerant=tolerant)
+    records = list(objects.records_by_column(ways, first, tolerant=tolerant))
     columns = tuple(dict.fromkeys(key for record in records for key in record if key not in ways.ignored))
     rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
     kinds = tuple(

@@ -18,7 +18,7 @@ class Projection(NamedTuple):
     value: bytes
 
 
-class _Misfit(ValueError):
+class Misfit(ValueError):
     """A record of another length; its argument is where it begins."""
 
 
@@ -39,22 +39,39 @@ def project(projection: Projection, data: bytes, first: int, where: str) -> byte
     """
     try:
         return b"".join(record for _, record in records(projection, data))
-    except _Misfit as error:
+    except Misfit as error:
         feed = data[-1:]
         raise errors.BadRow(
-            f"{where.format(first + data.count(feed, 0, error.args[0]))}: has not {len(projection.kept)} values",
+            f"{where.format(first + data.count(feed, 0, error.args[0]))}: {complaint(projection)}",
             hint="Check the delimiter and the quotes of this line.",
         ) from error
 
 
+def try_project(projection: Projection, data: bytes, first: int, where: str) -> bytes | None:
+    """Return what `project` does; None where a record has not as many fields as there are columns."""
+    try:
+        return project(projection, data, first, where)
+    except errors.BadRow:
+        return None
+
+
+def complaint(projection: Projection) -> str:
+    """Return what is wrong with a record that is a Misfit."""
+    return f"has not {len(projection.kept)} values"
+
+
 def records(projection: Projection, data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield what `project` makes of each record, and where in `data` the record begins."""
+    """Yield what `project` makes of each record, and where in `data` the record begins.
+
+    Raises:
+        Misfit: a record has not as many fields as there are columns.
+    """
     match = _pattern(projection).match
     position = 0
     while position < len(data):
         found = match(data, position)
         if found is None:
-            raise _Misfit(position)
+            raise Misfit(position)
         yield position, b"".join(found.groups())
         position = found.end()
 

@@ -94,6 +94,11 @@ def fill_tables(
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
     reading = Reading(context.watcher, connection, release, work)
     loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages, reading)
+    for load in loads:
+        if load.rejected:
+            ledger.note(
+                connection, release, "rejected", f"{load.rejected} rows for table {load.table}, to {load.rejects}"
+            )
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
     finish.build(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
@@ -153,7 +158,12 @@ def _fill(
     copied = partial(stages.begin, "finish")
     with contextlib.closing(Workers(plan.jobs)) as workers:
         loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=reading.copied)
-        fill.run(context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied)
+        try:
+            fill.run(context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied)
+        finally:  # a key may be broken for want of a rejected row
+            for load in loads:
+                if found := load.rejected:
+                    context.watcher.say(f"broken rows for table {load.table.name}: {found.count}, in {found.path}")
     reading.end()
     return [load.result() for load in loads]
 

@@ -14,12 +14,16 @@ LIVE = "live"
 
 
 class Condition(model.Record, frozen=True, kw_only=True):
-    """A release as it stands: its schema's present name, rows and bytes, and whether its load has died."""
+    """A release as it stands: its schema's present name, rows, and whether its load has died.
+
+    `rejected` rows of its files were broken.
+    """
 
     number: int
     status: Status
     schema: str | None
     rows: int | None
+    rejected: int | None
     created_at: datetime
     created_by: str
     ready_at: datetime | None
@@ -118,6 +122,7 @@ def _condition(connection: db.Connection, release: Release, loading_now: bool) -
         status=release.status,
         schema=schema,
         rows=sum(load.rows for load in loads) if loads else None,
+        rejected=sum(load.rejected for load in loads) if loads else None,
         created_at=release.created_at,
         created_by=release.created_by,
         ready_at=release.ready_at,

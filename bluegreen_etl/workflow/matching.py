@@ -8,6 +8,7 @@ import msgspec
 
 from bluegreen_etl import config, errors, model, names, sources
 from bluegreen_etl.model import Column, SourceFile, Table
+from bluegreen_etl.shadow import rejects
 from bluegreen_etl.shadow.copy import Opened, Work
 from bluegreen_etl.sources import Peek, TableFiles
 from bluegreen_etl.workflow.context import Context
@@ -45,7 +46,11 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     for source in sources.discover(named, tables=tables, options=_options(settings.sources)):
         by_table[source.table].append(source)
     return [
-        Found(table=table, files=tuple(files), peeks=tuple(sources.peek(file) for file in files))
+        Found(
+            table=table,
+            files=tuple(files),
+            peeks=tuple(sources.peek(file, tolerant=_allowed(context, table) is not None) for file in files),
+        )
         for table, files in sorted(by_table.items())
     ]
 
@@ -129,14 +134,24 @@ def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> 
             hint="Add a file for it (a header alone loads no rows, with allow_empty = true), fill it by a transform, "
             "name it under [carry], or drop it.",
         )
-    return [_fit(context, item, by_name[item.table]) for item in found]
+    return [_fit(context, item, by_name[item.table], _allowed(context, item.table)) for item in found]
 
 
-def _fit(context: Context, item: Found, table: Table) -> Work:
+def _allowed(context: Context, table: str) -> rejects.Allowed | None:
+    """Return how many rows of a table's files may be broken; None where none may."""
+    own = context.settings.tables.get(table, config.TableSettings()).reject_limit
+    limit = context.settings.load.reject_limit if own is None else own
+    return rejects.allowed(limit, context.resolved.path("rejects"))
+
+
+def _fit(context: Context, item: Found, table: Table, allowed: rejects.Allowed | None = None) -> Work:
     for file, peek in zip(item.files, item.peeks, strict=True):
         _refuse_misfits(context, file, peek, table)
-    opened = [Opened(source=file, reader=sources.open_reader(file, table.columns)) for file in item.files]
-    return Work(table=table, files=tuple(opened))
+    opened = [
+        Opened(source=file, reader=sources.open_reader(file, table.columns, tolerant=allowed is not None))
+        for file in item.files
+    ]
+    return Work(table=table, files=tuple(opened), allowed=allowed)
 
 
 def _refuse_misfits(context: Context, file: SourceFile, peek: Peek, table: Table) -> None:

@@ -138,6 +138,7 @@ def condition(number: int, status: Status, **values: object) -> Condition:
         "status": status,
         "schema": f"league__r{number}",
         "rows": None,
+        "rejected": None,
         "created_at": NOON,
         "created_by": "ann",
         "ready_at": None,

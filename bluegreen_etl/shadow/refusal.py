@@ -1,0 +1,45 @@
+"""What the server says of a row that COPY refuses: which line, which column, and why."""
+
+import re
+from typing import NamedTuple
+
+import psycopg
+
+from bluegreen_etl import names
+
+_CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<text>.*)[^\w\s])?$", re.DOTALL)
+_SHOWN = 60
+
+
+class Refusal(NamedTuple):
+    """The server's word on one row: `line` counts from 1 in what COPY was sent; None where it told none."""
+
+    line: int | None
+    column: str | None
+    reason: str
+
+    @property
+    def explained(self) -> str:
+        """The reason, with its column in front of it."""
+        return f"column {names.quoted(self.column)}: {self.reason}" if self.column else self.reason
+
+    @classmethod
+    def of(cls, error: psycopg.Error, table: str) -> "Refusal":
+        """Read an error that COPY into a table has met."""
+        context = error.diag.context or ""
+        match = _CONTEXT.search(context.partition(f"COPY {table}, ")[2] or context)
+        column, text = error.diag.column_name, None
+        if match:
+            column, text = column or match["column"], match["text"]
+        reason = _with_value(error.diag.message_primary or "", text or "")
+        return cls(int(match["line"]) if match else None, column, reason)
+
+
+def _with_value(reason: str, value: str) -> str:
+    """Return the server's reason on one line with the value that it is about, both shortened."""
+    shown = f"{value[:_SHOWN]}…" if len(value) > _SHOWN else value
+    if value and value[:_SHOWN] not in reason:
+        reason += f': "{shown}"'
+    elif shown != value:
+        reason = reason.partition(value[:_SHOWN])[0] + f'{shown}"'
+    return reason.replace("\r", "\\r").replace("\n", "\\n")
