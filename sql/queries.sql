@@ -309,6 +309,29 @@ LEFT JOIN pg_catalog.pg_class AS c ON c.oid = f.relation
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY c.oid, f.oid
 
+-- name: publications
+-- The publications with one of these members, each with the statement that gives it all of its members again, by name.
+SELECT p.pubname, EXISTS (SELECT FROM pg_catalog.pg_publication_namespace AS s WHERE s.pnpubid = p.oid),
+       'ALTER PUBLICATION ' || quote_ident(p.pubname) || ' SET ' || (
+           SELECT string_agg(member, ', ') FROM (
+               SELECT 'TABLE ONLY ' || r.prrelid::regclass
+                      || coalesce(' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                                           FROM pg_catalog.pg_attribute AS a
+                                           WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)) || ')', '')
+                      || coalesce(' WHERE (' || pg_catalog.pg_get_expr(r.prqual, r.prrelid) || ')', '')
+               FROM pg_catalog.pg_publication_rel AS r WHERE r.prpubid = p.oid
+               UNION ALL
+               SELECT 'TABLES IN SCHEMA ' || quote_ident(n.nspname)
+               FROM pg_catalog.pg_publication_namespace AS s JOIN pg_catalog.pg_namespace AS n ON n.oid = s.pnnspid
+               WHERE s.pnpubid = p.oid) AS members(member))
+FROM pg_catalog.pg_publication AS p
+WHERE p.oid IN (SELECT prpubid FROM pg_catalog.pg_publication_rel WHERE oid = ANY (%(members)s::oid[])
+                UNION SELECT pnpubid FROM pg_catalog.pg_publication_namespace WHERE oid = ANY (%(members)s::oid[]))
+ORDER BY p.pubname
+
+-- name: is_superuser
+SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+
 -- name: keys
 -- The foreign keys among these constraints, or those that lead from a schema's own tables into others, with what ADD
 -- CONSTRAINT has to say again.

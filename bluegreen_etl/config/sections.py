@@ -164,6 +164,10 @@ class Promote(Section, frozen=True, kw_only=True):
         Literal["refuse", "delete", "null"],
         Meta(description="what becomes of rows outside, or in carried tables, that refer to what the release lacks"),
     ] = "refuse"
+    publications: Annotated[
+        Literal["refuse", "follow"],
+        Meta(description="what becomes of those of live's tables: `follow` takes their lists along"),
+    ] = "refuse"
     verify: Annotated[
         tuple[str, ...],
         Meta(

@@ -8,6 +8,7 @@ forbidding that rows of live are deleted.
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, followers, ledger, queries
@@ -79,11 +80,7 @@ def follow(
     references = [
         Reference(key=key, schema=live, child_schema=incoming.shadow_schema, parent_schema=live) for key in own
     ]
-    return Outside(
-        relations=outside.relations,
-        statements=tuple(statements),
-        references=(*outside.references, *references),
-    )
+    return msgspec.structs.replace(outside, statements=tuple(statements), references=(*outside.references, *references))
 
 
 def _built_on_stand_ins(

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 from bluegreen_etl import catalog, db, errors, followers, ledger, model
 from bluegreen_etl.catalog import Dependent, Relation
+from bluegreen_etl.config import Promote
+from bluegreen_etl.cutover import publications
 from bluegreen_etl.cutover.references import Reference
 
 
 class Outside(model.Record, frozen=True, kw_only=True):
-    """What follows: relations to be locked before live's own, what runs after the renames, keys made by that.
+    """What follows: relations to be locked before live's own, what runs after the renames, the keys and
+    publications among that.
 
     The statements are complete SQL with every name qualified.
     """
@@ -20,14 +23,21 @@ class Outside(model.Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    publications: tuple[str, ...] = ()
 
 
 def inspect(
-    connection: db.Connection, live_schema: str, live_oid: int, shadow_schema: str, *, carried: Sequence[int] = ()
+    connection: db.Connection,
+    live_schema: str,
+    live_oid: int,
+    shadow_schema: str,
+    wanted: Promote,
+    *,
+    carried: Sequence[int] = (),
 ) -> Outside:
     """Find what hangs on live from outside, and how it will follow the swap with the release in `shadow_schema`.
 
-    `carried` are the tables that stay live, by OID, which count as being outside.
+    `carried` are the tables that stay live, by OID, which count as being outside; `wanted` says what may follow.
 
     Raises:
         Refused: something cannot follow; names it all.
@@ -40,8 +50,11 @@ def inspect(
         found = followers.find(connection, dependents)
         constraints = [d.oid for d in dependents if d.catalog == "pg_constraint"]
         keys = followers.keys(connection, constraints, owed=ledger.unvalidated(connection, live_schema))
+        published = publications.find(connection, dependents)
     followed = {*found, *(("pg_constraint", oid) for oid in keys)}
-    _refuse([d for d in dependents if (d.catalog, d.oid) not in followed], live_schema)
+    left = [d for d in dependents if (d.catalog, d.oid) not in followed and d.catalog not in publications.CATALOGS]
+    _refuse(left, live_schema)
+    publications.refuse(connection, published, live_schema, wanted.publications)
     relations = [follower.relation for follower in found.values() if follower.relation is not None]
     relations += [relation for relation, _ in keys.values()]
     return Outside(
@@ -54,7 +67,9 @@ def inspect(
                 for relation, key in keys.values()
                 for statement in (followers.drop(relation.schema, key), *followers.add(relation.schema, key))
             ),
+            *(publication.statement for publication in published),
         ),
+        publications=tuple(publication.name for publication in published),
         references=tuple(
             Reference(key=key, schema=relation.schema, child_schema=relation.schema, parent_schema=shadow_schema)
             for relation, key in keys.values()

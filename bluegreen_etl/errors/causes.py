@@ -113,10 +113,12 @@ class Orphans(Refused):
 class CannotFollow(Refused):
     """Something outside of the schema hangs on it and would stay with the old release.
 
-    Views, foreign keys and functions with a parsed body are made again in the swap. Materialized views,
-    publications, policies, triggers, defaults, column types and what has grown on these cannot be, and
-    neither can a view whose columns have another type in the release.
+    Views, foreign keys, functions with a parsed body, triggers, policies and column defaults are made again
+    in the swap, and publications where that is said. Column types, materialized views and what has grown
+    on these cannot be, and neither can a view whose columns have another type in the release.
 
+    - It is a publication: `publications = "follow"` under `[promote]` takes it along; its subscribers need
+      a fresh copy then.
     - Drop it before the promote and make it again after it; a hook `after_promote` is a place for that.
     - Move it into the schema, so that it becomes part of each release.
     - Load a release that it fits.

@@ -187,7 +187,8 @@ def _live(look: _Look) -> Iterator[Finding]:
     planning.refuse_subscribers(look.connection)
     plain = catalog.plain_tables(look.connection, look.live_oid)
     carried = [plain[name] for name in look.context.settings.carry.tables if name in plain]
-    hanging = outside.inspect(look.connection, look.schema, look.live_oid, look.schema, carried=carried)
+    wanted = look.context.settings.promote
+    hanging = outside.inspect(look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried)
     parents = catalog.outside_parents(look.connection, look.live_oid)
     for child, parent in parents:
         hint = "Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema."

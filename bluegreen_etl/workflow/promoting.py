@@ -4,16 +4,13 @@ import time
 from collections.abc import Sequence
 from uuid import uuid4
 
-from psycopg import sql
-
-from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, names, queries
-from bluegreen_etl.cutover import blockers, changes, losses, outside, references, swap, writes
-from bluegreen_etl.cutover import carried as carrying
+from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries
+from bluegreen_etl.cutover import blockers, changes, losses, references, swap, writes
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan, Terms, Try, script
 from bluegreen_etl.cutover.way import Patience, Way
 from bluegreen_etl.model import Direction, Release, Status, Trial, Via
-from bluegreen_etl.workflow import backing, choosing, hooks, upkeep
+from bluegreen_etl.workflow import backing, choosing, hooks, inspecting, upkeep
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -81,8 +78,7 @@ def _cut_over(
         refuse_if_protected(context, connection, direction)
     outgoing = choosing.outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
-    leave = context.settings.promote.discard_writes
-    plan = _plan(connection, direction, incoming, outgoing, leave=leave)
+    plan = inspecting.plan(connection, direction, incoming, outgoing, context.settings.promote)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     _refuse_without_lock_room(connection, plan)
     _refuse_unsecured(context, connection, incoming, outgoing)
@@ -156,7 +152,7 @@ def _afterwards(
         with interrupts.allowed():
             if to_verify:
                 _verify(context, connection, plan, to_verify)
-            _settle(context, connection)
+            _settle(context, connection, plan)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection)
@@ -191,19 +187,22 @@ def _taken_back(
         return f"{what} and is live all the same: it replaced none", "Load again."
     context.watcher.stage(f"rollback to release {before.number}")
     try:
-        number, leave = before.number, context.settings.promote.discard_writes
-        back = _plan(
-            connection, Direction.ROLLBACK, ledger.find(connection, context.schema, number), failed, leave=leave
-        )
+        incoming = ledger.find(connection, context.schema, before.number)
+        back = inspecting.plan(connection, Direction.ROLLBACK, incoming, failed, context.settings.promote)
         _carry_out(context, back)
-        _settle(context, connection)
+        _settle(context, connection, back)
     except (errors.BluegreenError, KeyboardInterrupt) as error:
         why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
         return f"{what} and is live still: {why}", "Run `bluegreen rollback`."
     return f"{what}; release {before.number} is live again", f"Look at the rows with `bluegreen check {failed.number}`."
 
 
-def _settle(context: Context, connection: db.Connection) -> None:
+def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
+    for publication in plan.outside.publications:
+        context.watcher.say(
+            f"publication {publication} has followed: its subscribers lack the rows of release {plan.incoming.number}, "
+            "and need a fresh copy (docs/objects.md)"
+        )
     references.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
 
 
@@ -241,46 +240,6 @@ def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Rel
             f"release {incoming.number} of {context.schema} lacks what protects the rows of live: {', '.join(lacking)}",
             hint="Write it into the DDL and load again, or make it on the tables of the release; --force goes without.",
         )
-
-
-def _plan(
-    connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None, *, leave: bool
-) -> Plan:
-    """Inspect what the swap needs to know; `leave`: tables that the incoming release does not carry may stay behind."""
-    oid = outgoing.schema_oid if outgoing else None
-    if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
-        raise errors.NameTaken(
-            f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
-            hint="Rename or drop that schema; bluegreen has not made it.",
-        )
-    # Before anything is looked at: whatever is changed later is noticed under the locks.
-    inspected = _digest(connection, queries.get("inspected", oid=sql.Literal(oid)))
-    fingerprint = _digest(connection, queries.get("fingerprint", oid=sql.Literal(oid)))
-    live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
-    own = catalog.sequences(connection, incoming.schema_oid or 0)
-    carried = carrying.tables(connection, incoming, outgoing, leave=leave) if outgoing else {}
-    following = outside.Outside()
-    if outgoing is not None and oid:
-        shadow = incoming.shadow_schema
-        following = outside.inspect(connection, incoming.live_schema, oid, shadow, carried=list(carried.values()))
-        following = carrying.follow(connection, incoming, outgoing, carried, following)
-    return Plan(
-        direction=direction,
-        live_schema=incoming.live_schema,
-        incoming=incoming,
-        outgoing=outgoing,
-        relations=tuple(catalog.relations(connection, oid)) if oid else (),
-        inspected=inspected,
-        fingerprint=fingerprint,
-        sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
-        outside=following,
-        carried=tuple(carried),
-    )
-
-
-def _digest(connection: db.Connection, query: sql.Composed) -> str:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else ""
 
 
 def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, patience: Patience) -> None:

@@ -16,7 +16,7 @@ from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Status
-from bluegreen_etl.workflow import promoting
+from bluegreen_etl.workflow import inspecting
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -101,7 +101,7 @@ def exchange_plan(surroundings: workflow.Context) -> Plan:
         live = outgoing.number if outgoing else 1
         incoming = ledger.find(connection, "league", 3 - live)
         direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
-        return promoting._plan(connection, direction, incoming, outgoing, leave=False)
+        return inspecting.plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
 
 
 def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cutover:

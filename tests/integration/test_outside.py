@@ -94,7 +94,7 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
     ("ddl", "named"),
     [
         ("CREATE MATERIALIZED VIEW app.kept AS SELECT * FROM league.players", "app.kept"),
-        ("CREATE PUBLICATION out FOR TABLE league.players", "league.players in publication out"),
+        ("CREATE PUBLICATION out FOR TABLE league.players", "publication out publishes tables of league"),
         ("CREATE FUNCTION app.f() RETURNS league.players LANGUAGE sql AS 'SELECT NULL::league.players'", "app.f()"),
         ("CREATE TABLE app.t (p league.players)", "app.t"),
     ],
