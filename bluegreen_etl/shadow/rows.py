@@ -57,7 +57,9 @@ def _values(table: str, columns: Sequence[str], rows: Iterable[Row]) -> Iterator
 
 def _bad_row(table: str, error: psycopg.Error) -> errors.BluegreenError:
     place = _LINE.search(error.diag.context or "")
-    if place is None and (error.sqlstate or "")[:2] not in {"22", "23"}:
+    # While it reads rows the server names one with every error, its own end included.
+    about_rows = {"22", "23", *(("42", "P0") if place else ())}
+    if (error.sqlstate or "")[:2] not in about_rows:
         return db.explain(error)
     where = f"row {place[1]} for table {table}" if place else f"table {table}"
     column = f", column {names.quoted(place[2])}" if place and place[2] else ""
