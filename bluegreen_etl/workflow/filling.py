@@ -2,18 +2,16 @@
 
 import contextlib
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
-from bluegreen_etl import catalog, config, db, errors, model, sources
-from bluegreen_etl.model import Compression, Format, Release, SourceFile
-from bluegreen_etl.shadow import copy, rows
+from bluegreen_etl import catalog, config, db, errors, model
+from bluegreen_etl.model import Release, SourceFile
 from bluegreen_etl.workers import Workers
-from bluegreen_etl.workflow import building, matching, promoting
+from bluegreen_etl.workflow import bringing, building, promoting
 from bluegreen_etl.workflow.context import Context, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, open_release
 from bluegreen_etl.workflow.planning import plan_load
@@ -38,7 +36,7 @@ class OpenRelease:
         self._release = release
         self._workers = workers
 
-    def copy(self, table: str, data: str | os.PathLike[str] | Iterable[rows.Row] | object) -> int:
+    def copy(self, table: str, data: bringing.Data) -> int:
         """Bring rows into a table by COPY, beside those that it has; return how many.
 
         Args:
@@ -51,37 +49,9 @@ class OpenRelease:
             BadRow: a value is refused; names its row.
             Refused: the release has no such table.
         """
-        target = self._table(table)
-        if isinstance(data, str | os.PathLike):
-            work = matching.find_one(self._context, os.fspath(data), target)
-        elif hasattr(data, "__arrow_c_stream__"):
-            reader = sources.open_batches(data, target.columns, name=f"the rows for table {table}")
-            work = copy.Work(table=target, files=(copy.Opened(source=_in_memory(table), reader=reader),))
-        elif isinstance(data, Iterable):
-            return rows.append(self.connection, self._release, target, data)
-        else:
-            raise errors.UsageError(
-                f"{type(data).__name__} is nothing that can be copied into table {table}",
-                hint="Give a path, rows, or Arrow data.",
-            )
-        progress = self._context.watcher.copied
-        load = copy.append(self.connection, self._release, work, workers=self._workers, progress=progress)
-        if isinstance(data, str | os.PathLike):
-            self.files += [
-                building.without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
-                for opened in work.files
-            ]
-        return load.rows
-
-    def _table(self, name: str) -> model.Table:
-        oid = catalog.schema_oid(self.connection, self.schema) or 0
-        tables = {table.name: table for table in catalog.tables(self.connection, oid)}
-        if name not in tables:
-            raise errors.Refused(
-                f"release {self.number} has no table {name}",
-                hint=f"It has {', '.join(tables) or 'none'}; make it on the connection, or by [structure] ddl.",
-            )
-        return tables[name]
+        brought = bringing.bring(self._context, self.connection, self._release, table, data, self._workers)
+        self.files += brought.files
+        return brought.rows
 
 
 class Logged:
@@ -180,9 +150,3 @@ def _opened(context: Context, *, ask: bool) -> Iterator[OpenRelease]:
             files = {(file.table, file.path): file for file in opened.files}
             built = built._replace(files=tuple(files.values()))
             opened.loaded = complete(context, connection, plan, built, stages)
-
-
-def _in_memory(table: str) -> SourceFile:
-    return SourceFile(
-        path=f"the rows for table {table}", table=table, format=Format.PARQUET, compression=Compression.NONE, size=None
-    )

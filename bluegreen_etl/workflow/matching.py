@@ -55,17 +55,19 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     ]
 
 
-def find_one(context: Context, path: str, table: Table) -> Work:
-    """Find the files at a path or glob for one table, whatever they are called.
+def find_for(context: Context, paths: Sequence[str], table: Table) -> Work:
+    """Find the files at paths or globs for one table, whatever they are called.
 
     Raises:
         BadSource: a file is missing, unreadable, of unknown format, or its columns do not fit.
+        UsageError, BadRow: see refuse_nonconforming.
     """
     settings = context.settings
     layers = (settings.sources, *([settings.tables[table.name]] if table.name in settings.tables else []))
-    listed = {table.name: TableFiles(files=(path,), options=_options(*layers))}
+    listed = {table.name: TableFiles(files=tuple(paths), options=_options(*layers))}
     files = tuple(sources.discover((), tables=listed))
     found = Found(table=table.name, files=files, peeks=tuple(sources.peek(file) for file in files))
+    refuse_nonconforming(context, [found])
     return _fit(context, found, table)
 
 
