@@ -6,6 +6,8 @@ A release filled from Python, checked and promoted when the block ends, discarde
         release.copy("players", rows)
         release.connection.execute("UPDATE players SET …")
 
+A release that many processes fill is a SharedRelease: opened by one, filled in parts, finished by one.
+
 The commands are functions too: make a Context from settings, call a command, get a record of what it did.
 
     resolved = config.resolve({"schema": "league", "dsn": "postgresql://…"})
@@ -25,14 +27,20 @@ if TYPE_CHECKING:
     from bluegreen_etl.model import Watcher
     from bluegreen_etl.workflow import (
         Context,
+        SharedRelease,
+        abort,
         backup,
         check,
+        copy_part,
         diff,
         doctor,
+        finish,
+        finish_and_promote,
         history,
         init,
         load,
         load_and_promote,
+        open_shared,
         promote,
         protect,
         prune,
@@ -50,17 +58,23 @@ __all__ = [
     "BluegreenError",
     "Context",
     "OpenRelease",
+    "SharedRelease",
     "Watcher",
+    "abort",
     "backup",
     "check",
     "config",
+    "copy_part",
     "diff",
     "doctor",
     "errors",
+    "finish",
+    "finish_and_promote",
     "history",
     "init",
     "load",
     "load_and_promote",
+    "open_shared",
     "promote",
     "protect",
     "prune",

@@ -140,6 +140,66 @@ def _insert(
     return find(connection, live_schema, row[0] if row else 0)
 
 
+def open_for_parts(
+    connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
+) -> Release:
+    """Leave the release open for parts for so long, and keep what was put off for whoever finishes it."""
+    kept = Jsonb(msgspec.to_builtins(list(put_off)))
+    connection.execute(queries.get("open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept})
+    note(connection, release, "opened")
+    return find(connection, release.live_schema, release.number)
+
+
+def keep_open(connection: db.Connection, release: Release) -> bool:
+    """Keep the release open until the transaction ends; False where it is open no more."""
+    return bool(connection.execute(queries.get("keep_open"), {"id": release.id}).rowcount)
+
+
+def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] | None:
+    """Let no part come any more, inside a transaction; return what was put off, None where it is open no more.
+
+    Raises:
+        LockNotAvailable: a part is under way.
+    """
+    row = connection.execute(queries.get("what_was_put_off"), {"id": release.id}).fetchone()
+    if row is None:
+        return None
+    connection.execute(queries.get("close"), {"id": release.id})
+    return list(row[0])
+
+
+def take_part(connection: db.Connection, release: Release, table: str, key: str) -> bool:
+    """Begin a part inside the transaction that brings its rows; False where it is there already.
+
+    Waits for another session that is at the same part, to see whether it commits.
+    """
+    values = {"id": release.id, "table": table, "key": key}
+    return bool(connection.execute(queries.get("take_part"), values).rowcount)
+
+
+def fill_part(connection: db.Connection, release: Release, part: model.Part) -> None:
+    """Write what a part has brought, inside the same transaction."""
+    connection.execute(queries.get("fill_part"), {"id": release.id, **msgspec.structs.asdict(part)})
+
+
+def parts(connection: db.Connection, release: Release) -> list[model.Part]:
+    """Return the parts that have come into the release."""
+    rows = connection.execute(queries.get("parts"), {"id": release.id}).fetchall()
+    return [model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def find_part(connection: db.Connection, release: Release, table: str, key: str) -> model.Part | None:
+    """Return one part; None where it is not there."""
+    row = connection.execute(queries.get("part"), {"id": release.id, "table": table, "key": key}).fetchone()
+    return model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) if row else None
+
+
+def parts_under_way(connection: db.Connection, release: Release) -> list[model.Session]:
+    """Return the sessions that are bringing parts into the release."""
+    application = names.program(release.live_schema, release.number)
+    return sessions(connection.execute(queries.get("sessions_of_program"), {"application": application}).fetchall())
+
+
 def set_structure(
     connection: db.Connection, release: Release, *, schema_oid: int, structure: model.StructureFrom
 ) -> Release:

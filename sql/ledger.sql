@@ -186,3 +186,22 @@ CREATE TABLE bluegreen.unvalidated_key (
 -- name: version_7
 -- Rows of a table's files that were broken, and the file that has them, on the machine that loaded.
 ALTER TABLE bluegreen.loaded_table ADD COLUMN rejected bigint NOT NULL DEFAULT 0, ADD COLUMN rejects text;
+
+-- name: version_8
+-- A release that many processes fill has none of its own: it is open until one of them finishes it, or until a moment
+-- from which on it counts as dead. What was put off until its rows are there is kept for the process that finishes it.
+ALTER TABLE bluegreen.release ADD COLUMN open_until timestamptz, ADD COLUMN put_off jsonb;
+-- What such a release was filled with. A part is here in the very transaction that brings its rows: so it is there once.
+CREATE TABLE bluegreen.part (
+    release_id bigint NOT NULL REFERENCES bluegreen.release,
+    table_name text NOT NULL,
+    part text NOT NULL,
+    files int NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0,
+    bytes bigint NOT NULL DEFAULT 0,
+    seconds double precision NOT NULL DEFAULT 0,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    by_role text NOT NULL DEFAULT session_user,
+    client_address inet DEFAULT inet_client_addr(),
+    PRIMARY KEY (release_id, table_name, part)
+);

@@ -431,11 +431,58 @@ SELECT protected FROM bluegreen.ledger
 UPDATE bluegreen.ledger SET protected = %(protected)s
 
 -- name: releases
+-- A ledger of an older version, which may be read without being migrated, has no release that is open.
 SELECT id, live_schema, number, status, origin, schema_oid::bigint, base_oid::bigint, structure, created_at, created_by,
-       ready_at, promoted_at, retired_at, failure
-FROM bluegreen.release
+       ready_at, promoted_at, retired_at, failure,
+       (SELECT until FROM (SELECT (to_jsonb(r) ->> 'open_until')::timestamptz) AS o(until) WHERE until > clock_timestamp()
+        AND r.status = 'loading') AS open_until
+FROM bluegreen.release AS r
 WHERE live_schema = %(schema)s
 ORDER BY number
+
+-- name: open_for_parts
+UPDATE bluegreen.release
+SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)s), put_off = %(put_off)s
+WHERE id = %(id)s
+
+-- name: keep_open
+-- Until the transaction ends, nobody can close it.
+SELECT FROM bluegreen.release
+WHERE id = %(id)s AND status = 'loading' AND open_until > clock_timestamp() FOR KEY SHARE
+
+-- name: what_was_put_off
+-- Not to be had while a part is under way.
+SELECT put_off FROM bluegreen.release
+WHERE id = %(id)s AND status = 'loading' AND open_until > clock_timestamp() FOR UPDATE NOWAIT
+
+-- name: close
+UPDATE bluegreen.release SET open_until = NULL, put_off = NULL WHERE id = %(id)s
+
+-- name: take_part
+-- Where another session is at the same part, this waits to see what becomes of it.
+INSERT INTO bluegreen.part (release_id, table_name, part) VALUES (%(id)s, %(table)s, %(key)s)
+ON CONFLICT (release_id, table_name, part) DO NOTHING
+
+-- name: fill_part
+UPDATE bluegreen.part
+SET files = %(files)s, rows = %(rows)s, bytes = %(bytes)s, seconds = %(seconds)s, at = clock_timestamp()
+WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
+
+-- name: parts
+SELECT table_name, part, files, rows, bytes, seconds
+FROM bluegreen.part WHERE release_id = %(id)s ORDER BY table_name, part
+
+-- name: part
+SELECT table_name, part, files, rows, bytes, seconds
+FROM bluegreen.part WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
+
+-- name: sessions_of_program
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = pg_catalog.current_database() AND a.application_name = %(application)s AND a.xact_start IS NOT NULL
+  AND a.pid <> pg_catalog.pg_backend_pid()
+ORDER BY a.xact_start
 
 -- name: insert_release
 INSERT INTO bluegreen.release (live_schema, number, status, origin, schema_oid, base_oid, tool_version, promoted_at)

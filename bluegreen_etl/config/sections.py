@@ -70,6 +70,10 @@ class Load(Section, frozen=True, kw_only=True):
             "[broken](configuration.md#broken-rows) and left out; default: none"
         ),
     ] = 0
+    open_for: Annotated[
+        float,
+        Meta(gt=0, description="seconds after which a release that was opened for parts, and not finished, is dead"),
+    ] = 86400
     session: Annotated[
         dict[str, str],
         Meta(description='settings of the server for the sessions that load: `{ maintenance_work_mem = "1GB" }`'),

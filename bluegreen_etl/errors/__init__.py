@@ -29,9 +29,11 @@ from bluegreen_etl.errors.causes import (
     PoolerBetween,
     Protected,
     StillNeeded,
+    StillOpen,
     Unfilled,
     WouldLose,
     WrongColumns,
+    WrongParts,
 )
 from bluegreen_etl.errors.explaining import family, find, kinds, meaning
 from bluegreen_etl.errors.families import (
@@ -86,11 +88,13 @@ __all__ = [
     "Refused",
     "ServerFailed",
     "StillNeeded",
+    "StillOpen",
     "Unfilled",
     "Unfit",
     "UsageError",
     "WouldLose",
     "WrongColumns",
+    "WrongParts",
     "family",
     "find",
     "kinds",

@@ -97,6 +97,15 @@ class Unfilled(Refused):
     """
 
 
+class WrongParts(Refused):
+    """An open release has other parts than `bluegreen finish --expect` was told.
+
+    The message says of which table. The release is still open, so that what is missing can be copied
+    and the release be finished then. One part too many was copied under a key that nobody has expected,
+    and cannot be taken out again: `bluegreen abort N`, and begin anew.
+    """
+
+
 class Orphans(Refused):
     """Rows that stay refer to rows that the release does not have.
 
@@ -284,6 +293,17 @@ class AnotherRun(Conflict):
 
     Two would spoil each other's work, so the second is turned away at once. `bluegreen status` shows
     who runs the first. One that has died is not in the way: its lock has gone with its connection.
+    """
+
+
+class StillOpen(Conflict):
+    """A release of the schema is open for parts, so no other load can begin.
+
+    `bluegreen open` has made it, and `bluegreen status` shows how many parts have come and until when it
+    is open; from then on it counts as dead, and the next load drops it.
+
+    - All parts are there: `bluegreen finish N`.
+    - Nobody will finish it: `bluegreen abort N`.
     """
 
 

@@ -56,7 +56,8 @@ class Release(Record, frozen=True, kw_only=True):
     """One generation of the data, as the ledger has it.
 
     `schema_oid` identifies its schema whatever the schema is called; `base_oid` is the OID of the schema that was
-    live when the load began (None: there was none).
+    live when the load began (None: there was none). `open_until`: when it is dead if nobody finishes it; None where it
+    is not open for parts.
     """
 
     id: int
@@ -73,6 +74,7 @@ class Release(Record, frozen=True, kw_only=True):
     promoted_at: datetime | None = None
     retired_at: datetime | None = None
     failure: str | None = None
+    open_until: datetime | None = None
 
     @property
     def shadow_schema(self) -> str:

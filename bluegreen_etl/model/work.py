@@ -27,6 +27,17 @@ class TableLoad(Record, frozen=True, kw_only=True):
     rejects: str | None = None
 
 
+class Part(Record, frozen=True, kw_only=True):
+    """A share of a table's rows that came into an open release in one transaction, known by its `key`."""
+
+    table: str
+    key: str
+    files: int
+    rows: int
+    bytes: int
+    seconds: float
+
+
 class CheckStatus(StrEnum):
     """What became of a check."""
 

@@ -102,10 +102,15 @@ def _(outcome: workflow.State) -> str:
     if outcome.unvalidated:
         keys = ", ".join(outcome.unvalidated)
         head.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
+    head += [
+        ("open for parts", f"release {item.number}, which has {item.parts}, until {forms.time(item.open_until)}")
+        for item in outcome.releases
+        if item.open_until
+    ]
     rows = [
         (
             item.number,
-            "dead" if item.dead else item.status,
+            "dead" if item.dead else "open" if item.open_until else item.status,
             item.schema,
             item.rows,
             item.rejected,
@@ -118,6 +123,29 @@ def _(outcome: workflow.State) -> str:
     ]
     heads = ("release", "status", "schema", "rows", "rejected", "begun", "by", "promoted", "failure")
     return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + forms.table(*_with_rejected(heads, rows))
+
+
+@text_of.register
+def _(outcome: workflow.Opened) -> str:
+    # For a script: everything else is in the JSON.
+    return str(outcome.release)
+
+
+@text_of.register
+def _(outcome: workflow.Copied) -> str:
+    part = outcome.part
+    what = "was there" if outcome.repeated else "copied"
+    row = (
+        outcome.release,
+        part.table,
+        part.key,
+        what,
+        part.rows,
+        part.files,
+        forms.size(part.bytes),
+        forms.seconds(part.seconds),
+    )
+    return forms.table(("release", "table", "part", "what", "rows", "files", "size", "seconds"), [row])
 
 
 @text_of.register

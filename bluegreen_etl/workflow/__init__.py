@@ -1,4 +1,4 @@
-"""The commands, each as a table of contents: load, run, check, diff, promote, rollback, status, history, prune."""
+"""The commands, each as a table of contents: load, open, run, check, promote, rollback, status, prune …"""
 
 from bluegreen_etl.workflow.backing import BackedUp, backup
 from bluegreen_etl.workflow.comparing import Diff, diff
@@ -10,6 +10,8 @@ from bluegreen_etl.workflow.looking import History, State, check, history, statu
 from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
 from bluegreen_etl.workflow.restoring import restore, restore_and_promote
 from bluegreen_etl.workflow.running import run, run_and_promote
+from bluegreen_etl.workflow.shared import SharedRelease
+from bluegreen_etl.workflow.sharing import Copied, Opened, abort, copy_part, finish, finish_and_promote, open_shared
 from bluegreen_etl.workflow.starting import Begun, init
 from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
 
@@ -18,23 +20,31 @@ __all__ = [
     "Begun",
     "Checked",
     "Context",
+    "Copied",
     "Diagnosis",
     "Diff",
     "History",
     "Loaded",
+    "Opened",
     "Promoted",
     "Protection",
     "Pruned",
     "Released",
+    "SharedRelease",
     "State",
+    "abort",
     "backup",
     "check",
+    "copy_part",
     "diff",
     "doctor",
+    "finish",
+    "finish_and_promote",
     "history",
     "init",
     "load",
     "load_and_promote",
+    "open_shared",
     "promote",
     "protect",
     "prune",

@@ -264,7 +264,10 @@ def _leftovers(look: _Look) -> Iterator[Finding]:
     releases = ledger.releases(look.connection, look.schema)
     loading = db.is_locked(look.connection, upkeep.LOAD_LOCK, look.schema)
     for release in releases:
-        if release.status is Status.FAILED or (release.status is Status.LOADING and not loading):
+        if release.open_until is not None:
+            hint = f"Finish it, or `bluegreen abort {release.number}`: until then no other load can begin."
+            yield _warn("leftovers", f"release {release.number} is open for parts", hint)
+        if release.status is Status.FAILED or upkeep.is_dead(release, loading=loading):
             what = "failed" if release.status is Status.FAILED else "dead"
             yield _warn("leftovers", f"release {release.number} is {what}", "bluegreen prune")
     known = {release.shadow_schema for release in releases if release.status is not Status.PRUNED}

@@ -95,13 +95,17 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
 
 def open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
     """Take the target for this load, sweep what dead loads left, and write the new release into the ledger."""
-    if not db.try_lock(connection, upkeep.LOAD_LOCK, plan.schema):
-        raise errors.AnotherRun(
-            f"another load of {plan.schema} is running", hint="Wait for it; `bluegreen status` shows who runs it."
-        )
+    hold_load(connection, plan.schema)
     ledger.ensure(connection)
     if context.settings.protected:
         ledger.protect(connection, protected=True)
+    for other in ledger.releases(connection, plan.schema):
+        if other.open_until is not None:
+            raise errors.StillOpen(
+                f"release {other.number} of {plan.schema} is open for parts, since {other.created_at:%Y-%m-%d %H:%M}, "
+                f"by {other.created_by}",
+                hint=f"Finish it, or give it up: `bluegreen abort {other.number}`.",
+            )
     _sweep(context, connection, plan.schema)
     live, oid = current_live(context, connection)
     if live is None and oid is not None:
@@ -113,6 +117,18 @@ def open_release(context: Context, connection: db.Connection, plan: LoadPlan) ->
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
     ledger.note(connection, release, "load began")
     return release
+
+
+def hold_load(connection: db.Connection, schema: str) -> None:
+    """Keep other loads of the same live schema away until the connection ends.
+
+    Raises:
+        Conflict: one is running.
+    """
+    if not db.try_lock(connection, upkeep.LOAD_LOCK, schema):
+        raise errors.AnotherRun(
+            f"another load of {schema} is running", hint="Wait for it; `bluegreen status` shows who runs it."
+        )
 
 
 def _sweep(context: Context, connection: db.Connection, schema: str) -> None:

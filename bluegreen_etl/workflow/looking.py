@@ -14,8 +14,9 @@ LIVE = "live"
 
 
 class Condition(model.Record, frozen=True, kw_only=True):
-    """A release as it stands: its schema's present name, rows, and whether its load has died.
+    """A release as it stands: its schema's present name, its rows, and whether its load has died.
 
+    One that is open for parts has rows from those that are there, and is dead if nobody finishes it until then.
     `rejected` rows of its files were broken.
     """
 
@@ -30,6 +31,8 @@ class Condition(model.Record, frozen=True, kw_only=True):
     promoted_at: datetime | None
     dead: bool
     failure: str | None
+    open_until: datetime | None
+    parts: int | None
 
 
 class State(model.Record, frozen=True, kw_only=True):
@@ -116,19 +119,22 @@ def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> l
 
 def _condition(connection: db.Connection, release: Release, loading_now: bool) -> Condition:
     schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
+    parts = ledger.parts(connection, release) if release.open_until else None
     loads = ledger.loaded_tables(connection, release)
     return Condition(
         number=release.number,
         status=release.status,
         schema=schema,
-        rows=sum(load.rows for load in loads) if loads else None,
+        rows=sum(each.rows for each in parts or loads) if parts or loads else None,
         rejected=sum(load.rejected for load in loads) if loads else None,
         created_at=release.created_at,
         created_by=release.created_by,
         ready_at=release.ready_at,
         promoted_at=release.promoted_at,
-        dead=release.status is Status.LOADING and not loading_now,
+        dead=upkeep.is_dead(release, loading=loading_now),
         failure=release.failure,
+        open_until=release.open_until,
+        parts=None if parts is None else len(parts),
     )
 
 

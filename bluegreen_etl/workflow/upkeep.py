@@ -67,8 +67,8 @@ def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Prune
 def superfluous(releases: list[Release], *, keep: int, loading: bool) -> list[Release]:
     """Return the releases to be dropped: pure.
 
-    Failed ones, dead ones (status loading, and nobody loads), ready ones older than live, and of the previous ones
-    all but the `keep` that were live most recently.
+    Failed ones, dead ones, ready ones older than live, and of the previous ones all but the `keep` that were live most
+    recently.
     """
     live = next((release.number for release in releases if release.status is Status.LIVE), 0)
     previous = [release for release in releases if release.status is Status.PREVIOUS]
@@ -77,10 +77,15 @@ def superfluous(releases: list[Release], *, keep: int, loading: bool) -> list[Re
         release
         for release in releases
         if release.status is Status.FAILED
-        or (release.status is Status.LOADING and not loading)
+        or is_dead(release, loading=loading)
         or (release.status is Status.READY and release.number < live)
         or (release.status is Status.PREVIOUS and release not in recent)
     ]
+
+
+def is_dead(release: Release, *, loading: bool) -> bool:
+    """Say whether nobody will make a release ready; `loading`: somebody loads, or finishes one that was open."""
+    return release.status is Status.LOADING and not loading and release.open_until is None
 
 
 def drop(connection: db.Connection, release: Release) -> None:
@@ -93,6 +98,11 @@ def drop(connection: db.Connection, release: Release) -> None:
     with db.translated():
         scratch.drop(connection, release)
     with db.translated(), connection.transaction():
+        if ledger.find(connection, release.live_schema, release.number).open_until is not None:
+            raise errors.StillOpen(
+                f"release {release.number} was opened for parts a moment ago",
+                hint=f"Finish it, or give it up: `bluegreen abort {release.number}`.",
+            )
         schema = drop_schema(connection, release)
         if release.status is Status.LOADING:
             release = ledger.advance(connection, release, Status.FAILED, "its load died")
