@@ -225,6 +225,18 @@ def owner_statements(connection: db.Connection, schema: str, *, like: int | None
     return [row[0] for row in connection.execute(queries.get("owners_of"), values)]
 
 
+def says_more(connection: db.Connection, oid: int) -> bool:
+    """Say whether a schema has comments, policies, row-level security or security labels."""
+    row = connection.execute(queries.get("says_more"), {"oid": oid}).fetchone()
+    return bool(row and row[0])
+
+
+def securing_statements(connection: db.Connection, schema: str, *, like: int) -> list[str]:
+    """Return the SQL that switches row-level security on for a schema's tables as it is in schema `like`."""
+    values = {"own": schema_oid(connection, schema), "other": like}
+    return [row[0] for row in connection.execute(queries.get("securing"), values)]
+
+
 def unsecured(connection: db.Connection, live_oid: int, oid: int) -> list[str]:
     """Return which row-level security and policies of live's tables the schema's tables of the same name lack."""
     return [row[0] for row in connection.execute(queries.get("unsecured"), {"live": live_oid, "own": oid})]

@@ -233,6 +233,33 @@ JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
     AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
 WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
 
+-- name: says_more
+-- Comments and labels are looked for by OID alone: one of another catalog's object of the same number is no harm.
+WITH own(oid) AS (
+    SELECT %(oid)s::oid
+    UNION ALL SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s
+    UNION ALL SELECT t.oid FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+        WHERE c.relnamespace = %(oid)s
+)
+SELECT EXISTS (SELECT FROM pg_catalog.pg_description WHERE objoid IN (SELECT oid FROM own))
+    OR EXISTS (SELECT FROM pg_catalog.pg_seclabel WHERE objoid IN (SELECT oid FROM own))
+    OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = %(oid)s AND (
+                   c.relrowsecurity OR c.relforcerowsecurity
+                   OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid)))
+
+-- name: securing
+SELECT 'ALTER TABLE ' || own.oid::regclass || statement
+FROM pg_catalog.pg_class AS own
+JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind,
+     LATERAL (VALUES (' ENABLE ROW LEVEL SECURITY', other.relrowsecurity AND NOT own.relrowsecurity),
+                     (' FORCE ROW LEVEL SECURITY', other.relforcerowsecurity AND NOT own.relforcerowsecurity)
+     ) AS s(statement, wanted)
+WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND s.wanted
+
 -- name: unsecured
 -- The row-level security and the policies of live's tables that the tables of the same name of a release lack.
 SELECT 'row-level security of ' || quote_ident(live.relname)

@@ -16,8 +16,8 @@ from psycopg import sql
 from bluegreen_etl import catalog, config, db, errors, model, names, queries
 from bluegreen_etl.shadow import dump, scripts
 
-# An entry of live's dump that gives privileges to what the project's DDL has not made is left out.
-_ABSENT_SQLSTATES = frozenset({"42P01", "42883", "42703", "42704", "3F000", "0LP01"})
+# An entry of live's dump about what the project's DDL has not made, or has made as something else, is left out.
+_ABSENT_SQLSTATES = frozenset({"42P01", "42809", "42883", "42703", "42704", "3F000", "0LP01"})
 DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
@@ -45,7 +45,7 @@ def restore(connection: db.Connection, release: model.Release, schema: str, entr
         Refused: something that the dump needs is not there.
     """
     shadow = release.shadow_schema
-    with _parked(connection, release, schema):
+    with parked(connection, release, schema):
         db.run_script(connection, DUMP_SETTINGS)
         for entry in entries:
             if release.base_oid is None or not entry.type.endswith("ACL"):
@@ -148,7 +148,7 @@ def _give_privileges(connection: db.Connection, release: model.Release, entries:
         connection.execute(sql.SQL(statement))
     for entry in entries:
         if entry.type.endswith("ACL"):
-            _run_where_present(connection, entry)
+            run_where_present(connection, entry)
 
 
 def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
@@ -162,7 +162,7 @@ def carry_privileges(connection: db.Connection, release: model.Release, settings
         return
     found = dump.read(connection, release.live_schema, settings)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-    with _parked(connection, release, release.live_schema):
+    with parked(connection, release, release.live_schema):
         connection.execute(rename.format(sql.Identifier(release.shadow_schema), sql.Identifier(release.live_schema)))
         _give_privileges(connection, release, found)
         _refuse_ties(connection, release, release.schema_oid or 0)
@@ -173,7 +173,7 @@ def carry_privileges(connection: db.Connection, release: model.Release, settings
 def _under_live_name(connection: db.Connection, release: model.Release, *, create: bool) -> Iterator[None]:
     """Run the body in one transaction in which the new schema bears the live name."""
     live = sql.Identifier(release.live_schema)
-    with _parked(connection, release, release.live_schema):
+    with parked(connection, release, release.live_schema):
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
             _grant_as_initdb(connection, release.live_schema)
@@ -193,7 +193,7 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
 
 
 @contextmanager
-def _parked(connection: db.Connection, release: model.Release, schema: str) -> Iterator[None]:
+def parked(connection: db.Connection, release: model.Release, schema: str) -> Iterator[None]:
     """Run the body in one transaction in which a name, the live one or another, is free."""
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with connection.transaction():
@@ -236,7 +236,8 @@ def _grant_as_initdb(connection: db.Connection, schema: str) -> None:
         connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
-def _run_where_present(connection: db.Connection, entry: dump.Entry) -> None:
+def run_where_present(connection: db.Connection, entry: dump.Entry) -> None:
+    """Make an entry of live's dump in a release, unless what it is about is not there, or is something else."""
     try:
         with connection.transaction():
             db.run_script(connection, entry.sql)

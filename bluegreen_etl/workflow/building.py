@@ -9,7 +9,7 @@ import msgspec
 
 from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.model import Release, StructureFrom
-from bluegreen_etl.shadow import copy, dump, fill, finish, relay, standins, structure, transform
+from bluegreen_etl.shadow import copy, dump, fill, finish, relay, standins, structure, transform, unspoken
 from bluegreen_etl.workers import Workers
 from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context
@@ -139,7 +139,8 @@ def finish_filled(
     fill.build(context.server, release, tables, put_off, jobs=plan.jobs, settings=plan.session)
     finish.build(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
     transform.drop_temporary(connection, release, sorted(found & marked))
-    db.patiently(connection, partial(structure.carry_privileges, connection, release, context.settings))
+    for carry in (structure.carry_privileges, unspoken.carry):
+        db.patiently(connection, partial(carry, connection, release, context.settings))
     finish.set_sequences(connection, release)
     finish.refresh(connection, release)
     return Built(release, (), tuple(transform.count(connection, release, tables)))
@@ -205,6 +206,8 @@ def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, 
             StructureFrom.COMMAND: partial(structure.create_tables, own, release, {}, context.settings),
         }
         db.patiently(own, make[plan.structure])
+        if plan.structure in {StructureFrom.DDL, StructureFrom.FILES}:
+            db.patiently(own, partial(unspoken.carry, own, release, context.settings))
         oid = catalog.schema_oid(own, release.shadow_schema) or 0
         made = {table.name for table in catalog.tables(own, oid)}
         structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
