@@ -54,6 +54,11 @@ def schema_name(connection: db.Connection, oid: int) -> str | None:
     return row[0] if row else None
 
 
+def schema_names(connection: db.Connection, oids: Iterable[int]) -> dict[int, str]:
+    """Return what the schemas with these OIDs are called now, without those that are gone."""
+    return dict(connection.execute(queries.get("schema_names"), {"oids": list(oids)}).fetchall())
+
+
 def failures_schema(connection: db.Connection, schema: str) -> int | None:
     """Return the OID of a schema of offending rows, which the tool has made; None when there is none."""
     row = connection.execute(queries.get("failures_schema"), {"schema": schema}).fetchone()

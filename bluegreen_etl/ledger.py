@@ -34,14 +34,14 @@ def exists(connection: db.Connection) -> bool:
     return _permitted(connection, "read")
 
 
-def ensure(connection: db.Connection) -> None:
-    """Create the ledger, or migrate it forward to this version of the tool.
+def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write") -> None:
+    """Create the ledger, or migrate it forward to this version of the tool; `to` is what the command wants with it.
 
     Raises:
         Refused: the ledger was written by a newer version of the tool.
-        NotPermitted: the role may not write it.
+        NotPermitted: the role may not do that, or not migrate it.
     """
-    _permitted(connection, "write")
+    _permitted(connection, to)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
     current = int(_value(connection, "ledger_version")) if exists(connection) else 0
     if current > len(versions):
@@ -49,6 +49,8 @@ def ensure(connection: db.Connection) -> None:
             f"the ledger in this database has version {current}, this bluegreen knows up to {len(versions)}",
             hint="Upgrade bluegreen-etl.",
         )
+    if current < len(versions):
+        _permitted(connection, "write")
     for number in range(current + 1, len(versions) + 1):
         _migrate(connection, number)
 
@@ -288,6 +290,40 @@ def loaded_tables(connection: db.Connection, release: Release) -> list[model.Tab
     rows = connection.execute(queries.get("loaded_tables"), {"id": release.id}).fetchall()
     fields = model.TableLoad.__struct_fields__
     return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
+
+
+def all_loaded_tables(
+    connection: db.Connection, live_schema: str, numbers: Iterable[int]
+) -> dict[int, list[model.TableLoad]]:
+    """Return what the load of each table did, by the number of the release."""
+    found: dict[int, list[model.TableLoad]] = {}
+    values = {"schema": live_schema, "numbers": list(numbers)}
+    for number, *row in connection.execute(queries.get("all_loaded_tables"), values):
+        load = model.TableLoad(**dict(zip(model.TableLoad.__struct_fields__, row, strict=True)))
+        found.setdefault(number, []).append(load)
+    return found
+
+
+def stages(connection: db.Connection, live_schema: str, numbers: Iterable[int]) -> dict[int, dict[str, float | None]]:
+    """Return how long each stage took, in order, by the number of the release; None of one that has not ended."""
+    found: dict[int, dict[str, float | None]] = {}
+    values = {"schema": live_schema, "numbers": list(numbers)}
+    for number, name, seconds in connection.execute(queries.get("stages"), values):
+        found.setdefault(number, {})[name] = seconds
+    return found
+
+
+def row_counts(connection: db.Connection, live_schema: str) -> dict[int, tuple[int, int]]:
+    """Return how many rows were loaded, and how many rejected, by the number of the release."""
+    rows = connection.execute(queries.get("row_counts"), {"schema": live_schema}).fetchall()
+    return {number: (count, rejected) for number, count, rejected in rows}
+
+
+def latest_checks(connection: db.Connection, release: Release) -> list[model.CheckResult]:
+    """Return what each check last found on a release."""
+    cursor = connection.execute(queries.get("latest_checks"), {"id": release.id})
+    fields = [column.name for column in cursor.description or ()]
+    return [msgspec.convert(dict(zip(fields, row, strict=True)), model.CheckResult) for row in cursor.fetchall()]
 
 
 def carry(connection: db.Connection, release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]) -> None:

@@ -1,12 +1,10 @@
 """How a command went, as a text file that node_exporter collects: in OpenMetrics' text format, replaced at once."""
 
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bluegreen_etl import workflow
+from bluegreen_etl import outfile, workflow
 
 Sample = tuple[str, Mapping[str, str], float]
 _HELP = {
@@ -33,12 +31,7 @@ def write(file: str, outcome: object, labels: Mapping[str, str], *, exit_code: i
         *_samples(outcome),
     ]
     text = "".join(_family(name, [s for s in samples if s[0] == name], labels) for name in _HELP) + "# EOF\n"
-    path = Path(file)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    Path(unfinished).write_text(text, encoding="utf-8")
-    Path(unfinished).chmod(0o644)  # the exporter runs as another user
-    Path(unfinished).replace(path)
+    outfile.write(Path(file), text)
 
 
 def _samples(outcome: object) -> Iterator[Sample]:

@@ -20,6 +20,9 @@ SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
 -- name: schema_name
 SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
 
+-- name: schema_names
+SELECT oid::bigint, nspname FROM pg_catalog.pg_namespace WHERE oid = ANY (%(oids)s::oid[])
+
 -- name: extensions_in_schema
 SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
 
@@ -610,6 +613,30 @@ SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema 
 -- name: loaded_tables
 SELECT table_name, files, rows, bytes, seconds, frozen, rejected, rejects
 FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
+
+-- name: all_loaded_tables
+SELECT r.number, t.table_name, t.files, t.rows, t.bytes, t.seconds, t.frozen, t.rejected, t.rejects
+FROM bluegreen.loaded_table AS t JOIN bluegreen.release AS r ON r.id = t.release_id
+WHERE r.live_schema = %(schema)s AND r.number = ANY (%(numbers)s)
+ORDER BY r.number, t.table_name
+
+-- name: row_counts
+SELECT r.number, sum(t.rows)::bigint, sum(t.rejected)::bigint
+FROM bluegreen.loaded_table AS t JOIN bluegreen.release AS r ON r.id = t.release_id
+WHERE r.live_schema = %(schema)s
+GROUP BY r.number
+
+-- name: stages
+SELECT r.number, s.name, s.seconds
+FROM bluegreen.stage AS s JOIN bluegreen.release AS r ON r.id = s.release_id
+WHERE r.live_schema = %(schema)s AND r.number = ANY (%(numbers)s)
+ORDER BY r.number, s.at
+
+-- name: latest_checks
+SELECT name, NULL AS "table", severity, status, failures, seconds, columns, sample, message
+FROM (SELECT DISTINCT ON (name) * FROM bluegreen.check_result
+      WHERE release_id = %(id)s ORDER BY name, id DESC) AS latest
+ORDER BY id
 
 -- name: replaced_by
 -- The release that was live when this one was last promoted: what rollback goes back to.

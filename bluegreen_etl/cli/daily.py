@@ -1,6 +1,7 @@
 """Commands around the cycle of load, promote and rollback: init, run, backup, restore, doctor, explain."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from bluegreen_etl.cli.commands import (
     on_orphans,
     promote_settings,
 )
-from bluegreen_etl.cli.options import common, execute, fail
+from bluegreen_etl.cli.options import common, execute, fail, html_file
+from bluegreen_etl.report import page
 
 _NAMES = 18  # the width of the names of errors
 
@@ -113,6 +115,29 @@ def doctor(**options: Any) -> None:  # noqa: ANN401 - see run
     Changes nothing. Each finding is ok, warn or fail, with what to do; exit code 1 where a command would fail.
     """
     execute(options, {}, workflow.doctor)
+
+
+@main.command()
+@html_file
+@common
+def report(html: Path | None, **options: Any) -> None:  # noqa: ANN401 - see run
+    """Tell all about a live schema: releases, tables, checks, changes, times, failures.
+
+    As text, as JSON, or as a page to be looked at and sent to somebody. Reads the ledger and the catalogs, and none of
+    the data. A page of the newest 30 releases.
+
+    \b
+      bluegreen report --html league.html
+    """
+
+    def work(context: workflow.Context) -> object:
+        outcome = workflow.report(context)
+        if html is not None:
+            page.write(html, outcome)
+            context.watcher.say(f"{html} was written")
+        return None if html is not None and not options["json"] else outcome
+
+    execute(options, {}, work)
 
 
 @main.command()

@@ -82,6 +82,13 @@ def junit_file(command: F) -> F:
     return click.option("--junit", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
 
 
+def html_file(command: F) -> F:
+    """Add the option of a page to be written."""
+    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    text = "Write one HTML page there, which needs nothing else, instead of the text."
+    return click.option("--html", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
+
+
 def _beside_others(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
     """Refuse a file in a directory that is not there, before anything is done."""
     if file is not None and not file.parent.is_dir():

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Iterator
 
+import msgspec
+
 from bluegreen_etl import model, workflow
 from bluegreen_etl.report import forms
 from bluegreen_etl.workflow.comparing import Difference
@@ -12,11 +14,11 @@ _RANKS = ("table", "column", "rows", "nulls")
 
 
 class Line(model.Record, frozen=True, kw_only=True):
-    """A difference as it is shown; `change` says it in a word or two."""
+    """A difference as it is shown; `change`, from the one to the other, says it in a word or two."""
 
     what: str
-    live: str | None
-    release: str | None
+    before: str | None
+    after: str | None
     change: str
 
 
@@ -27,22 +29,30 @@ class Group(model.Record, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
 
 
-def groups(diff: workflow.Diff) -> list[Group]:
-    """Return the differences by table: what is lost and the structure first, then by how much the rows changed."""
-    by_table = sorted(diff.differences, key=lambda item: (item.table, _rank(item), item.what))
-    found = [list(group) for _, group in itertools.groupby(by_table, key=lambda item: item.table)]
+def groups(diff: workflow.Diff, *, backwards: bool = False) -> list[Group]:
+    """Return the differences by table: what is lost and the structure first, then by how much the rows changed.
+
+    From live to the release; `backwards`, from a release that was live before to the one that is.
+    """
+    items = list(diff.differences)
+    if backwards:
+        items = [msgspec.structs.replace(item, live=item.release, release=item.live) for item in items]
+    items.sort(key=lambda item: (item.table, _rank(item), item.what))
+    found = [list(group) for _, group in itertools.groupby(items, key=lambda item: item.table)]
     found.sort(key=lambda group: (min(map(_weight, group)), group[0].table))
     return [Group(table=group[0].table, lines=tuple(map(_line, group))) for group in found]
 
 
-def text_of(diff: workflow.Diff) -> str:
+def text_of(diff: workflow.Diff, *, backwards: bool = False) -> str:
     """Return the differences as a table, with what they mean below it."""
+    sides = ("live", f"release {diff.number}")
+    heads = ("table", "what", *(reversed(sides) if backwards else sides), "change")
     rows = [
-        ("" if number else group.table, line.what, line.live, line.release, line.change)
-        for group in groups(diff)
+        ("" if number else group.table, line.what, line.before, line.after, line.change)
+        for group in groups(diff, backwards=backwards)
         for number, line in enumerate(group.lines)
     ]
-    parts = [forms.table(("table", "what", "live", f"release {diff.number}", "change"), rows)] if rows else []
+    parts = [forms.table(heads, rows)] if rows else []
     return "\n\n".join([*parts, *notes(diff)])
 
 
@@ -85,4 +95,4 @@ def _line(item: Difference) -> Line:
         live, release = forms.count(live), forms.count(release)
     elif item.what.startswith("nulls ") and live and release:
         change = f"{float(release.rstrip('%')) - float(live.rstrip('%')):+.1f} points"
-    return Line(what=item.what, live=live, release=release, change=change)
+    return Line(what=item.what, before=live, after=release, change=change)

@@ -8,12 +8,20 @@ import tabulate
 Row = Sequence[object]
 
 
-def table(heads: Sequence[str], rows: Sequence[Row]) -> str:
-    """Return rows as a table."""
-    # Numbers are shown as they are: tabulate would turn a text "1e5" or "007" into a number.
+def table(heads: Sequence[str], rows: Sequence[Row], *, optional: str | None = None) -> str:
+    """Return rows as a table, without the column `optional` where it says nothing in any row."""
     if not rows:
         return "(none)"
+    place = heads.index(optional) if optional else 0
+    if optional and not any(row[place] for row in rows):
+        heads, rows = [*heads[:place], *heads[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]
+    # Numbers are shown as they are: tabulate would turn a text "1e5" or "007" into a number.
     return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
+
+
+def plain(rows: Sequence[Row]) -> str:
+    """Return rows without heads, each a name and what is said of it."""
+    return tabulate.tabulate(rows, tablefmt="plain", missingval="", disable_numparse=True)
 
 
 def size(count: int | None) -> str:
@@ -52,3 +60,12 @@ def change(before: int, after: int) -> str:
     """Return how much a number has grown, in all and as a share."""
     share = f" ({(after - before) / before:+.1%})" if before else ""
     return f"{after - before:+,}{share}"
+
+
+def duration(length: float) -> str:
+    """Return a duration of any length as somebody would say it."""
+    if length < 60:
+        return f"{length:.2f} s" if length < 10 else f"{length:.0f} s"
+    minutes, rest = divmod(round(length), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

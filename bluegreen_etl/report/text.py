@@ -1,15 +1,13 @@
 """Outcomes as text for people or as JSON, written to stdout."""
 
 import sys
-from collections.abc import Sequence
 from functools import singledispatch
 from textwrap import shorten
 
 import msgspec
-import tabulate
 
 from bluegreen_etl import model, workflow
-from bluegreen_etl.report import differences, forms
+from bluegreen_etl.report import differences, forms, overview
 
 
 def show(outcome: object, *, as_json: bool) -> None:
@@ -38,24 +36,12 @@ def _(outcome: workflow.Loaded) -> str:
         (load.table, load.rows, load.rejected, load.files, forms.size(load.bytes), forms.seconds(load.seconds))
         for load in sorted(outcome.tables, key=lambda load: load.table)
     ]
-    return forms.table(*_with_rejected(("table", "rows", "rejected", "files", "size", "seconds"), rows))
+    return forms.table(("table", "rows", "rejected", "files", "size", "seconds"), rows, optional="rejected")
 
 
 @text_of.register
 def _(outcome: workflow.Checked) -> str:
-    rows = [
-        (
-            check.name,
-            check.table,
-            check.severity,
-            check.status,
-            check.failures,
-            forms.seconds(check.seconds),
-            check.message or model.rows_shown(check),
-        )
-        for check in outcome.checks
-    ]
-    return forms.table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+    return overview.checks(outcome.checks)
 
 
 @text_of.register
@@ -90,23 +76,6 @@ def _(outcome: workflow.Released) -> str:
 
 @text_of.register
 def _(outcome: workflow.State) -> str:
-    head = [
-        ("schema", outcome.schema),
-        ("live release", outcome.live if outcome.live is not None else "none"),
-        ("database", f"{outcome.database} on {outcome.server}{', protected' if outcome.protected else ''}"),
-        ("connection", outcome.connection),
-        ("environment", f"{outcome.environment}, by {outcome.environment_origin}" if outcome.environment else "none"),
-    ]
-    if outcome.drifted:
-        head.append(("attention", "the live schema is not the one that the ledger says is live"))
-    if outcome.unvalidated:
-        keys = ", ".join(outcome.unvalidated)
-        head.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
-    head += [
-        ("open for parts", f"release {item.number}, which has {item.parts}, until {forms.time(item.open_until)}")
-        for item in outcome.releases
-        if item.open_until
-    ]
     rows = [
         (
             item.number,
@@ -122,7 +91,12 @@ def _(outcome: workflow.State) -> str:
         for item in outcome.releases
     ]
     heads = ("release", "status", "schema", "rows", "rejected", "begun", "by", "promoted", "failure")
-    return tabulate.tabulate(head, tablefmt="plain") + "\n\n" + forms.table(*_with_rejected(heads, rows))
+    return f"{overview.head(outcome)}\n\n{forms.table(heads, rows, optional='rejected')}"
+
+
+@text_of.register
+def _(outcome: workflow.Report) -> str:
+    return overview.text_of(outcome)
 
 
 @text_of.register
@@ -198,11 +172,3 @@ def _(outcome: workflow.Diagnosis) -> str:
 @text_of.register
 def _(outcome: workflow.Protection) -> str:
     return forms.table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
-
-
-def _with_rejected(heads: Sequence[str], rows: Sequence[forms.Row]) -> tuple[Sequence[str], Sequence[forms.Row]]:
-    """Leave out the column of rejected rows where there are none."""
-    place = heads.index("rejected")
-    if any(row[place] for row in rows):
-        return heads, rows
-    return [*heads[:place], *heads[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]

@@ -8,6 +8,7 @@ from bluegreen_etl.workflow.filling import release
 from bluegreen_etl.workflow.loading import Checked, Loaded, load
 from bluegreen_etl.workflow.looking import History, State, check, history, status
 from bluegreen_etl.workflow.promoting import Promoted, Released, load_and_promote, promote, rollback
+from bluegreen_etl.workflow.reporting import Report, report
 from bluegreen_etl.workflow.restoring import restore, restore_and_promote
 from bluegreen_etl.workflow.running import run, run_and_promote
 from bluegreen_etl.workflow.shared import SharedRelease
@@ -30,6 +31,7 @@ __all__ = [
     "Protection",
     "Pruned",
     "Released",
+    "Report",
     "SharedRelease",
     "State",
     "abort",
@@ -49,6 +51,7 @@ __all__ = [
     "protect",
     "prune",
     "release",
+    "report",
     "restore",
     "restore_and_promote",
     "rollback",

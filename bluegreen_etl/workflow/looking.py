@@ -1,6 +1,6 @@
 """Status, history, check: looks at releases and changes nothing but the ledger's list of check results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bluegreen_etl import catalog, db, errors, ledger, model, names
@@ -66,32 +66,35 @@ class History(model.Record, frozen=True, kw_only=True):
 def status(context: Context) -> State:
     """Return what is live, ready, kept and left over."""
     with context.server.connect(f"status {context.schema}") as connection:
-        releases = ledger.releases(connection, context.schema)
-        oid = catalog.schema_oid(connection, context.schema)
-        live = next((release for release in releases if release.status is Status.LIVE), None)
-        loading_now = db.is_locked(connection, upkeep.LOAD_LOCK, context.schema)
-        return State(
-            schema=context.schema,
-            database=connection.info.dbname,
-            server=f"PostgreSQL {connection.info.parameter_status('server_version')}",
-            connection=context.resolved.target.origin,
-            environment=context.resolved.environment,
-            environment_origin=context.resolved.environment_origin,
-            protected=context.settings.protected or ledger.is_protected(connection),
-            live=live.number if live else None,
-            drifted=bool(releases) and (live.schema_oid if live else None) != oid,
-            unvalidated=tuple(
-                f"{key.name} of {names.quoted(place, key.table)}"
-                for place, key in ledger.unvalidated(connection, context.schema)
-            ),
-            releases=tuple(_condition(connection, release, loading_now) for release in releases),
-        )
+        return state(context, connection, upkeep.known_releases(connection, context.schema))
+
+
+def state(context: Context, connection: db.Connection, releases: Sequence[Release]) -> State:
+    """Return how the live schema and its releases stand."""
+    oid = catalog.schema_oid(connection, context.schema)
+    live = next((release for release in releases if release.status is Status.LIVE), None)
+    return State(
+        schema=context.schema,
+        database=connection.info.dbname,
+        server=f"PostgreSQL {connection.info.parameter_status('server_version')}",
+        connection=context.resolved.target.origin,
+        environment=context.resolved.environment,
+        environment_origin=context.resolved.environment_origin,
+        protected=context.settings.protected or ledger.is_protected(connection),
+        live=live.number if live else None,
+        drifted=bool(releases) and (live.schema_oid if live else None) != oid,
+        unvalidated=tuple(
+            f"{key.name} of {names.quoted(place, key.table)}"
+            for place, key in ledger.unvalidated(connection, context.schema)
+        ),
+        releases=tuple(_conditions(connection, context.schema, releases)) if releases else (),
+    )
 
 
 def history(context: Context) -> History:
     """Return what happened when, and by whom."""
     with context.server.connect(f"history {context.schema}") as connection:
-        upkeep.ledger_needed(connection, context.schema)
+        upkeep.ledger_needed(connection, context.schema, to="read")
         return History(
             schema=context.schema,
             events=tuple(ledger.events(connection, context.schema)),
@@ -117,25 +120,28 @@ def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> l
         return loading.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 
 
-def _condition(connection: db.Connection, release: Release, loading_now: bool) -> Condition:
-    schema = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
-    parts = ledger.parts(connection, release) if release.open_until else None
-    loads = ledger.loaded_tables(connection, release)
-    return Condition(
-        number=release.number,
-        status=release.status,
-        schema=schema,
-        rows=sum(each.rows for each in parts or loads) if parts or loads else None,
-        rejected=sum(load.rejected for load in loads) if loads else None,
-        created_at=release.created_at,
-        created_by=release.created_by,
-        ready_at=release.ready_at,
-        promoted_at=release.promoted_at,
-        dead=upkeep.is_dead(release, loading=loading_now),
-        failure=release.failure,
-        open_until=release.open_until,
-        parts=None if parts is None else len(parts),
-    )
+def _conditions(connection: db.Connection, schema: str, releases: Sequence[Release]) -> Iterator[Condition]:
+    loading_now = db.is_locked(connection, upkeep.LOAD_LOCK, schema)
+    schemas = catalog.schema_names(connection, [release.schema_oid for release in releases if release.schema_oid])
+    counts = ledger.row_counts(connection, schema)
+    for release in releases:
+        parts = ledger.parts(connection, release) if release.open_until else None
+        rows, rejected = counts.get(release.number, (None, None))
+        yield Condition(
+            number=release.number,
+            status=release.status,
+            schema=schemas.get(release.schema_oid or 0),
+            rows=sum(part.rows for part in parts) if parts else rows,
+            rejected=rejected,
+            created_at=release.created_at,
+            created_by=release.created_by,
+            ready_at=release.ready_at,
+            promoted_at=release.promoted_at,
+            dead=upkeep.is_dead(release, loading=loading_now),
+            failure=release.failure,
+            open_until=release.open_until,
+            parts=None if parts is None else len(parts),
+        )
 
 
 def _to_check(connection: db.Connection, schema: str, which: str | None) -> Release:

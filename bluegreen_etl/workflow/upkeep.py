@@ -1,5 +1,7 @@
 """Drops what is not needed any more: dead and failed releases, superseded ones, previous ones beyond those kept."""
 
+from typing import Literal
+
 import psycopg
 from psycopg import sql
 
@@ -145,18 +147,24 @@ def _drop_schema(connection: db.Connection, schema: str, oid: int) -> None:
         ) from error
 
 
-def ledger_needed(connection: db.Connection, schema: str) -> None:
-    """Refuse where no release was ever made.
+def known_releases(connection: db.Connection, schema: str, *, to: Literal["read", "write"] = "read") -> list[Release]:
+    """Return the releases of a live schema, out of a ledger that this version of the tool can read."""
+    if ledger.exists(connection):
+        ledger.ensure(connection, to=to)
+    return ledger.releases(connection, schema)
+
+
+def ledger_needed(connection: db.Connection, schema: str, *, to: Literal["read", "write"] = "write") -> None:
+    """Refuse where no release was ever made; `to` is what the command wants to do with the ledger.
 
     Raises:
         Refused: this database has no ledger, or no release of this schema.
     """
-    if not ledger.releases(connection, schema):
+    if not known_releases(connection, schema, to=to):
         raise errors.NoRelease(
             f"database {connection.info.dbname} has no release of schema {schema}",
             hint="Make one with `bluegreen load`, or look at --schema and the connection.",
         )
-    ledger.ensure(connection)
 
 
 def schema_of(connection: db.Connection, release: Release) -> str:
