@@ -12,7 +12,8 @@ _PROOF = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 def test_the_site_is_whole(tmp_path: Path) -> None:
     """Every page is in the navigation, and every link and anchor between pages leads somewhere."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--config-file", ".mkdocs.yml", "--strict", "--quiet"]
+    command += ["--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     pages = {page.name for page in tmp_path.glob("*.html")}
