@@ -39,15 +39,16 @@ def run(
     copies = [task for load in loads for task in load.tasks]
     told = parallel.Task(lambda _connection, _stop: copied(), after=copies)
     builds = {load.table.name: _build_on(load.table.name, entries, after=load.tasks) for load in loads}
-    frozen = [
+    indexed = {load for load in loads if _may_have_index(load.table.name, entries)}
+    analyses = [
         parallel.Task(_statement("ANALYZE {}", release, load.table.name), after=builds[load.table.name] or load.tasks)
         for load in loads
-        if load.frozen
+        if load.frozen or load not in indexed
     ]
-    others = [load for load in loads if not load.frozen or load.may_thaw]
-    before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *frozen]
+    to_vacuum = [load for load in loads if load in indexed and (not load.frozen or load.may_thaw)]
+    before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *analyses]
     purpose = f"load {release.live_schema} r{release.number}"
-    vacuums = [parallel.Task(_unless_frozen(release, load), after=before) for load in others]
+    vacuums = [parallel.Task(_unless_frozen(release, load), after=before) for load in to_vacuum]
     parallel.run(server, purpose, [*before, *vacuums], jobs=jobs, settings=settings)
 
 
@@ -75,6 +76,11 @@ def _build_on(table: str, entries: Sequence[Entry], *, after: Sequence[parallel.
     # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
     own.sort(key=lambda entry: entry.type != "CONSTRAINT")
     return [parallel.Task(partial(_build, entry), after=after) for entry in own]
+
+
+def _may_have_index(table: str, entries: Sequence[Entry]) -> bool:
+    """Say whether a table will have an index; only then is there a scan that asks which pages are visible to all."""
+    return any(entry.type in {"INDEX", "CONSTRAINT"} and entry.table in {table, None} for entry in entries)
 
 
 def _vacuum(release: model.Release, tables: Sequence[str], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:

@@ -182,6 +182,7 @@ def test_index_only_scans_work_at_once(bluegreen: Bluegreen, live: Live, connect
     connection.execute("CREATE TABLE league.results (id int)")
     connection.execute("CREATE TABLE league.goals (season int, id int) PARTITION BY RANGE (season)")
     connection.execute("CREATE TABLE league.goals_new PARTITION OF league.goals FOR VALUES FROM (2000) TO (3000)")
+    connection.execute("CREATE INDEX ON league.goals (id)")
     bluegreen.write_league()
     bluegreen.write("data/goals.csv", "season,id\n2025,1\n")
     bluegreen.write("data/results.csv", "id\n" + "7\n" * 500_000)
@@ -191,6 +192,19 @@ def test_index_only_scans_work_at_once(bluegreen: Bluegreen, live: Live, connect
         "AND relkind = 'r' AND relallvisible < 0.95 * relpages"  # the last ones may be room without rows
     ).fetchall()
     assert pages == []
+
+
+def test_what_has_no_index_is_not_scanned_for_visible_pages(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """A table that is not loaded with FREEZE and has no index is only analyzed: nothing would use the marks."""
+    connection.execute("CREATE TABLE league.goals (season int, id int) PARTITION BY RANGE (season)")
+    connection.execute("CREATE TABLE league.goals_new PARTITION OF league.goals FOR VALUES FROM (2000) TO (3000)")
+    bluegreen.write_league()
+    bluegreen.write("data/goals.csv", "season,id\n2025,1\n")
+    bluegreen("load", "data")
+    query = "SELECT reltuples, relallvisible FROM pg_class WHERE oid = 'league__r2.goals_new'::regclass"
+    assert connection.execute(query).fetchone() == (1, 0)
 
 
 def test_materialized_views_are_fresh_before_a_release_is_ready(
