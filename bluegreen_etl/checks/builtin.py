@@ -1,6 +1,7 @@
 """The checks that come with every load, each to be switched off by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -15,24 +16,34 @@ def no_empty_table(tables: Sequence[str]) -> list[Check]:
     """Return the check that finds the tables of `tables` that hold no row."""
     text = "SELECT {name} AS empty_table WHERE NOT EXISTS (SELECT FROM {shadow}.{table})"
     description = "allow it for a table with allow_empty = true in its section"
-    return _of_each(EMPTY, text, tables, description)
+    return _of_each(EMPTY, text, dict.fromkeys(tables, 0), description)
 
 
-def no_halved_table(tables: Sequence[str]) -> list[Check]:
-    """Return the check that finds the tables of `tables`, all in live, that have less than half of live's rows."""
+def no_halved_table(tables: Mapping[str, int]) -> list[Check]:
+    """Return the check that finds the tables of `tables`, all in live, that have less than half of live's rows.
+
+    Each comes with how many rows it is known to have at least: where that is enough, they are not counted.
+    """
     text = (
         "SELECT {name} AS halved_table, own.rows, live.rows AS live "
-        "FROM (SELECT count(*) AS rows FROM {shadow}.{table}) AS own, "
-        "(SELECT count(*) AS rows FROM {live}.{table}) AS live "
+        "FROM (SELECT count(*) AS rows FROM {live}.{table}) AS live, "
+        "LATERAL (SELECT CASE WHEN {known} * 2::bigint >= live.rows THEN {known} "
+        "ELSE (SELECT count(*) FROM {shadow}.{table}) END AS rows) AS own "
         "WHERE own.rows * 2 < live.rows"
     )
     description = "allow it for a table with rows_against_live = { max_drop = … } among its checks"
     return _of_each(HALVED, text, tables, description)
 
 
-def _of_each(name: str, text: str, tables: Sequence[str], description: str) -> list[Check]:
+def _of_each(name: str, text: LiteralString, tables: Mapping[str, int], description: str) -> list[Check]:
     parts = [
-        sql.SQL(text).format(name=sql.Literal(table), shadow=SHADOW, live=LIVE, table=sql.Identifier(table))
-        for table in tables
+        sql.SQL(text).format(
+            name=sql.Literal(table),
+            shadow=SHADOW,
+            live=LIVE,
+            table=sql.Identifier(table),
+            known=sql.Literal(known),
+        )
+        for table, known in tables.items()
     ]
     return [Check(name=name, query=sql.SQL("\nUNION ALL ").join(parts), description=description)] if parts else []

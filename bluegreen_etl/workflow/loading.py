@@ -1,6 +1,6 @@
 """Load: files into a new release, from the plan until it is ready; any failure leaves live as it was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -73,7 +73,9 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
     if not plan.checks:
         context.watcher.say("no checks of your own: only that no table is empty, or half of live's is gone")
     schema = built.release.shadow_schema
-    wanted = [*checks_of_every_load(context, connection, built.release, schema), *plan.checks]
+    # A transform may have taken away again what was copied.
+    known = {} if plan.transforms else {load.table: load.rows for load in built.loads}
+    wanted = [*checks_of_every_load(context, connection, built.release, schema, known=known), *plan.checks]
     results = run_checks(context, connection, built.release, schema, wanted)
     for result in results:
         if result.status is CheckStatus.WARNED:
@@ -170,9 +172,17 @@ def run_checks(
 
 
 def checks_of_every_load(
-    context: Context, connection: db.Connection, release: Release, schema: str
+    context: Context,
+    connection: db.Connection,
+    release: Release,
+    schema: str,
+    *,
+    known: Mapping[str, int] | None = None,
 ) -> list[checks.Check]:
-    """Return the checks that come with the tool, for a release where it lies now."""
+    """Return the checks that come with the tool, for a release where it lies now.
+
+    `known` says of tables how many rows they have at least.
+    """
     settings = context.settings
     own = {name: settings.tables.get(name, config.TableSettings()) for name in _columns(connection, release.schema_oid)}
     # What is carried may be empty, also in the first release that has it, or as a copy.
@@ -180,7 +190,7 @@ def checks_of_every_load(
     filled = [name for name, table in own.items() if not table.allow_empty and name not in carried]
     live = set() if schema == release.live_schema else set(_place(connection, release, schema).columns)
     declared = {name for name, table in own.items() if (rows := table.checks.rows_against_live) and rows.max_drop}
-    halved = [name for name in filled if name in live - declared]
+    halved = {name: (known or {}).get(name, 0) for name in filled if name in live - declared}
     found = [*checks.no_empty_table(filled), *checks.no_halved_table(halved)]
     return [check for check in found if check.name not in settings.checks.off]
 

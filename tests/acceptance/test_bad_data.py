@@ -182,6 +182,21 @@ def test_file_of_a_header_alone_is_refused(bluegreen: Bluegreen, live: Live) -> 
     )
 
 
+def test_rows_of_children_are_counted_too(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """A parent's rows are also those of the tables that inherit from it, on both sides of the comparison."""
+    connection.execute("CREATE TABLE league.veterans () INHERITS (league.players)")
+    connection.execute("INSERT INTO league.veterans (id, team_id, name) VALUES (7, 1, 'A'), (8, 1, 'B'), (9, 1, 'C')")
+    bluegreen.write_league(players="id,team_id,name\n1,1,Piet\n")
+    bluegreen.write("data/veterans.csv", "id,team_id,name\n7,1,A\n8,1,B\n")
+    bluegreen("load", "data")
+    bluegreen.write("data/veterans.csv", "id,team_id,name\n")
+    bluegreen.write("bluegreen.toml", "[tables.veterans]\nallow_empty = true\n")
+    said = refused(bluegreen, "load", "data", code=3)
+    assert said.sentence.endswith("first halved_table=players, rows=1, live=4")
+
+
 def test_table_that_may_be_empty_loads(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
