@@ -5,8 +5,11 @@ even to snapshots older than the load. A table that is larger than one connectio
 connection takes the next block of whole records, whoever is free.
 """
 
+import contextlib
 import itertools
+import os
 import select
+import socket
 import threading
 import time
 from bisect import bisect_right
@@ -29,6 +32,8 @@ DEAL_BYTES = 32 * 1024 * 1024
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": no flags, no extension; and no more tuples.
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 BINARY_TRAILER = b"\xff\xff"
+# What the kernel may hold of a connection's data: the server then has something to read until this process wakes up.
+_SENT_AHEAD = 1 << 20
 Progress = Callable[[str, int], None]
 
 
@@ -136,6 +141,7 @@ class Load:
         """Take part in loading the table until there is nothing left of it."""
         with self._guard:
             self._begun = self._begun or time.monotonic()
+        _send_ahead(connection)
         fill = self._share if self._shared else self._alone
         rows = fill(connection, stop)
         with self._guard:
@@ -313,6 +319,13 @@ class Load:
                 f'[tables.{table}] types = {{ {names.toml_key(column)} = "text" }}, or give your own DDL.'
             )
         return "Mend the file and load again."
+
+
+def _send_ahead(connection: db.Connection) -> None:
+    """Enlarge the buffer of a local socket, which the kernel makes small; those of TCP grow by themselves."""
+    if connection.info.host.startswith(("/", "@")):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
 
 
 def _line_end(records: bytes) -> bytes:
