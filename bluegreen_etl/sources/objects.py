@@ -10,7 +10,7 @@ from bluegreen_etl.model import Block, Column, CopyOptions, FileRecord, Format, 
 from bluegreen_etl.sources import elements, encodings, header, keys, rows, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
-BLOCK_SIZE = 1 << 21
+BLOCK_SIZE = 1 << 20
 PEEK_SIZE = 1 << 20
 PEEK_ROWS = 1000
 
@@ -203,7 +203,9 @@ class JsonReader:
             if done.number:
                 yield _Run(first, line, written, done)
             first += done.number
-            line += written.count(b"\n")
+            # Of an array nobody wants to know the line; counting takes as long as reading.
+            if self._source.format is Format.NDJSON:
+                line += written.count(b"\n") if done.read is None else done.read
         text.end(first)
 
     def _encoding(

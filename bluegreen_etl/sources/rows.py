@@ -36,11 +36,15 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Rows(NamedTuple):
-    """`number` encoded records as COPY shall have them, and how many lines they are."""
+    """`number` encoded records as COPY shall have them, and how many lines they are.
+
+    `read` is how many line ends were in the text that they were made of, where somebody has counted these.
+    """
 
     number: int
     data: bytes
     lines: int
+    read: int | None = None
 
 
 class Shape(NamedTuple):
@@ -107,7 +111,7 @@ class RowEncoder:
         except RecursionError as error:
             raise too_deep(where) from error
         try:
-            return values.without_escapes(_ENCODER.encode(list(fields.values()))[1:-1]) + b"\n"
+            return values.without_escapes(_ENCODER.encode(list(fields.values()))[1:-1])[0] + b"\n"
         except msgspec.DecodeError as error:
             raise errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.") from error
 
@@ -118,16 +122,16 @@ class RowEncoder:
             if rows is None:
                 return None
             done.append(rows)
-        numbers, data, lines = zip(*done, strict=True) if done else ((), (), ())
-        return Rows(sum(numbers), b"".join(data), sum(lines))
+        numbers, data, lines, read = zip(*done, strict=True) if done else ((), (), (), ())
+        return Rows(sum(numbers), b"".join(data), sum(lines), None if None in read else sum(read))
 
     def _line_block(self, text: bytes) -> Rows | None:
         rows = self._quickly(self._lines.decode_lines, text)
         # Objects that share a line or spread over several are for the exact way to judge.
-        lines = text.count(b"\n") + (not text.endswith(b"\n"))
-        return (
-            rows if rows and rows.number == lines else self._exactly(filter(None, map(bytes.strip, text.split(b"\n"))))
-        )
+        ends = text.count(b"\n")
+        if rows is None or rows.number != ends + (not text.endswith(b"\n")):
+            rows = self._exactly(filter(None, map(bytes.strip, text.split(b"\n"))))
+        return rows and rows._replace(read=ends)
 
     def _array_block(self, text: bytes) -> Rows | None:
         rows = self._quickly(self._array.decode, b"[" + text + b"]")
@@ -153,18 +157,31 @@ class RowEncoder:
             rows = decode(text)
             for special in self._row.special:
                 self._convert(rows, special)
-            encoded = _ENCODER.encode_lines(list(map(self._row.values, rows)))
-            if self._row.raw and _may_hold_nested(encoded, len(rows)):
-                # It may only be a text; but a raw value that is nested must not go out unquoted.
-                raw = _ENCODER.encode_lines(list(map(self._row.raw, rows)))
-                if _may_hold_nested(raw, len(rows)):
-                    return None
-            # A line end inside a value is still an escape, so this pair of brackets only stands between records.
-            records = encoded[1:-2].replace(b"]\n[", b"\n") + b"\n" if rows else b""
-            data = values.without_escapes(records)
+            records = self._records(self._row, rows)
+            if records is None:
+                return None
+            # A line end inside a value was an escape.
+            data, ends = values.without_escapes(records)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, values.Refused):
             return None
-        return Rows(len(rows), data, data.count(b"\n"))
+        return Rows(len(rows), data, len(rows) + ends)
+
+    def _records(self, row: "_Row", rows: Sequence[msgspec.Struct]) -> bytes | None:
+        """Encode structs as lines of values; None where a value that goes out as it is written is nested."""
+        if row.array:
+            for one in rows:
+                one.__class__ = row.array  # of the same layout, as Python makes sure
+            encoded = _ENCODER.encode_lines(rows)
+        else:
+            encoded = _ENCODER.encode_lines(list(map(row.values, rows)))
+        records = encoded.translate(None, b"[]{}")
+        if len(records) + 2 * len(rows) == len(encoded):
+            return records  # no brackets but those around each record
+        # They may only be in a text; but a raw value that is nested must not go out unquoted.
+        if row.raw and _may_hold_nested(_ENCODER.encode_lines(list(map(row.raw, rows))), len(rows)):
+            return None
+        # A line end inside a value is still an escape, so this pair of brackets only stands between records.
+        return encoded[1:-2].replace(b"]\n[", b"\n") + b"\n"
 
     def _convert(self, rows: Sequence[msgspec.Struct], special: "_Special") -> None:
         convert = self._converters[special.column]
@@ -305,8 +322,12 @@ class _Special(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A struct that objects are decoded into; `values` and `raw` take all, and those that go out as written."""
+    """A struct that objects are decoded into; `values` and `raw` take all, and those that go out as written.
 
+    `array` is a struct of the same fields that is encoded as an array, where these are all and in order.
+    """
+
+    array: type[msgspec.Struct] | None
     type: type[msgspec.Struct]
     values: Callable[[Any], tuple[Any, ...]]
     raw: Callable[[Any], tuple[Any, ...]] | None
@@ -329,7 +350,8 @@ def _struct(shape: Shape) -> _Row | None:
         elif not _is_text(column):
             raw.append(way)
     plain = not shape.keys.paths and not shape.keys.ignored
-    return _Row(row, msgspec.structs.astuple if plain else _taker(ways), _taker(raw) if raw else None, tuple(special))
+    array = msgspec.defstruct("Array", _fields(row), array_like=True, gc=False) if plain else None
+    return _Row(array, row, _taker(ways), _taker(raw) if raw else None, tuple(special))
 
 
 def _tree(shape: Shape) -> dict[str, Any] | None:
@@ -365,6 +387,10 @@ def _defined(tree: Mapping[str, Any], prefix: str, places: dict[str, str], *, st
             places[inner.name] = prefix + field
         fields.append((field, str | None if inner is not None and _is_text(inner) else msgspec.Raw, None))
     return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=strict, gc=False)
+
+
+def _fields(row: type[msgspec.Struct]) -> list[tuple[str, Any, Any]]:
+    return [(field.name, field.type, field.default) for field in msgspec.structs.fields(row)]
 
 
 def _is_text(column: Column) -> bool:

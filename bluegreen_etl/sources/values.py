@@ -76,19 +76,27 @@ def refuse_nul(text: bytes) -> None:
         raise Refused(NUL)
 
 
-def without_escapes(records: bytes) -> bytes:
+def without_escapes(records: bytes) -> tuple[bytes, int]:
     r"""Return records with JSON's escapes undone, but for `\\"` and `\\\\`, which COPY is told to undo.
+
+    Also return how many line ends were among them.
 
     Raises:
         Refused: the text holds `\\u0000`.
     """
-    return _ESCAPES.sub(_meaning, records) if b"\\" in records else records
+    ends = 0
+
+    def meaning(escapes: re.Match[bytes]) -> bytes:
+        nonlocal ends
+        text = _MEANINGS.get(escapes[0]) or _decoded(escapes[0])
+        ends += text.count(b"\n")
+        return text
+
+    return (_ESCAPES.sub(meaning, records), ends) if b"\\" in records else (records, 0)
 
 
-def _meaning(escapes: re.Match[bytes]) -> bytes:
-    if simple := _MEANINGS.get(escapes[0]):
-        return simple
-    text = _TEXT.decode(b'"' + escapes[0] + b'"')
+def _decoded(escapes: bytes) -> bytes:
+    text = _TEXT.decode(b'"' + escapes + b'"')
     if "\0" in text:
         raise Refused(NUL)
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
