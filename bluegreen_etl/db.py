@@ -100,6 +100,10 @@ class Server:
                     self._open.discard(connection)
                 connection.close()
 
+    def open(self, purpose: str) -> Connection:
+        """Open a connection to what talks like PostgreSQL and is none: a pooler's console, which knows no settings."""
+        return self._connect(purpose)
+
     def beside(self, database: str) -> "Server":
         """Return another database of the same server, reached in the same way."""
         return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin, say=self.say)
@@ -144,11 +148,11 @@ class Server:
         A pooler tells its clients pids of its own. One in session mode does no harm; one in transaction mode gives the
         session that is idle here to the next client, or the next of its sessions to this one.
         """
-        first = _backend(connection)
+        first = backend(connection)
         if first == connection.info.backend_pid:
             return
         with self._connect("looks for a pooler") as other, other.transaction():
-            if _backend(other) == first or any(_backend(connection) != first for _ in range(2)):
+            if backend(other) == first or any(backend(connection) != first for _ in range(2)):
                 raise errors.PoolerBetween(
                     "a pooler in transaction mode lies between: the locks and settings of a session do not hold there",
                     hint="Connect to the server itself, with --dsn, BLUEGREEN_DSN or dsn in bluegreen.toml: its own "
@@ -192,7 +196,8 @@ class Server:
         return psycopg.pq.PGconn.ping(address.encode()) in {psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE}
 
 
-def _backend(connection: Connection) -> int:
+def backend(connection: Connection) -> int:
+    """Return the pid of the server's process, which a pooler does not tell."""
     row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     return int(row[0]) if row else 0
 

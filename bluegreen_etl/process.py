@@ -6,6 +6,7 @@ Secrets travel by environment, never by argument list.
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,11 @@ from typing import BinaryIO, cast
 from bluegreen_etl import config, embedded, errors, interrupts
 
 _HINT_INSTALL = "Check the installation."
+_READY = 30.0  # seconds until a process of our own is ready
+_START = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}()"
 _GRACE = 5.0  # seconds between asking a program to end and ending it
+_DIED = "the process that would let readers go on after a crash of this one has died"
+_HINT_DIED = "Run it again; --via locks needs no such process."
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -149,6 +154,58 @@ def attend(
     finally:
         with interrupts.deferred():
             _end_group(child)
+
+
+class Companion:
+    """A process that calls a function of ours and outlives this one."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
+        self._child = child
+
+    def tell(self, line: bytes) -> None:
+        """Send it a line.
+
+        Raises:
+            ServerFailed: it has died.
+        """
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(line + b"\n")
+            self._child.stdin.flush()
+        except OSError as error:
+            raise errors.ServerFailed(_DIED, hint=_HINT_DIED) from error
+
+    def wait_until_ready(self) -> None:
+        """Wait for its first line.
+
+        Raises:
+            ServerFailed: it has died.
+        """
+        assert self._child.stdout is not None
+        if not select.select([self._child.stdout], [], [], _READY)[0] or not self._child.stdout.readline():
+            raise errors.ServerFailed(_DIED, hint=_HINT_DIED)
+
+
+@contextlib.contextmanager
+def companion(call: str) -> Iterator[Companion]:
+    """Let a process of its own call a function, named `module:name`, which hears from its standard input.
+
+    It is in a session of its own, so that what ends this process by its terminal or its group does not reach it. Its
+    input ends with the body, or with this process.
+    """
+    module, _, name = call.partition(":")
+    child = subprocess.Popen(
+        [sys.executable, "-c", _START.format(path=sys.path, module=module, name=name)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield Companion(child)
+    finally:
+        with contextlib.suppress(OSError):
+            child.communicate()
 
 
 def _failed(command: Sequence[str | Path], said: bytes) -> errors.ServerFailed:

@@ -1005,6 +1005,27 @@ BEGIN
     END IF;
 END
 
+-- name: other_readers
+-- Sessions of this database that may read from it: not the server's own, nor those that send its log. Without
+-- pg_read_all_stats a role is not told what kind another role's is.
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL ({own}::int[])
+  AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'parallel worker', 'autovacuum worker')
+ORDER BY a.xact_start NULLS LAST, a.pid
+
+-- name: still_held
+-- Readers are held off until the commit, or the whole try is taken back and made again.
+BEGIN
+    IF clock_timestamp() > {until}::timestamptz THEN
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been let go on meanwhile';
+    END IF;
+    IF {alone} AND EXISTS ({others}) THEN
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has come that no pooler holds off';
+    END IF;
+END
+
 -- name: retire
 UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp() WHERE id = {id}
 

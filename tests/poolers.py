@@ -27,7 +27,8 @@ def running(dsn: str, directory: Path, *, mode: str) -> Iterator[str]:
     target = f"host={server['host']} port={server.get('port') or 5432} user={server['user']}"
     (directory / "pgbouncer.ini").write_text(
         f"[databases]\n* = {target}\n[pgbouncer]\npool_mode = {mode}\n"
-        f"unix_socket_dir = {directory}\nlisten_port = 6432\nauth_type = any\nlogfile = \npidfile = \n"
+        f"unix_socket_dir = {directory}\nlisten_port = 6432\nauth_type = any\n"
+        f"admin_users = {server['user']}\nlogfile = \npidfile = \n"
     )
     # PgBouncer refuses to run as root; the server's socket is for the server's own user.
     socket = Path(str(server["host"]))
@@ -85,3 +86,18 @@ def _unpack(cache: Path) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no PgBouncer: install it ({error})")
     new.rename(cache)  # at once, so that an interrupted session leaves no half of it
+
+
+def console(pooled: str) -> str:
+    """Return the DSN of the admin console of the PgBouncer that a DSN leads through."""
+    return conninfo.make_conninfo(pooled, dbname="pgbouncer")
+
+
+def is_paused(pooled: str) -> bool:
+    """Say whether the pooler lets clients of the database wait."""
+    with psycopg.connect(console(pooled), autocommit=True) as connection:
+        cursor = connection.execute("SHOW DATABASES")
+        names = [column.name for column in cursor.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    name = conninfo.conninfo_to_dict(pooled)["dbname"]
+    return any(row["paused"] for row in rows if row["name"] == name)

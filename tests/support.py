@@ -31,6 +31,7 @@ class Bluegreen:
     def __init__(self, dsn: str, directory: Path) -> None:
         self.dsn = dsn
         self.directory = directory
+        self.more: dict[str, str] = {}  # further environment variables of every command
 
     def __call__(
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
@@ -73,7 +74,7 @@ class Bluegreen:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a command: the test's database, nothing of the developer's own."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
-        return {**clean, "BLUEGREEN_DSN": self.dsn, "BLUEGREEN_SCHEMA": "league", **more}
+        return {**clean, "BLUEGREEN_DSN": self.dsn, "BLUEGREEN_SCHEMA": "league", **self.more, **more}
 
     def write(self, name: str, text: str | bytes) -> Path:
         """Write a file below the test's directory."""

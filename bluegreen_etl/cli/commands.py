@@ -10,7 +10,7 @@ import msgspec
 
 from bluegreen_etl import declared, embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
-from bluegreen_etl.cli.options import common, execute, fail, junit_file
+from bluegreen_etl.cli.options import F, common, execute, fail, junit_file
 
 EXIT_CODES = """\b
 Exit codes:
@@ -39,6 +39,20 @@ cancel_blockers = click.option(
     metavar="SECONDS",
     help="Cancel statements that have been in the way for so long; sessions are never ended.  [default: never]",
 )
+via = click.option(
+    "--via",
+    type=click.Choice([each.value for each in model.Via]),
+    help="How readers are held off: by locks, or by pausing the poolers of promote.pgbouncer.  [default: locks]",
+)
+
+
+def cutting_over(command: F) -> F:
+    """Add the options about how a cut-over goes."""
+    for option in (via, cancel_blockers, max_wait):
+        command = option(command)
+    return command
+
+
 discard_writes = click.option(
     "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
 )
@@ -117,8 +131,7 @@ def main() -> None:
 )
 @click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
-@max_wait
-@cancel_blockers
+@cutting_over
 @discard_writes
 @allow_drop
 @on_orphans
@@ -210,8 +223,7 @@ def diff(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see loa
 @click.argument("release", required=False, type=int)
 @as_script
 @rehearse
-@max_wait
-@cancel_blockers
+@cutting_over
 @discard_writes
 @allow_drop
 @on_orphans
@@ -235,8 +247,7 @@ def promote(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see 
 )
 @as_script
 @rehearse
-@max_wait
-@cancel_blockers
+@cutting_over
 @discard_writes
 @on_orphans
 @common
@@ -253,6 +264,7 @@ def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the options of a cut-over set."""
     return {
         "promote": {
+            "via": options["via"],
             "max_wait": options["max_wait"],
             "cancel_blockers": options["cancel_blockers"],
             "discard_writes": options.get("discard_writes") or None,

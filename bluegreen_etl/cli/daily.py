@@ -9,11 +9,10 @@ import click
 from bluegreen_etl import errors, model, workflow
 from bluegreen_etl.cli.commands import (
     allow_drop,
-    cancel_blockers,
     checks_directory,
+    cutting_over,
     discard_writes,
     main,
-    max_wait,
     no_backup,
     no_backup_setting,
     on_orphans,
@@ -41,8 +40,7 @@ _NAMES = 18  # the width of the names of errors
     help="Where tables come from.  [default: ddl if configured, else live if it exists, else command]",
 )
 @checks_directory
-@max_wait
-@cancel_blockers
+@cutting_over
 @discard_writes
 @allow_drop
 @on_orphans
@@ -87,8 +85,7 @@ def backup(release: str | None, to: str | None, **options: Any) -> None:  # noqa
 @click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
 @click.option("--jobs", "-j", type=click.IntRange(1, 64), help="Connections that copy and build.")
 @checks_directory
-@max_wait
-@cancel_blockers
+@cutting_over
 @allow_drop
 @on_orphans
 @no_backup

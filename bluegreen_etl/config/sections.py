@@ -143,6 +143,23 @@ class Checks(Section, frozen=True, kw_only=True):
     ] = False
 
 
+class PgBouncer(Section, frozen=True, kw_only=True):
+    """The poolers that are paused for a cut-over with `promote.via = "pgbouncer"`: all that readers come through."""
+
+    consoles: Annotated[
+        tuple[str, ...],
+        Meta(description="the admin console of each: a connection string with database `pgbouncer` and an admin user"),
+    ] = ()
+    databases: Annotated[
+        tuple[str, ...],
+        Meta(description="their databases to pause; default: those that lead to a database called like the target's"),
+    ] = ()
+    pause_wait: Annotated[
+        Annotated[float, Meta(gt=0)],
+        Meta(description="seconds that one PAUSE may wait for running transactions, while new ones queue"),
+    ] = 0.5
+
+
 class Promote(Section, frozen=True, kw_only=True):
     """The cut-over, of a promote and of a rollback."""
 
@@ -150,6 +167,11 @@ class Promote(Section, frozen=True, kw_only=True):
         Seconds,
         Meta(description="seconds that it may try to get its locks, and wait for transactions older than the load"),
     ] = 30
+    via: Annotated[
+        model.Via,
+        Meta(description="how readers are held off: by `locks`, or by `pgbouncer`, which is paused: docs/scaling.md"),
+    ] = model.Via.LOCKS
+    pgbouncer: PgBouncer = PgBouncer()
     cancel_blockers: Annotated[
         Seconds | None,
         Meta(description="cancel statements, never sessions, that have been in the way for so long; default: never"),

@@ -1,6 +1,7 @@
 """What a cut-over will do, as data: promote and rollback are the same plan with the releases exchanged. Pure."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -47,11 +48,26 @@ class Plan(model.Record, frozen=True, kw_only=True):
         return (*self.outside.relations, *self.relations)
 
 
+class Fence(model.Record, frozen=True, kw_only=True):
+    """What must still hold when the transaction commits, or else it does not.
+
+    `until`: readers may go on from then on, by the server's clock; `own`: nobody but these sessions may be there (None:
+    the locks hold whoever is).
+    """
+
+    until: datetime
+    own: tuple[int, ...] | None
+
+
 class Terms(model.Record, frozen=True, kw_only=True):
-    """How one try holds readers off: `timeout` None does not wait for locks at all; `order` gives their order."""
+    """How one try holds readers off: `timeout` None does not wait for locks at all; `order` gives their order.
+
+    `fence`: what the way itself has to hold until the commit.
+    """
 
     timeout: float | None
     order: tuple[Relation, ...]
+    fence: Fence | None = None
 
 
 class Try(model.Record, frozen=True, kw_only=True):
@@ -97,6 +113,7 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
         sql.SQL("SELECT clock_timestamp()"),
         *([_lock_block(attempt.terms.order, locks)] if locks else []),
         *_swap(plan, attempt),
+        *([_still_held(attempt.terms.fence)] if attempt.terms.fence else []),
         sql.SQL("ROLLBACK" if plan.rehearsal else "COMMIT"),
         sql.SQL("SELECT clock_timestamp()"),
     )
@@ -123,6 +140,17 @@ def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql
         "lock_one_by_one",
         statements=sql.Literal([lock.as_string() for lock in locks]),
         names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in order]),
+    )
+    return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
+
+
+def _still_held(fence: Fence) -> sql.Composed:
+    own = sql.Literal(list(fence.own or ()))
+    body = queries.get(
+        "still_held",
+        until=sql.Literal(fence.until),
+        alone=sql.Literal(fence.own is not None),
+        others=queries.get("other_readers", own=own),
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 

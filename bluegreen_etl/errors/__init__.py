@@ -7,9 +7,11 @@ means, in one sentence.
 """
 
 from bluegreen_etl.errors.causes import (
+    AlreadyPaused,
     AnotherRun,
     BadBackup,
     BadConfiguration,
+    BadConsole,
     BadScript,
     CannotFollow,
     ConnectionLost,
@@ -22,6 +24,7 @@ from bluegreen_etl.errors.causes import (
     NoRelease,
     NoRoom,
     NoTable,
+    NotPaused,
     NotReplaceable,
     OldSnapshot,
     Orphans,
@@ -54,9 +57,11 @@ from bluegreen_etl.errors.families import (
 )
 
 __all__ = [
+    "AlreadyPaused",
     "AnotherRun",
     "BadBackup",
     "BadConfiguration",
+    "BadConsole",
     "BadRow",
     "BadScript",
     "BadSource",
@@ -77,6 +82,7 @@ __all__ = [
     "NoRelease",
     "NoRoom",
     "NoTable",
+    "NotPaused",
     "NotPermitted",
     "NotReplaceable",
     "OldSnapshot",

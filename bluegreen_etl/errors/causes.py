@@ -201,6 +201,15 @@ class PoolerBetween(Refused):
     """
 
 
+class AlreadyPaused(Refused):
+    """A pooler has been paused by somebody else, so that its clients wait.
+
+    A pause that bluegreen has not made is not ended by it. Who maintains the server may be at work; or a
+    cut-over was killed together with its watchdog, as when a container is. If nobody is at work, end it
+    on the console: `psql 'host=… port=6432 dbname=pgbouncer user=…' -c 'RESUME "app"'`.
+    """
+
+
 class NotReplaceable(Refused):
     """The schema holds, or is part of, something with which it cannot be replaced as a whole.
 
@@ -249,6 +258,15 @@ class ConnectionLost(ServerFailed):
     """
 
 
+class BadConsole(ServerFailed):
+    """The admin console of a PgBouncer cannot be reached, or does not do what it is told.
+
+    Its connection string stands in `promote.pgbouncer.consoles`: database `pgbouncer`, and a user of
+    `admin_users`; one of `stats_users` may only look. Try it with `psql`. `--via locks` makes the
+    cut-over without the poolers.
+    """
+
+
 class NoRoom(ServerFailed):
     """The disk of the server, or of the backups, is full.
 
@@ -284,6 +302,20 @@ class OldSnapshot(LockNotObtained):
 
     - A dump or a long report: promote when it has ended, or wait longer with `--max-wait`.
     - Nobody there reads this schema: `old_snapshots = "ignore"` under `[promote]`.
+    - `--cancel-blockers SECONDS` cancels its statement.
+    """
+
+
+class NotPaused(LockNotObtained):
+    """A PgBouncer waits for a transaction that does not end, and so does not pause.
+
+    New transactions wait meanwhile, so each try ends after `promote.pgbouncer.pause_wait` seconds, and
+    readers go on. The message names whose transaction it is.
+
+    - A report or a dump comes through the pooler: run it at another time, or with a direct connection,
+      which is held off by locks.
+    - A client has left a transaction open: end it; `idle_in_transaction_session_timeout` ends all such.
+    - Clients of a pool in session mode never let go of their connection: use `--via locks`.
     - `--cancel-blockers SECONDS` cancels its statement.
     """
 

@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from uuid import uuid4
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries
 from bluegreen_etl.cutover import blockers, changes, losses, references, swap, writes
-from bluegreen_etl.cutover.locks import Locks
-from bluegreen_etl.cutover.plan import Plan, Terms, Try, script
-from bluegreen_etl.cutover.way import Patience, Way
-from bluegreen_etl.model import Direction, Release, Status, Trial, Via
-from bluegreen_etl.workflow import backing, choosing, hooks, inspecting, upkeep
+from bluegreen_etl.cutover.plan import Plan
+from bluegreen_etl.cutover.way import Patience
+from bluegreen_etl.model import Direction, Release, Status, Trial
+from bluegreen_etl.workflow import backing, choosing, hooks, inspecting, upkeep, ways
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -80,38 +78,44 @@ def _cut_over(
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = inspecting.plan(connection, direction, incoming, outgoing, context.settings.promote)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
-    _refuse_without_lock_room(connection, plan)
-    _refuse_unsecured(context, connection, incoming, outgoing)
-    references.refuse_orphans(
-        connection, plan.outside.references, plan.live_schema, context.settings.promote.on_orphans
-    )
-    # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
-    if incoming.status is Status.READY and incoming.base_oid and not context.settings.promote.discard_writes:
-        writes.refuse(connection, incoming, carried=plan.carried)
-    if incoming.status is Status.READY and incoming.base_oid and not context.force:
-        changes.refuse(connection, incoming, carried=plan.carried)
-    if incoming.status is Status.READY and outgoing is not None and not context.settings.promote.allow_drop:
-        losses.refuse(connection, incoming, outgoing)
+    consoles = ways.consoles(context, connection)
+    _refuse(context, connection, plan, locks=not consoles)
     if trial is Trial.SCRIPT:
-        terms = Terms(timeout=None, order=plan.locks)
-        attempt = Try(token=uuid4(), number=1, waited=0, via=Via.LOCKS, terms=terms)
-        return Promoted(schema=context.schema, script=script(plan, attempt))
+        return Promoted(schema=context.schema, script=ways.script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
         backing.before_promote(context, connection, outgoing)
         hooks.before_promote(context, incoming, outgoing)
     context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
-    patience = _patience(context)
     if context.settings.promote.old_snapshots == "wait":
-        _wait_for_old_snapshots(context, connection, incoming, patience)
+        _wait_for_old_snapshots(context, connection, incoming, ways.patience(context))
     if trial:
-        rehearsal = swap.rehearse(context.server, plan, _way(context, plan))
+        with ways.way(context, connection, plan) as way:
+            rehearsal = swap.rehearse(context.server, plan, way)
         context.watcher.say("rehearsed: nothing was changed")
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with interrupts.deferred():
-        cutover = _carry_out(context, plan)
+        cutover = _carry_out(context, connection, plan)
         pruned = _afterwards(context, connection, plan, to_verify)
         interrupts.finish()
     return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
+
+
+def _refuse(context: Context, connection: db.Connection, plan: Plan, *, locks: bool) -> None:
+    """Refuse what would be lost or be in the way; `locks`: readers are held off by them."""
+    settings, incoming, outgoing = context.settings.promote, plan.incoming, plan.outgoing
+    if locks:
+        _refuse_without_lock_room(connection, plan)
+    _refuse_unsecured(context, connection, incoming, outgoing)
+    references.refuse_orphans(connection, plan.outside.references, plan.live_schema, settings.on_orphans)
+    # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
+    if incoming.status is not Status.READY:
+        return
+    if incoming.base_oid and not settings.discard_writes:
+        writes.refuse(connection, incoming, carried=plan.carried)
+    if incoming.base_oid and not context.force:
+        changes.refuse(connection, incoming, carried=plan.carried)
+    if outgoing is not None and not settings.allow_drop:
+        losses.refuse(connection, incoming, outgoing)
 
 
 def _checks_to_verify(context: Context) -> list[checks.Check]:
@@ -126,18 +130,9 @@ def _checks_to_verify(context: Context) -> list[checks.Check]:
     return found
 
 
-def _patience(context: Context) -> Patience:
-    settings = context.settings.promote
-    return Patience(settings.max_wait, settings.cancel_blockers)
-
-
-def _way(context: Context, plan: Plan) -> Way:
-    """Return how readers are held off."""
-    return Locks(plan, _patience(context), context.watcher.say)
-
-
-def _carry_out(context: Context, plan: Plan) -> model.Cutover:
-    cutover = swap.run(context.server, plan, _way(context, plan), say=context.watcher.say)
+def _carry_out(context: Context, connection: db.Connection, plan: Plan) -> model.Cutover:
+    with ways.way(context, connection, plan) as way:
+        cutover = swap.run(context.server, plan, way, say=context.watcher.say)
     tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
     held = (cutover.held or 0) * 1000
     context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
@@ -189,7 +184,7 @@ def _taken_back(
     try:
         incoming = ledger.find(connection, context.schema, before.number)
         back = inspecting.plan(connection, Direction.ROLLBACK, incoming, failed, context.settings.promote)
-        _carry_out(context, back)
+        _carry_out(context, connection, back)
         _settle(context, connection, back)
     except (errors.BluegreenError, KeyboardInterrupt) as error:
         why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"

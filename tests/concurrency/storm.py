@@ -62,13 +62,17 @@ class Storm:
 
 
 @contextmanager
-def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Storm]:
-    """Let readers read as long as the body runs: `styles` says how many of each style."""
+def readers(dsn: str, styles: Mapping[str, int], *, tables: int, pooled: bool = False) -> Iterator[Storm]:
+    """Let readers read as long as the body runs: `styles` says how many of each style.
+
+    `pooled`: they come through a pooler that cannot keep prepared statements.
+    """
     spawning = multiprocessing.get_context("spawn")
     signals, results = Signals(spawning), spawning.Queue()
     names = [name for name, count in styles.items() for _ in range(count)]
     processes = [
-        spawning.Process(target=_read_on, args=(dsn, name, tables, signals, results), daemon=True) for name in names
+        spawning.Process(target=_read_on, args=(dsn, name, tables, pooled, signals, results), daemon=True)
+        for name in names
     ]
     for process in processes:
         process.start()
@@ -84,11 +88,13 @@ def readers(dsn: str, styles: Mapping[str, int], *, tables: int) -> Iterator[Sto
             process.join(timeout=30)
 
 
-def _read_on(dsn: str, style: str, tables: int, signals: Signals, results: "Queue[Tally]") -> None:
+def _read_on(dsn: str, style: str, tables: int, pooled: bool, signals: Signals, results: "Queue[Tally]") -> None:
     reads = mixed = empty = 0
     worst = 0.0
     errors: list[str] = []
     with psycopg.connect(dsn, autocommit=True, application_name=f"reader {style}") as connection:
+        if pooled:
+            connection.prepare_threshold = None
         # Planning 20 tables in every order would take longer than the reading, and so would compiling the statement.
         connection.execute("SET join_collapse_limit = 1")
         connection.execute("SET jit = off")

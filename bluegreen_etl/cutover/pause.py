@@ -1,0 +1,187 @@
+"""Holds readers off by pausing the PgBouncers that they come through: no transaction runs, so that none is mixed.
+
+Sessions that do not come through them are held off by locks, and named. What is not guaranteed by the body of a
+`with`, a watchdog does.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from bluegreen_etl import db, errors, ledger, model, pgbouncer, queries
+from bluegreen_etl.cutover import blockers, watchdog
+from bluegreen_etl.cutover.locks import Locks
+from bluegreen_etl.cutover.plan import Fence, Plan, Terms
+from bluegreen_etl.cutover.watchdog import Watchdog
+from bluegreen_etl.cutover.way import Patience, Say
+from bluegreen_etl.model import Via
+
+HELD = 3.0  # seconds within which the paused server has to carry the transaction out
+MARGIN = 1.0  # seconds between the last moment for a commit and the one at which the watchdog lets readers go on
+LOCK_TIMEOUT = 0.5  # seconds for the locks of the renames themselves
+LEAVING = 0.2  # seconds until the sessions that a paused pooler has closed are gone from the server
+LOOK_EVERY = 0.005
+
+
+class Pause:
+    """The way by PAUSE and RESUME on the admin consoles of all poolers."""
+
+    via = Via.PGBOUNCER
+
+    def __init__(
+        self,
+        plan: Plan,
+        patience: Patience,
+        say: Say,
+        *,
+        poolers: Sequence[pgbouncer.Pooler],
+        dog: Watchdog,
+        wait: float,
+        own: int,
+    ) -> None:
+        self.max_wait = patience.max_wait
+        self._locks = Locks(plan, patience, say)
+        self._say = say
+        self._poolers = poolers
+        self._dog = dog
+        self._wait = wait
+        self._own = own  # the pid of the session that has planned the cut-over and is idle now
+        self._cancel_after = patience.cancel_after
+        self._begun = time.monotonic()
+        self._busy: list[model.Session] | None = None
+        self._told: set[int] = set()
+
+    def hold(self, connection: db.Connection, number: int, send: Callable[[Terms], float]) -> float:
+        """Pause, send, resume."""
+        own = (self._own, connection.info.backend_pid)
+        known = self._direct_before(connection, own)
+        until = _clock(connection) + timedelta(seconds=self._wait + HELD)
+        begun = time.monotonic()
+        bound = self._wait + HELD + MARGIN
+        with self._paused(connection, own, bound):
+            direct = self._direct(connection, own, known)
+            fence = Fence(until=until, own=None if direct else own)
+            # Nobody else is there whose locks would have to be waited for, unless somebody is.
+            terms = self._locks.terms(connection, number) if direct else Terms(timeout=LOCK_TIMEOUT, order=())
+            self._dog.sent()
+            try:
+                send(Terms(timeout=terms.timeout, order=terms.order, fence=fence))
+            except psycopg.Error:
+                if connection.closed:  # the server may be at it still, and may commit until the fence
+                    time.sleep(max(0.0, begun + bound - time.monotonic()))
+                raise
+        return time.monotonic() - begun
+
+    def learn(self, connection: db.Connection, number: int, error: BaseException) -> None:
+        """Learn as the locks do; cancel who keeps a pooler from pausing where that is wanted."""
+        if self._busy is None:
+            self._locks.learn(connection, number, error)
+        elif self._cancel_after is not None and time.monotonic() - self._begun >= self._cancel_after:
+            blockers.cancel(connection, self._busy, after=self._cancel_after, say=self._say)
+
+    def rest(self, number: int) -> float:
+        """Give readers at least as long as they had to wait."""
+        return self._locks.rest(number) if self._busy is None else self._wait
+
+    def given_up(self, connection: db.Connection) -> errors.LockNotObtained:
+        """Name whose transaction kept a pooler from pausing, or who was in the way of the locks."""
+        if self._busy is None:
+            return self._locks.given_up(connection)
+        return errors.NotPaused(
+            f"PgBouncer could not be paused within {self._wait:g} s, tried for {self.max_wait:g} s; "
+            f"in the way: {model.sessions_shown(self._busy)}",
+            hint="Live is unchanged, and readers go on. Run it again, end those sessions, or raise --max-wait or "
+            "promote.pgbouncer.pause_wait.",
+        )
+
+    @contextmanager
+    def _paused(self, connection: db.Connection, own: Sequence[int], bound: float) -> Iterator[None]:
+        """Pause all poolers, and let clients go on at the end of the body, whichever way it ends.
+
+        Raises:
+            NotPaused: a transaction has not ended in time.
+        """
+        for pooler in self._poolers:
+            pooler.prepare()
+        self._dog.pausing(bound)
+        deadline = time.monotonic() + self._wait
+        try:
+            for pooler in self._poolers:
+                pooler.begin_pause()
+            paused = [pooler.is_paused(deadline) for pooler in self._poolers]
+            self._busy = None if all(paused) else self._still_busy(connection, own)
+            if self._busy is not None:
+                raise self.given_up(connection)
+            yield
+        finally:
+            if pgbouncer.resume_all(self._poolers, self._say):
+                self._dog.done()
+            else:
+                self._say("the watchdog goes on trying to resume")
+
+    def _still_busy(self, connection: db.Connection, own: Sequence[int]) -> list[model.Session]:
+        """Return the sessions that the poolers still wait for: they have closed all others."""
+        backends = set().union(*(pooler.backends() for pooler in self._poolers))
+        return [session for session in _sessions(connection, own) if session.pid in backends]
+
+    def _direct_before(self, connection: db.Connection, own: Sequence[int]) -> set[int]:
+        """Return the sessions that come through none of the poolers, as far as these tell before the pause."""
+        found = {session.pid for session in _sessions(connection, own)}
+        return found.difference(*(pooler.backends() for pooler in self._poolers))
+
+    def _direct(self, connection: db.Connection, own: Sequence[int], known: set[int]) -> list[model.Session]:
+        """Return the sessions that are there although all poolers have closed theirs, and name them once."""
+        deadline = time.monotonic() + LEAVING
+        found = _sessions(connection, own)
+        # Those that the poolers have just closed are leaving.
+        while not known.issuperset(session.pid for session in found) and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY)
+            found = _sessions(connection, own)
+        if new := [session for session in found if session.pid not in self._told]:
+            self._told.update(session.pid for session in new)
+            self._say(f"through no paused pooler, so held off by locks: {model.sessions_shown(new)}")
+        return found
+
+
+def _sessions(connection: db.Connection, own: Sequence[int]) -> list[model.Session]:
+    return ledger.sessions(connection.execute(queries.get("other_readers", own=sql.Literal(list(own)))).fetchall())
+
+
+def _clock(connection: db.Connection) -> datetime:
+    row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
+
+
+@contextmanager
+def opened(
+    connection: db.Connection,
+    plan: Plan,
+    patience: Patience,
+    say: Say,
+    *,
+    consoles: Sequence[pgbouncer.Console],
+    wait: float,
+) -> Iterator[Pause]:
+    """Open the consoles and start the watchdog, for as long as the body.
+
+    Args:
+        connection: the session that has planned the cut-over.
+
+    Raises:
+        PoolerBetween: this session comes through a pooler itself.
+        AlreadyPaused, BadConsole: as Pooler.open.
+    """
+    own = db.backend(connection)
+    if own != connection.info.backend_pid:
+        raise errors.PoolerBetween(
+            "a pooler lies between, which would wait for this very session before it is paused",
+            hint="Connect to the server itself: see docs/scaling.md.",
+        )
+    with pgbouncer.opened(consoles) as poolers, watchdog.watching(consoles) as dog:
+        yield Pause(plan, patience, say, poolers=poolers, dog=dog, wait=wait, own=own)

@@ -1,0 +1,188 @@
+"""Readers come through a pooler, and that is paused for the swap: nobody sees a mixture, and nobody waits for ever."""
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import db, errors, pgbouncer, workflow
+from bluegreen_etl.cutover import pause, swap, watchdog
+from bluegreen_etl.cutover.pause import Pause
+from bluegreen_etl.cutover.plan import Fence, Plan, Terms
+from bluegreen_etl.cutover.way import Patience
+from bluegreen_etl.model import Via
+from tests import poolers, servers
+from tests.concurrency import scene
+from tests.concurrency.storm import readers
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+STYLES = {"plain": 1, "transaction": 1, "writer": 1, "view": 1}
+SWAPS = 20
+
+
+@pytest.fixture
+def pooled(dsn: str) -> Iterator[str]:
+    """DSN that leads through a PgBouncer in transaction mode."""
+    with servers.place() as directory, poolers.running(dsn, directory, mode="transaction") as through:
+        yield through
+
+
+@pytest.fixture
+def ready(bluegreen: Bluegreen, live: Live, pooled: str) -> str:
+    """Release 2 is ready, and is to be promoted by a pause that waits for very long; what live looks like."""
+    bluegreen.write_league()
+    configure(bluegreen, pooled, wait=60)
+    bluegreen("load", "data")
+    return live.dump()
+
+
+def configure(bluegreen: Bluegreen, pooled: str, *, wait: float) -> None:
+    """Write the configuration."""
+    bluegreen.write(
+        "bluegreen.toml",
+        f'[promote]\nvia = "pgbouncer"\n[promote.pgbouncer]\nconsoles = ["${{CONSOLE}}"]\npause_wait = {wait}\n',
+    )
+    bluegreen.more["CONSOLE"] = poolers.console(pooled)
+
+
+@contextmanager
+def pausing(surroundings: workflow.Context, pooled: str) -> Iterator[Callable[[Plan], Pause]]:
+    """Make ways that share their console and their watchdog, which would start anew for each swap."""
+    consoles = [pgbouncer.Console(dsn=poolers.console(pooled), target="any", databases=(database(pooled),))]
+
+    def way(plan: Plan) -> Pause:
+        return Pause(plan, Patience(30), surroundings.watcher.say, poolers=opened, dog=dog, wait=1, own=0)
+
+    with pgbouncer.opened(consoles) as opened, watchdog.watching(consoles) as dog:
+        yield way
+
+
+def exchanges(surroundings: workflow.Context) -> Iterator[Plan]:
+    """Yield plans of exchanges for ever; each is made once, when both releases have been live."""
+    yield scene.exchange_plan(surroundings)
+    there_and_back = []
+    for _ in range(2):
+        there_and_back.append(scene.exchange_plan(surroundings))
+        yield there_and_back[-1]
+    yield from itertools.cycle(there_and_back)
+
+
+def database(pooled: str) -> str:
+    """Return the name of the database that a DSN leads to."""
+    return str(psycopg.conninfo.conninfo_to_dict(pooled)["dbname"])
+
+
+def test_reader_through_a_paused_pooler_never_sees_half_a_release(dsn: str, pooled: str, tmp_path: Path) -> None:
+    """Four readers in a closed loop through 20 cut-overs without a lock: none is mixed, none is empty, none fails."""
+    scene.generations(dsn, tmp_path, tables=10)
+    listener = scene.Listener()
+    surroundings = scene.context(dsn, listener=listener)
+    with pausing(surroundings, pooled) as way, readers(pooled, STYLES, tables=10, pooled=True) as storm:
+        for plan in itertools.islice(exchanges(surroundings), SWAPS):
+            cutover = swap.run(surroundings.server, plan, way(plan), say=surroundings.watcher.say)
+            assert cutover.via is Via.PGBOUNCER
+    assert storm.damage == (0, 0, 0)
+    assert storm.total("reads") > SWAPS
+    assert [line for line in listener.said if "held off by locks" in line] == []
+
+
+def test_without_the_pause_readers_see_half_a_release(
+    dsn: str, pooled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same storm with PAUSE taken out, and the locks that would take its place, sees mixed reads."""
+    scene.generations(dsn, tmp_path, tables=20)
+    surroundings = scene.context(dsn)
+    monkeypatch.setattr(pgbouncer.Pooler, "begin_pause", lambda _pooler: None)
+    monkeypatch.setattr(pause, "LEAVING", 0)
+    with pausing(surroundings, pooled) as way, readers(pooled, {"plain": 4}, tables=20, pooled=True) as storm:
+        deadline = time.monotonic() + 60
+        for plan in exchanges(surroundings):
+            unlocked = msgspec.structs.replace(plan, relations=())
+            swap.run(surroundings.server, unlocked, way(unlocked), say=surroundings.watcher.say)
+            if storm.seen_mixed or time.monotonic() > deadline:
+                break
+    assert storm.total("mixed") > 0
+
+
+class Late:
+    """A way whose terms do not hold any more when the transaction is about to commit."""
+
+    via = Via.PGBOUNCER
+    max_wait = 0.2
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+
+    def hold(self, _connection: db.Connection, _number: int, send: Callable[[Terms], float]) -> float:
+        """Send."""
+        return send(Terms(timeout=None, order=(), fence=self._fence))
+
+    def learn(self, _connection: db.Connection, _number: int, error: BaseException) -> None:
+        """Insist on the reason."""
+        assert isinstance(error, psycopg.errors.LockNotAvailable)
+
+    def rest(self, _number: int) -> float:
+        """Wait for a moment."""
+        return 0.05
+
+    def given_up(self, _connection: db.Connection) -> errors.LockNotObtained:
+        """Say so."""
+        return errors.LockNotObtained("late")
+
+
+@pytest.mark.parametrize(
+    "fence",
+    [
+        Fence(until=datetime.now(UTC) - timedelta(hours=1), own=None),
+        Fence(until=datetime.now(UTC) + timedelta(hours=1), own=()),
+    ],
+    ids=["the pause may be over", "somebody has come"],
+)
+def test_swap_is_not_committed_when_readers_may_go_on(
+    dsn: str, tmp_path: Path, connection: Connection, fence: Fence
+) -> None:
+    """The server itself compares, as the last thing before COMMIT: its client may have been stopped for long."""
+    scene.generations(dsn, tmp_path, tables=2)
+    surroundings = scene.context(dsn)
+    plan = scene.exchange_plan(surroundings)
+    with pytest.raises(errors.LockNotObtained, match="late"):
+        swap.run(surroundings.server, plan, Late(fence), say=surroundings.watcher.say)
+    assert scene.live_generation(connection) == 1
+
+
+@pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_readers_go_on_when_bluegreen_cannot(
+    bluegreen: Bluegreen, live: Live, pooled: str, ready: str, connection: Connection, fatal: signal.Signals
+) -> None:
+    """Killed in the middle of a pause: at once; stopped: when the bound has passed, and it goes on itself later."""
+    if fatal is signal.SIGSTOP:
+        configure(bluegreen, pooled, wait=1)
+    with psycopg.connect(pooled) as busy:
+        busy.execute("SELECT FROM league.players")
+        promote = bluegreen.start("promote", "--max-wait", "60")
+        scene.wait_until(lambda: poolers.is_paused(pooled), seconds=30)
+        promote.send_signal(fatal)
+        begun = time.monotonic()
+        with psycopg.connect(pooled) as reader:  # waits until the pooler goes on
+            reader.execute("SELECT FROM league.players")
+        waited = time.monotonic() - begun
+        assert not poolers.is_paused(pooled)
+    if fatal is signal.SIGKILL:
+        assert waited < 5
+        assert live.dump() == ready
+        promote.communicate(timeout=10)
+    else:
+        assert waited < 1 + pause.HELD + pause.MARGIN + 5
+        promote.send_signal(signal.SIGCONT)
+        stderr = promote.communicate(timeout=60)[1]
+        assert promote.returncode == 0, stderr
+    scene.assert_whole(connection)
