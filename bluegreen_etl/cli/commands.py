@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from bluegreen_etl import declared, embedded, errors, model, workflow
+from bluegreen_etl import config, embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
 from bluegreen_etl.cli.options import F, common, execute, fail, junit_file
 
@@ -76,14 +76,13 @@ store_failures = click.option(
 )
 
 
-def _share(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | str | None:
-    """Read a number of rows, or a share of them."""
-    if text is None or text.isdecimal():
-        return None if text is None else int(text)
+def _share(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is neither a number of rows nor a share of them."""
     try:
-        return msgspec.convert(text, declared.Percent)
+        msgspec.convert(text, config.Share | None)
     except msgspec.ValidationError:
         raise click.BadParameter(f'{text!r} is neither a number of rows nor a share such as "1 %".') from None
+    return text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EXIT_CODES)

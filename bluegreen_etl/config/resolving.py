@@ -31,6 +31,8 @@ PLATFORMS = {
     "FLY_APP_NAME": "fly",
     "GITHUB_ACTIONS": "github",
 }
+# How msgspec tells of a text that is to have a form.
+_REGEX = re.compile(r"`str` matching regex '(.*?)'(?= - at )")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -194,8 +196,9 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
         # Not strict, because the value of a variable is a text where a number is wanted too.
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
+        said = _REGEX.sub(lambda found: f"a text such as `{'5 %' if '%' in found[1] else '>10'}`", str(error))
         raise errors.BadConfiguration(
-            f"{where}: {error}".replace("Object contains", "contains"),
+            f"{where}: {said}".replace("Object contains", "contains"),
             hint="docs/settings.md lists every key.",
         ) from error
 

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from bluegreen_etl import model
-from bluegreen_etl.declared import Percent, TableChecks
+from bluegreen_etl.declared import TableChecks
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Jobs = Annotated[int, Meta(ge=1, le=64)]
-Share = Count | Percent
+# As a text, a number may come from a variable.
+Share = Count | Annotated[str, Meta(pattern=r"^\d+((\.\d+)? ?%)?$")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,10 +47,10 @@ class Allowed(model.Record, frozen=True, kw_only=True):
 
 def allowed(limit: int | str, directory: Path) -> Allowed | None:
     """Read a setting: a number, or a share such as `1 %`; None where no row may be broken."""
-    if isinstance(limit, int):
-        return Allowed(rows=limit, directory=directory) if limit else None
-    percent = Decimal(limit.rstrip("% "))
-    return Allowed(percent=percent, directory=directory) if percent else None
+    if isinstance(limit, str) and limit.endswith("%"):
+        percent = Decimal(limit.rstrip("% "))
+        return Allowed(percent=percent, directory=directory) if percent else None
+    return Allowed(rows=int(limit), directory=directory) if int(limit) else None
 
 
 def is_about_row(error: psycopg.Error) -> bool:

@@ -2,13 +2,13 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 
 from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
-from bluegreen_etl.declared import TableChecks, Unique
+from bluegreen_etl.declared import Relationships, TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
 from bluegreen_etl.workflow import matching
@@ -68,6 +68,7 @@ def plan_load(
     carried, copied = _carried(context, connection, live_oid, source, found)
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
+    kept = [table for table in tables if table.name in carried]
     # Looking at every value of a file's first records takes longer than most of the rest of a plan.
     to_infer = [item for item in found if source is StructureFrom.FILES or item.table in temporary]
     inferred = matching.infer(to_infer, context.settings.tables)
@@ -78,7 +79,7 @@ def plan_load(
         tables += [table for table in inferred if table.name in temporary - made]
     known = source is not StructureFrom.DDL and not by_program
     if known:
-        refuse_unknown_columns(context, tables)
+        refuse_unknown_columns(context, [*tables, *kept])
     tables = to_be_filled(tables, carried, copied)
     return LoadPlan(
         schema=context.schema,
@@ -295,6 +296,7 @@ def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
                 hint=f"Its tables are {', '.join(by_name) or 'none'}.",
             )
         keys = [each.columns if isinstance(each, Unique) else each for each in wanted.unique]
+        keys += [wanted.keys_against_live.columns] if wanted.keys_against_live else []
         listed = {*wanted.columns, *(column for key in keys for column in key)}
         strangers = listed - by_name[name]
         if strangers:
@@ -302,6 +304,23 @@ def refuse_unknown_columns(context: Context, tables: Sequence[Table]) -> None:
                 f"{place} is about column {min(strangers)}, which the table does not have",
                 hint=f"Its columns are {', '.join(sorted(by_name[name]))}.",
             )
+        for other in (each.relationships for each in wanted.columns.values() if each.relationships):
+            _refuse_unknown_parent(context, place, other, by_name)
+
+
+def _refuse_unknown_parent(
+    context: Context, place: str, wanted: Relationships, by_name: Mapping[str, Collection[str]]
+) -> None:
+    if wanted.to not in by_name:
+        raise errors.BadConfiguration(
+            f"{place} is about table {wanted.to}, which a release of {context.schema} does not have",
+            hint=f"Its tables are {', '.join(by_name) or 'none'}.",
+        )
+    if wanted.field not in by_name[wanted.to]:
+        raise errors.BadConfiguration(
+            f"{place} is about column {wanted.field} of {wanted.to}, which the table does not have",
+            hint=f"Its columns are {', '.join(sorted(by_name[wanted.to]))}.",
+        )
 
 
 def _transforms(context: Context) -> list[Path]:

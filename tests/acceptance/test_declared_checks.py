@@ -226,15 +226,30 @@ def test_half_of_the_rows_is_not_less_than_half(bluegreen: Bluegreen, live: Live
         ),
         (TABLE + "unique = [['id', 'nam']]", "[tables.players.checks] is about column nam, which the table does not"),
         (
+            TABLE + "keys_against_live = { columns = ['nr'], max_vanished = '1 %' }",
+            "[tables.players.checks] is about column nr, which the table does not have",
+        ),
+        (
+            COLUMNS + "team_id = { relationships = { to = 'team', field = 'id' } }",
+            "[tables.players.checks] is about table team, which a release of league does not have",
+        ),
+        (
+            COLUMNS + "team_id = { relationships = { to = 'teams', field = 'nr' } }",
+            "[tables.players.checks] is about column nr of teams, which the table does not have",
+        ),
+        (
             "[tables.player.checks]\nrow_count = { min = 1 }",
             "[tables.player.checks] is about a table that a release of",
         ),
         (COLUMNS + "name = { notnull = true }", "bluegreen.toml: contains unknown field `notnull`"),
         (TABLE + "rows_against_live = { max_drop = 50 }", "bluegreen.toml: Expected `str | null`, got `int`"),
-        (TABLE + "rows_against_live = { max_drop = '50' }", "bluegreen.toml: Expected `str` matching regex"),
+        (TABLE + "rows_against_live = { max_drop = '50' }", "bluegreen.toml: Expected a text such as `5 %` - at "),
         (TABLE + "row_count = {}", "bluegreen.toml: needs `min` or `max`"),
         (COLUMNS + "name = { accepted_values = [] }", "bluegreen.toml: Expected `array` of length >= 1"),
-        (COLUMNS + "name = { not_null = { error_if = 'many' } }", "bluegreen.toml: Expected `str` matching regex"),
+        (
+            COLUMNS + "name = { not_null = { error_if = 'many' } }",
+            "bluegreen.toml: Expected a text such as `>10` - at ",
+        ),
         ("[checks]\noff = ['no_table']", "checks.off names no_table, and no check is called so"),
     ],
 )
