@@ -14,17 +14,18 @@ _HEADER = re.compile(r"--\s*(?P<key>\w+):\s*(?P<value>.*?)\s*")
 
 
 def find(directory: Path) -> list[Check]:
-    """Read every *.sql file of a directory, in the order of their names.
+    """Read every *.sql file of a directory and those below it, in the order of their names.
 
     Raises:
         UsageError: no such directory, an unreadable or empty file, a header that is unknown or malformed.
     """
     if not directory.is_dir():
         raise errors.BadConfiguration(f"no such directory of checks: {directory}", hint="Check checks.path.")
-    return [_read(file) for file in sorted(directory.glob("*.sql"))]
+    files = {file.relative_to(directory).with_suffix("").as_posix(): file for file in directory.rglob("*.sql")}
+    return [_read(name, files[name]) for name in sorted(files)]
 
 
-def _read(file: Path) -> Check:
+def _read(name: str, file: Path) -> Check:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -33,7 +34,7 @@ def _read(file: Path) -> Check:
     if all(piece.kind in {"space", "comment"} for piece in pieces):
         raise errors.BadConfiguration(f"{file} holds no statement", hint="Write one SELECT of offending rows into it.")
     # The text is the project's own SQL; the server runs it read only.
-    return Check(name=file.stem, query=psql.composed(pieces), file=str(file), **_headers(file, text))
+    return Check(name=name, query=psql.composed(pieces), file=str(file), **_headers(file, text))
 
 
 def _headers(file: Path, text: str) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
 _ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
 _TIMED_OUT = "57014"
+_LONGEST = 10_000  # characters of a value that the ledger keeps
 Numbered = tuple[int, Check]
 
 
@@ -150,7 +151,7 @@ class _Runner:
                 [count] = _only_row(connection.execute(counted, binary=True))
                 found = self._first(connection, check, count)
         except psycopg.Error as error:
-            _raise_lost(error)
+            _raise_lost(connection, error)
             message = _explained(check, counted.as_string(connection), error)
             return _result(check, CheckStatus.BROKEN, seconds=time.monotonic() - begun, message=message)
         return _result(check, check.verdict(count), found, seconds=time.monotonic() - begun)
@@ -172,7 +173,7 @@ class _Runner:
                     seconds = share + time.monotonic() - began
                     self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
         except psycopg.Error as error:
-            _raise_lost(error)
+            _raise_lost(connection, error)
             if error.sqlstate != _TIMED_OUT:
                 return False
             message = f"{error.diag.message_primary}, in one scan with {len(wanted) - 1} others"
@@ -232,9 +233,9 @@ def _scan(checks: Sequence[Check]) -> sql.Composable:
     return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(failures), sql.SQL(", ").join(sources))
 
 
-def _raise_lost(error: psycopg.Error) -> None:
-    """Raise what is not the fault of a check: a connection lost, for one; a time-out is its fault."""
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate != _TIMED_OUT:
+def _raise_lost(connection: db.Connection, error: psycopg.Error) -> None:
+    """Raise what is not the fault of a check: a connection lost, a server that has no memory or disk left."""
+    if connection.closed or (error.sqlstate or "")[:2] in {"53", "58"}:
         raise error
 
 
@@ -261,7 +262,11 @@ def _as_text(cursor: psycopg.Cursor[TupleRow]) -> list[tuple[str | None, ...]]:
     if result is None:
         return []
     fields = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
-    return [tuple(None if field is None else field.decode() for field in row) for row in fields]
+    return [tuple(None if field is None else _clipped(field.decode()) for field in row) for row in fields]
+
+
+def _clipped(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
 def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
@@ -272,7 +277,8 @@ def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
 
 def _explained(check: Check, statement: str, error: psycopg.Error) -> str:
     """Return what the server said, with the place in the check's file where it told one."""
-    said = error.diag.message_primary or str(error)
+    # What it quotes of a comment or a text without an end goes on into what stands around the check.
+    said = (error.diag.message_primary or str(error)).partition("\n")[0]
     if check.file is None:
         return said
     position = error.diag.statement_position

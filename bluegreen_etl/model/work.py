@@ -155,12 +155,24 @@ class Watcher(Protocol):
         """Ask a person to type `answer`; False where nobody can be asked."""
 
 
+_SHOWN = 60  # characters of a value
+
+
 def rows_shown(check: CheckResult) -> str:
-    """Return the first offending rows of a check, one a line, each value with its column."""
+    """Return the first offending rows of a check, one a line, each value with its column and shortened."""
     lines = [
-        ", ".join(f"{column}={value}" for column, value in zip(check.columns, row, strict=True)) for row in check.sample
+        ", ".join(f"{_shown(column)}={_shown(value)}" for column, value in zip(check.columns, row, strict=True))
+        for row in check.sample
     ]
     return "\n".join(lines)
+
+
+def _shown(value: str | None) -> str:
+    """Return a value for people, on one line, whatever it would do to a terminal."""
+    if value is None:
+        return "null"
+    short = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)
 
 
 def sessions_shown(sessions: Sequence[Session]) -> str:

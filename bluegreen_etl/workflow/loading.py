@@ -14,6 +14,8 @@ from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_
 from bluegreen_etl.workflow.planning import LoadPlan, connections, failures_schema, plan_load
 from bluegreen_etl.workflow.progress import Stages
 
+_TOLD = 10  # failed checks in one sentence; the table has all
+
 
 class Loaded(model.Record, frozen=True, kw_only=True):
     """A release that is ready, or what a dry run would do (`release` None)."""
@@ -164,7 +166,8 @@ def run_checks(
     if bad:
         raise errors.ChecksFailed(
             f"{len(bad)} of {len(results)} checks failed on release {release.number}: "
-            + "; ".join(_explained(result) for result in bad),
+            + "; ".join(map(_explained, bad[:_TOLD]))
+            + (f"; and {len(bad) - _TOLD} more" if len(bad) > _TOLD else ""),
             results=Checked(schema=release.live_schema, number=release.number, checks=tuple(results)),
             hint=f"Look at the rows with `bluegreen check {release.number}`, or in schema {names.quoted(schema)}.",
         )

@@ -89,6 +89,8 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
         "column": ("SELECT *\nFROM players\nWHERE borne IS NULL", ', line 3: column "borne" does not exist'),
         "syntax": ("SELEKT 1", ", line 1: syntax error at or near "),
         "end": ("SELECT 1\nFROM", ', line 2: syntax error at or near ")"'),
+        "quote": ("SELECT 'x", ", line 1: unterminated quoted string at or near \"'x"),
+        "parameter": ("SELECT $1", ": bind message supplies 0 parameters"),
         "delete": ("DELETE FROM teams RETURNING *", ", line 1: "),
         "with": ("WITH d AS (DELETE FROM teams RETURNING *) SELECT * FROM d", ", line 1: "),
         "wipe": ("SELECT wipe()", ": cannot execute DELETE in a read-only transaction"),
@@ -102,13 +104,14 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
     for name, (text, _) in bad.items():
         bluegreen.write(f"checks/{name}.sql", text)
     said = refused(bluegreen, "check", "--checks", "checks", code=3)
-    assert said.sentence.startswith("9 of 11 checks failed on release 2: column: ")
+    assert said.sentence.startswith("11 of 13 checks failed on release 2: column: ")
+    assert said.sentence.endswith("; and 1 more")
     for name, (_, sentence) in bad.items():
-        assert f"/checks/{name}.sql{sentence}" in said.sentence
+        assert f"/checks/{name}.sql{sentence}" in said.stdout
     assert live.dump() == before
     assert live.dump("league__r2") == release
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
-    assert said.sentence.startswith("9 of 11 checks failed on release 3: column: ")
+    assert said.sentence.startswith("11 of 13 checks failed on release 3: column: ")
 
 
 def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegreen, live: Live) -> None:
@@ -116,10 +119,14 @@ def test_rows_of_a_check_are_shown_as_the_server_writes_them(bluegreen: Bluegree
     bluegreen.write_league()
     bluegreen.write(
         "checks/odd.sql",
-        """SELECT '-infinity'::date AS d, '{"a": null}'::jsonb AS j, true AS b, 'x%s{}' AS t, 7 % 4 AS m""",
+        """SELECT '-infinity'::date AS d, '{"a": null}'::jsonb AS j, true AS b, 'x%s{}' AS t, 7 % 4 AS m,
+        repeat('x', 20000) AS long, E'a\\nb\\u001b' AS ctl, NULL AS n""",
     )
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)
-    assert said.sentence.endswith('first d=-infinity, j={"a": null}, b=t, t=x%s{}, m=3')
+    shown = f'd=-infinity, j={{"a": null}}, b=t, t=x%s{{}}, m=3, long={"x" * 60}…, ctl=a\\nb\\x1b, n=null'
+    assert said.sentence.endswith(f"first {shown}")
+    [odd] = [each for each in bluegreen.json("check", "2", "--checks", "checks", code=3)["checks"] if each["failures"]]
+    assert odd["sample"][0][5:] == ["x" * 10_000 + "…", "a\nb\x1b", None]
 
 
 def test_headers_of_dbt_decide_about_the_rows(bluegreen: Bluegreen, live: Live) -> None:

@@ -125,3 +125,11 @@ def test_variables_are_those_of_psql(tmp_path: Path, text: str, query: str) -> N
     }
     assert psql.bound(check.query, values).as_string() == query
     assert psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT) == (query.startswith(("SELECT * FROM", "SELECT 'a")))
+
+
+def test_files_below_the_directory_are_named_by_their_path(tmp_path: Path) -> None:
+    """None is passed over in silence."""
+    for name in ("b.sql", "players/born.sql", "a.sql", "players/old.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("SELECT 1", encoding="utf-8")
+    assert [check.name for check in checks.find(tmp_path)] == ["a", "b", "players/born"]

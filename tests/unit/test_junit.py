@@ -41,15 +41,16 @@ def test_each_status_is_what_ci_systems_make_of_it(tmp_path: Path) -> None:
         ("players", "few", ["system-out"]),
         ("players", "none", []),
     ]
-    assert suite.findtext("testcase/failure") == "id=007, shirt=1e5\nid=None, shirt=12,5"
-    assert suite.findtext("testcase/system-out") == "warning: 1 offending rows\nid=1, shirt=None"
+    assert suite.findtext("testcase/failure") == "id=007, shirt=1e5\nid=null, shirt=12,5"
+    assert suite.findtext("testcase/system-out") == "warning: 1 offending rows\nid=1, shirt=null"
 
 
 def test_text_that_xml_has_no_place_for_is_replaced(tmp_path: Path) -> None:
     """Data may hold any character; markup stays what it was."""
-    odd = result(sample=(("\x01<b>&]]>", "\ufffe"),))
+    odd = result(name="\x01<b>", sample=(("\x01<b>&]]>", "x"),))
     suite = written(tmp_path, workflow.Checked(schema="league", number=2, checks=(odd,)))
-    assert suite.findtext("testcase/failure") == "id=\ufffd<b>&]]>, shirt=\ufffd"
+    assert [case.get("name") for case in suite] == ["\ufffd<b>"]
+    assert suite.findtext("testcase/failure") == "id=\\x01<b>&]]>, shirt=x"
 
 
 def test_command_that_failed_before_its_checks_is_an_error(tmp_path: Path) -> None:

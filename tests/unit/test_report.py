@@ -116,7 +116,7 @@ def test_checks_show_offending_rows_as_they_are() -> None:
     assert cells(workflow.Checked(schema="league", number=2, checks=(result(),))) == [
         ["check", "table", "severity", "status", "failures", "seconds", "first offending rows"],
         ["shirts", "players", "error", "failed", "2", "0.00 s", "id=007, shirt=1e5"],
-        ["id=None, shirt=12,5"],
+        ["id=null, shirt=12,5"],
     ]
 
 
