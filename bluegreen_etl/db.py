@@ -1,4 +1,4 @@
-"""The only place that connects to PostgreSQL: sessions, advisory locks, retries, and the server's errors as ours."""
+"""The only place that connects to PostgreSQL: sessions, advisory locks, retries."""
 
 import re
 import threading
@@ -13,7 +13,7 @@ import tenacity
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, embedded, errors, queries
+from bluegreen_etl import config, embedded, errors, queries, sqlstates
 
 Connection = psycopg.Connection[TupleRow]
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Server:
             Refused: a pooler gives each transaction another session of the server.
             ServerFailed: no connection, or the server failed or vanished meanwhile.
         """
-        with translated():
+        with sqlstates.translated():
             connection = self._connect(purpose)
             with self._guard:
                 self._open.add(connection)
@@ -132,7 +132,7 @@ class Server:
         try:
             attempts(once)
         except ConnectionLost as error:
-            raise explain(error.error) from error
+            raise sqlstates.explain(error.error) from error
 
     def cancel_all(self) -> None:
         """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
@@ -174,19 +174,22 @@ class Server:
             retry=tenacity.retry_if_exception(lambda error: self._is_away(error, defaults)),
             stop=tenacity.stop_after_attempt(len(_RECONNECT_AFTER) + 1),
             wait=tenacity.wait_chain(*map(tenacity.wait_fixed, _RECONNECT_AFTER)),
-            before_sleep=lambda state: self.say(f"trying again: {_one_line(_failure(state))}"),
+            before_sleep=lambda state: self.say(f"trying again: {sqlstates.one_line(_failure(state))}"),
             sleep=time.sleep,
             reraise=True,
         )
-        return attempts(
-            psycopg.connect,
-            self.dsn,
-            autocommit=True,
-            application_name=f"bluegreen {purpose}"[:63],
-            client_encoding="utf8",
-            prepare_threshold=None,
-            **cast("Any", defaults),
-        )
+        try:
+            return attempts(
+                psycopg.connect,
+                self.dsn,
+                autocommit=True,
+                application_name=f"bluegreen {purpose}"[:63],
+                client_encoding="utf8",
+                prepare_threshold=None,
+                **cast("Any", defaults),
+            )
+        except psycopg.OperationalError as error:
+            raise sqlstates.no_connection(error) from error
 
     def _is_away(self, error: BaseException, defaults: Mapping[str, str | int]) -> bool:
         """Say whether the server cannot be talked to, which libpq can tell without a password."""
@@ -349,64 +352,3 @@ def _failure(state: tenacity.RetryCallState) -> BaseException:
     error = state.outcome.exception() if state.outcome else None
     assert error is not None
     return error
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise the driver's errors as the tool's own, the original as `__cause__`."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise explain(error) from error
-
-
-def explain(error: psycopg.Error) -> errors.BluegreenError:
-    """Return the tool's error for a driver's error: chosen by SQLSTATE, never by message text."""
-    state = error.sqlstate or ""
-    said = error.diag.message_primary or str(error).strip().splitlines()[0]
-    for prefix, make in _EXPLANATIONS:
-        if state.startswith(prefix):
-            return make(said)
-    if isinstance(error, psycopg.OperationalError) and not state:
-        return errors.NoConnection(f"no connection to the server: {_one_line(error)}", hint=_HINT_CONNECTION)
-    return errors.ServerFailed(
-        f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
-    )
-
-
-_HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* lead to it; `psql` uses the same."
-
-_EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = (
-    ("42501", lambda said: errors.NotPermitted(f"the role lacks a privilege: {said}", hint=_HINT_PRIVILEGE)),
-    (
-        "55P03",
-        lambda said: errors.LockNotObtained(
-            f"somebody uses a table that is needed: {said}", hint="Live is unchanged. Run it again; pg_locks says who."
-        ),
-    ),
-    (
-        "53100",
-        lambda said: errors.NoRoom(f"the server's disk is full: {said}", hint="Free space, run again."),
-    ),
-    ("53200", lambda said: errors.ServerFailed(f"the server is out of memory: {said}", hint=_HINT_MEMORY)),
-    (
-        "53300",
-        lambda said: errors.NoConnection(f"the server has no free connection: {said}", hint=_HINT_SLOTS),
-    ),
-    ("08", lambda said: errors.ConnectionLost(f"the connection was lost: {said}", hint=_HINT_CONNECTION)),
-    (
-        "57P",
-        lambda said: errors.ConnectionLost(f"the server ended the connection: {said}", hint=_HINT_CONNECTION),
-    ),
-)
-
-_HINT_PRIVILEGE = (
-    "The role needs CREATE on the database and to own the live schema and its tables; docs/privileges.md has the list."
-)
-_HINT_OTHER = "The statement and its place are in the server's log, and with --debug in the traceback."
-_HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."
-_HINT_SLOTS = "Use fewer connections with --jobs, or raise max_connections."
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, db, errors, names, queries
+from bluegreen_etl import catalog, db, errors, names, queries, sqlstates
 
 LOCK_WAIT = "5s"
 
@@ -47,7 +47,7 @@ class Store:
     @contextmanager
     def _table(self, place: sql.Identifier) -> Iterator[db.Connection]:
         """Begin a transaction in which the table is gone."""
-        with self._guard, db.translated(), self._connection.transaction():
+        with self._guard, sqlstates.translated(), self._connection.transaction():
             self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_WAIT)))
             self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
             yield self._connection

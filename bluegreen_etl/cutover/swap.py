@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import db, errors, interrupts, ledger, model, queries
+from bluegreen_etl import db, errors, interrupts, ledger, model, queries, sqlstates
 from bluegreen_etl.cutover import plan as planning
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
 from bluegreen_etl.cutover.way import Say, Way
@@ -212,7 +212,7 @@ class _Swap:
                 f"the server's lock table has no room for the {len(self._plan.locks)} relations of live",
                 hint="Raise max_locks_per_transaction and restart the server.",
             )
-        return db.explain(error)
+        return sqlstates.explain(error)
 
 
 def _seconds_between(cursor: psycopg.Cursor[TupleRow]) -> float:

@@ -7,7 +7,7 @@ from itertools import chain
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names
+from bluegreen_etl import db, errors, model, names, sqlstates
 
 Row = Sequence[object] | Mapping[str, object]
 _LINE = re.compile(r", line (\d+)(?:, column (.+?))?(?::|$)")
@@ -60,7 +60,7 @@ def _bad_row(table: str, error: psycopg.Error) -> errors.BluegreenError:
     # While it reads rows the server names one with every error, its own end included.
     about_rows = {"22", "23", *(("42", "P0") if place else ())}
     if (error.sqlstate or "")[:2] not in about_rows:
-        return db.explain(error)
+        return sqlstates.explain(error)
     where = f"row {place[1]} for table {table}" if place else f"table {table}"
     column = f", column {names.quoted(place[2])}" if place and place[2] else ""
     return errors.BadRow(f"{where}{column}: {error.diag.message_primary or error}", hint="Correct the value.")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, process, queries
+from bluegreen_etl import catalog, db, errors, ledger, model, names, process, queries, sqlstates
 from bluegreen_etl.cutover import outside
 from bluegreen_etl.model import Status
 from bluegreen_etl.workflow import planning, upkeep
@@ -100,7 +100,7 @@ def _examined(examine: Examination, look: _Look) -> Iterator[Finding]:
     """Yield what an examination finds; where it is refused, that is what it has found."""
     topic = examine.__name__.removeprefix("_").replace("_", " ")
     try:
-        with db.translated():
+        with sqlstates.translated():
             yield from examine(look)
     except errors.BluegreenError as error:
         yield Finding(topic=topic, grade=Grade.FAIL, found=error.message, hint=error.hint)

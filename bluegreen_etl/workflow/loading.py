@@ -138,7 +138,9 @@ def hold_load(connection: db.Connection, schema: str) -> None:
 def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
     for release in upkeep.superfluous(ledger.releases(connection, schema), keep=10**6, loading=False):
         if release.status in {Status.LOADING, Status.FAILED}:
-            context.watcher.say(f"cleaning up release {release.number}, which is {release.status}")
+            # One that is still loading is dead: this load has its lock.
+            state = "failed" if release.status is Status.FAILED else "dead"
+            context.watcher.say(f"cleaning up release {release.number}, which is {state}")
             try:
                 upkeep.drop(connection, release)
             except errors.BluegreenError as error:

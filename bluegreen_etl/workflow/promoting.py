@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries
+from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries, sqlstates
 from bluegreen_etl.cutover import blockers, changes, losses, references, swap, writes
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
@@ -204,7 +204,7 @@ def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
 def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
     """Drop what is not kept. The cut-over is done: what goes wrong here is told and nothing more."""
     try:
-        with db.translated():
+        with sqlstates.translated():
             swap.hold(connection, context.schema)
             pruned = upkeep.drop_beyond(context, connection, context.settings.retention.keep)
     except errors.BluegreenError as error:

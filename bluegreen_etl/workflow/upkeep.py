@@ -5,7 +5,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl import catalog, db, errors, ledger, model, names, sqlstates
 from bluegreen_etl.cutover import plan, swap
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.shadow import scratch
@@ -97,9 +97,9 @@ def drop(connection: db.Connection, release: Release) -> None:
         Refused: something outside depends on it, or it was renamed by hand; names what.
         LockNotObtained: somebody reads from it.
     """
-    with db.translated():
+    with sqlstates.translated():
         scratch.drop(connection, release)
-    with db.translated(), connection.transaction():
+    with sqlstates.translated(), connection.transaction():
         if ledger.find(connection, release.live_schema, release.number).open_until is not None:
             raise errors.StillOpen(
                 f"release {release.number} was opened for parts a moment ago",

@@ -39,7 +39,8 @@ def test_standard_input_cannot_begin_again(dsn: str, tmp_path: Path, connection:
         through = Bluegreen(between.dsn, tmp_path)
         arguments = ("--jobs", "1", "--table", "teams", "--format", "csv")
         failed = through("load", "-", "data/players.csv", *arguments, code=1, stdin="id,name\n1,A\n2,B\n")
-    assert "no connection to the server" in failed.stderr
+    assert "the connection was lost" in failed.stderr
+    assert "(bluegreen explain ConnectionLost)" in failed.stderr
     assert scene.statuses(connection) == {1: "live", 2: "failed"}
 
 

@@ -1,0 +1,78 @@
+"""The driver's errors as the tool's own: chosen by SQLSTATE, never by message text."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bluegreen_etl import errors
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the driver's errors as the tool's own, the original as `__cause__`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explain(error) from error
+
+
+def explain(error: psycopg.Error) -> errors.BluegreenError:
+    """Return the tool's error for a driver's error: chosen by SQLSTATE, never by message text."""
+    state = error.sqlstate or ""
+    said = error.diag.message_primary or str(error).strip().splitlines()[0]
+    for prefix, make in _EXPLANATIONS:
+        if state.startswith(prefix):
+            return make(said)
+    if isinstance(error, psycopg.OperationalError) and not state:
+        return errors.ConnectionLost(f"the connection was lost: {one_line(error)}", hint=_HINT_LOST)
+    return errors.ServerFailed(
+        f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
+    )
+
+
+def no_connection(error: psycopg.Error) -> errors.BluegreenError:
+    """Return the tool's error where the driver could not connect, which has no SQLSTATE of its own."""
+    if error.sqlstate:
+        return explain(error)
+    return errors.NoConnection(f"no connection to the server: {one_line(error)}", hint=_HINT_CONNECTION)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message in one line."""
+    return " ".join(str(error).split())
+
+
+_HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* lead to it; `psql` uses the same."
+_HINT_LOST = "Look whether the server has started again, and run it again."
+
+_EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = (
+    ("42501", lambda said: errors.NotPermitted(f"the role lacks a privilege: {said}", hint=_HINT_PRIVILEGE)),
+    (
+        "55P03",
+        lambda said: errors.LockNotObtained(
+            f"somebody uses a table that is needed: {said}", hint="Live is unchanged. Run it again; pg_locks says who."
+        ),
+    ),
+    (
+        "53100",
+        lambda said: errors.NoRoom(f"the server's disk is full: {said}", hint="Free space, run again."),
+    ),
+    ("53200", lambda said: errors.ServerFailed(f"the server is out of memory: {said}", hint=_HINT_MEMORY)),
+    (
+        "53300",
+        lambda said: errors.NoConnection(f"the server has no free connection: {said}", hint=_HINT_SLOTS),
+    ),
+    ("08", lambda said: errors.ConnectionLost(f"the connection was lost: {said}", hint=_HINT_LOST)),
+    (
+        "57P",
+        lambda said: errors.ConnectionLost(f"the server ended the connection: {said}", hint=_HINT_LOST),
+    ),
+)
+
+_HINT_PRIVILEGE = (
+    "The role needs CREATE on the database and to own the live schema and its tables; docs/privileges.md has the list."
+)
+_HINT_OTHER = "The statement and its place are in the server's log, and with --debug in the traceback."
+_HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."
+_HINT_SLOTS = "Use fewer connections with --jobs, or raise max_connections."
