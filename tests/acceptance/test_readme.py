@@ -1,4 +1,4 @@
-"""The README's console blocks, run as a reader would run them, give what it says."""
+"""The console blocks of README and docs, run as a reader would run them, give what is written there."""
 
 import os
 import re
@@ -12,7 +12,8 @@ import pytest
 from bluegreen_etl import embedded
 
 pytestmark = pytest.mark.usefixtures("server")  # its start makes the system user that every later one finds
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -22,24 +23,38 @@ def normalized(text: str) -> list[str]:
     return [re.sub(r"[ -]+", " ", line).strip() for line in without_numbers.splitlines()]
 
 
-def test_console_blocks_run_as_written() -> None:
-    """Each command of each block, in order, on the embedded server; output equal but for its numbers."""
-    blocks = _BLOCK.findall(README.read_text(encoding="utf-8"))
-    assert len(blocks) == 4
+def blocks(page: Path) -> list[str]:
+    """Return a page's console blocks."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def run_as_written(page: Path, directory: Path, **environment: str) -> None:
+    """Run each command of each block, in order, in one directory; the output is equal but for its numbers."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
+    environment = {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment}
+    for block in blocks(page):
+        commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+        environment |= {"BLUEGREEN_SCHEMA": "league"} if "BLUEGREEN_SCHEMA" in block else {}
+        script = "exec 2>&1\n" + "\n".join(f"echo '$ '\n{command}" for command in commands)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, check=False
+        )
+        expected = "\n".join("$ " if line.startswith("$ ") else line for line in block.splitlines())
+        assert normalized(done.stdout) == normalized(expected)
+
+
+def test_the_readme_runs_as_written() -> None:
+    """On the embedded server, as it says."""
+    assert len(blocks(README)) == 4
     with tempfile.TemporaryDirectory(prefix="bluegreen-readme-") as directory:
         data = Path(directory) / "server"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**kept, "PATH": path, "BLUEGREEN_EMBEDDED_DIR": str(data)}
         try:
-            for block in blocks:
-                commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
-                environment |= {"BLUEGREEN_SCHEMA": "league"} if "BLUEGREEN_SCHEMA" in block else {}
-                script = "exec 2>&1\n" + "\n".join(f"echo '$ '\n{command}" for command in commands)
-                done = subprocess.run(
-                    ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, check=False
-                )
-                expected = "\n".join("$ " if line.startswith("$ ") else line for line in block.splitlines())
-                assert normalized(done.stdout) == normalized(expected)
+            run_as_written(README, Path(directory), BLUEGREEN_EMBEDDED_DIR=str(data))
         finally:
             embedded.stop(data)
+
+
+@pytest.mark.parametrize("name", [page.name for page in sorted(ROOT.glob("docs/*.md")) if blocks(page)])
+def test_the_docs_run_as_written(name: str, dsn: str, tmp_path: Path) -> None:
+    """Each page in a directory and a database of its own."""
+    run_as_written(ROOT / "docs" / name, tmp_path, BLUEGREEN_DSN=dsn)

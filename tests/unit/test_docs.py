@@ -6,16 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bluegreen_etl import errors
+
 ROOT = Path(__file__).parents[2]
 _PROOF = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
 def test_the_site_is_whole(tmp_path: Path) -> None:
     """Every page is in the navigation, and every link and anchor between pages leads somewhere."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--config-file", ".mkdocs.yml", "--strict", "--quiet"]
+    # Not with --quiet: it keeps warnings from being counted.
+    command = [sys.executable, "-m", "mkdocs", "build", "--config-file", ".mkdocs.yml", "--strict"]
     command += ["--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     pages = {page.name for page in tmp_path.glob("*.html")}
     assert {"index.html", "changelog.html", "guarantees.html", "cli.html"} <= pages
     # Read from a disk or behind a firewall, it is the same: nothing is fetched from anywhere.
@@ -35,3 +38,15 @@ def test_each_guarantee_names_tests_that_exist() -> None:
         for file, name in proofs:
             tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
             assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, file
+
+
+def test_errors_and_variables_are_what_the_code_has() -> None:
+    """Whatever a page sends a reader to explain can be explained, and every variable that is read is on a page."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    for name in re.findall(r"bluegreen explain (\w+)", text):
+        assert name == "NAME" or errors.find(name).__name__ == name
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "bluegreen_etl").rglob("*.py"))
+    read = set(re.findall(r"\"(BLUEGREEN_[A-Z_]+)\"", code))
+    assert {"BLUEGREEN_DSN", "BLUEGREEN_EMBEDDED_DIR"} <= read
+    assert sorted(name for name in read if f"`{name}`" not in text) == []
