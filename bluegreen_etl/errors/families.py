@@ -57,6 +57,7 @@ class BadRow(BluegreenError):
     - A type that was inferred and is too narrow, on a first load: `types = { born = "text" }`, or DDL
       of your own.
     - A column that is better loaded as text and made right afterwards is work for a `[transform]`.
+    - Where a few rows may be missing: `--reject-limit 10`, or `reject_limit`, which keeps them in a file.
     """
 
 
