@@ -193,12 +193,12 @@ def _from_file(resolved: config.Resolved, path: str) -> str:
 
 def _options(*layers: model.SourceOptions) -> model.SourceOptions:
     """Return the options of the last layer, those that it leaves at their default from the ones before."""
-    merged = model.SourceOptions()
+    merged = default = model.SourceOptions()
     for layer in layers:
         given = {
-            field.name: value
-            for field in msgspec.structs.fields(model.SourceOptions)
-            if (value := getattr(layer, field.name)) != field.default
+            name: value
+            for name in model.SourceOptions.__struct_fields__
+            if (value := getattr(layer, name)) != getattr(default, name)
         }
         merged = msgspec.structs.replace(merged, **given)
     return merged

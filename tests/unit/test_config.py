@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bluegreen_etl import config, errors
-from bluegreen_etl.model import Format, StructureFrom
+from bluegreen_etl.model import Format, SourceOptions, StructureFrom
+from bluegreen_etl.workflow import matching
 
 Write = Callable[[str], None]
 
@@ -260,3 +261,12 @@ def test_every_section_can_be_overruled_by_an_environment(toml: Write) -> None:
     assert settings.load.session == {"work_mem": "1GB", "statement_timeout": "0"}
     assert (settings.protected, settings.backup.path, settings.checks.path) == (True, "/x/kept", "checks")
     assert settings.tables["teams"].allow_empty
+
+
+def test_table_keeps_what_is_said_of_all_files() -> None:
+    """Whatever else its own section says of them."""
+    everywhere = config.Sources(sources={"born": "birthDate"}, null="NA", ignore_columns=("x",))
+    own = config.TableSettings(delimiter=";", null="-")
+    assert matching._options(everywhere, own) == SourceOptions(
+        sources={"born": "birthDate"}, null="-", ignore_columns=("x",), delimiter=";"
+    )
