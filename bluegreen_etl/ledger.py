@@ -1,7 +1,7 @@
 """Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -252,24 +252,6 @@ def record_tables(connection: db.Connection, release: Release, loads: Iterable[m
         connection.cursor().executemany(queries.get("insert_loaded_table"), rows)
 
 
-def record_stage(connection: db.Connection, release: Release, name: str, seconds: float | None) -> None:
-    """Write that a stage has begun (`seconds` None), or how long it took."""
-    connection.execute(queries.get("insert_stage"), {"id": release.id, "name": name, "seconds": seconds})
-
-
-def record_reading(connection: db.Connection, release: Release, sizes: Mapping[str, int | None]) -> None:
-    """Write how many bytes of files each table will be filled from, where that is known."""
-    rows = [{"id": release.id, "table": table, "total": size} for table, size in sizes.items()]
-    if rows:
-        connection.cursor().executemany(queries.get("insert_reading"), rows)
-
-
-def update_reading(connection: db.Connection, release: Release, done: Mapping[str, int]) -> None:
-    """Write how many bytes of each table's files have been read."""
-    values = {"id": release.id, "tables": list(done), "done": list(done.values())}
-    connection.execute(queries.get("update_reading"), values)
-
-
 def record_checks(connection: db.Connection, release: Release, results: Iterable[model.CheckResult]) -> None:
     """Write check results with their first offending rows."""
     rows = [
@@ -290,40 +272,6 @@ def loaded_tables(connection: db.Connection, release: Release) -> list[model.Tab
     rows = connection.execute(queries.get("loaded_tables"), {"id": release.id}).fetchall()
     fields = model.TableLoad.__struct_fields__
     return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
-
-
-def all_loaded_tables(
-    connection: db.Connection, live_schema: str, numbers: Iterable[int]
-) -> dict[int, list[model.TableLoad]]:
-    """Return what the load of each table did, by the number of the release."""
-    found: dict[int, list[model.TableLoad]] = {}
-    values = {"schema": live_schema, "numbers": list(numbers)}
-    for number, *row in connection.execute(queries.get("all_loaded_tables"), values):
-        load = model.TableLoad(**dict(zip(model.TableLoad.__struct_fields__, row, strict=True)))
-        found.setdefault(number, []).append(load)
-    return found
-
-
-def stages(connection: db.Connection, live_schema: str, numbers: Iterable[int]) -> dict[int, dict[str, float | None]]:
-    """Return how long each stage took, in order, by the number of the release; None of one that has not ended."""
-    found: dict[int, dict[str, float | None]] = {}
-    values = {"schema": live_schema, "numbers": list(numbers)}
-    for number, name, seconds in connection.execute(queries.get("stages"), values):
-        found.setdefault(number, {})[name] = seconds
-    return found
-
-
-def row_counts(connection: db.Connection, live_schema: str) -> dict[int, tuple[int, int]]:
-    """Return how many rows were loaded, and how many rejected, by the number of the release."""
-    rows = connection.execute(queries.get("row_counts"), {"schema": live_schema}).fetchall()
-    return {number: (count, rejected) for number, count, rejected in rows}
-
-
-def latest_checks(connection: db.Connection, release: Release) -> list[model.CheckResult]:
-    """Return what each check last found on a release."""
-    cursor = connection.execute(queries.get("latest_checks"), {"id": release.id})
-    fields = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), model.CheckResult) for row in cursor.fetchall()]
 
 
 def carry(connection: db.Connection, release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]) -> None:

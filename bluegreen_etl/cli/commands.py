@@ -10,7 +10,7 @@ import msgspec
 
 from bluegreen_etl import config, embedded, errors, model, workflow
 from bluegreen_etl.cli import demo as story
-from bluegreen_etl.cli.options import F, common, execute, fail, junit_file
+from bluegreen_etl.cli.options import F, common, execute, fail, junit_file, watching
 
 EXIT_CODES = """\b
 Exit codes:
@@ -280,10 +280,25 @@ def _trial(options: Mapping[str, Any]) -> model.Trial | None:
 
 
 @main.command()
+@click.option(
+    "--watch",
+    is_flag=False,
+    flag_value=1.0,
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help="Look at the load that runs now, every so many seconds, until it ends.  [default: 1]",
+)
 @common
-def status(**options: Any) -> None:  # noqa: ANN401 - see load
-    """Show what is live, ready, kept and left over."""
-    execute(options, {}, workflow.status)
+def status(watch: float | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Show what is live, ready, kept and left over.
+
+    With --watch: what each session of a load is at, how much of the files is read, how fast, and how long it will
+    take yet; with --json one object a line. Ctrl-C ends the looking, not the load.
+    """
+    if watch is None:
+        execute(options, {}, workflow.status)
+    else:
+        execute(options, {}, lambda context: watching(context, every=watch, as_json=options["json"]))
 
 
 @main.command()

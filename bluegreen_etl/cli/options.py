@@ -155,6 +155,17 @@ def _write_junit(file: Path | None, outcome: object, talker: talk.Talker | talk.
         talker.say(f"{file} could not be written: {error.strerror}")
 
 
+def watching(context: workflow.Context, *, every: float, as_json: bool) -> None:
+    """Look at a load until it ends, somebody interrupts, or nobody reads any more: none of these is an error."""
+    screen = report.Screen(as_json=as_json)
+    try:
+        workflow.watch(context, every=every, show=screen.show)
+    except KeyboardInterrupt:
+        interrupts.finish()
+    except BrokenPipeError:
+        _write_nowhere()
+
+
 def _show(outcome: object, *, as_json: bool) -> None:
     """Write the outcome; where nobody reads it, the exit code still tells what was done."""
     if sys.stdout is None:  # closed by whoever started the program
@@ -162,9 +173,13 @@ def _show(outcome: object, *, as_json: bool) -> None:
     try:
         report.show(outcome, as_json=as_json)
     except OSError as error:
-        # What is left in the buffer would fail once more at the exit, and change its code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         talk.tell(f"the outcome could not be written to stdout: {error.strerror}")
+
+
+def _write_nowhere() -> None:
+    """Let go of stdout: what is left in the buffer would fail once more at the exit, and change its code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(

@@ -64,8 +64,13 @@ def change(before: int, after: int) -> str:
 
 def duration(length: float) -> str:
     """Return a duration of any length as somebody would say it."""
-    if length < 60:
-        return f"{length:.2f} s" if length < 10 else f"{length:.0f} s"
+    return f"{length:.2f} s" if length < 10 else about(length)
+
+
+def about(length: float) -> str:
+    """Return a duration to the second."""
+    if length < 59.5:
+        return f"{length:.0f} s"
     minutes, rest = divmod(round(length), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

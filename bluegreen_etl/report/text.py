@@ -7,7 +7,7 @@ from textwrap import shorten
 import msgspec
 
 from bluegreen_etl import model, workflow
-from bluegreen_etl.report import differences, forms, overview
+from bluegreen_etl.report import differences, forms, overview, screen
 
 
 def show(outcome: object, *, as_json: bool) -> None:
@@ -120,6 +120,11 @@ def _(outcome: workflow.Copied) -> str:
         forms.seconds(part.seconds),
     )
     return forms.table(("release", "table", "part", "what", "rows", "files", "size", "seconds"), [row])
+
+
+@text_of.register
+def _(outcome: workflow.Progress) -> str:
+    return screen.text_of(outcome)
 
 
 @text_of.register

@@ -15,6 +15,7 @@ from bluegreen_etl.workflow.shared import SharedRelease
 from bluegreen_etl.workflow.sharing import Copied, Opened, abort, copy_part, finish, finish_and_promote, open_shared
 from bluegreen_etl.workflow.starting import Begun, init
 from bluegreen_etl.workflow.upkeep import Protection, Pruned, protect, prune
+from bluegreen_etl.workflow.watching import Progress, watch
 
 __all__ = [
     "BackedUp",
@@ -27,6 +28,7 @@ __all__ = [
     "History",
     "Loaded",
     "Opened",
+    "Progress",
     "Promoted",
     "Protection",
     "Pruned",
@@ -58,4 +60,5 @@ __all__ = [
     "run",
     "run_and_promote",
     "status",
+    "watch",
 ]

@@ -156,7 +156,11 @@ def _fill(
     reading: Reading,
 ) -> list[model.TableLoad]:
     """Copy the files, and build on each table those of the entries that belong to it alone."""
-    copied = partial(stages.begin, "finish")
+
+    def copied() -> None:
+        reading.end()
+        stages.begin("finish")
+
     with contextlib.closing(Workers(plan.jobs)) as workers:
         loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=reading.copied)
         try:
@@ -165,7 +169,6 @@ def _fill(
             for load in loads:
                 if found := load.rejected:
                     context.watcher.say(f"broken rows for table {load.table.name}: {found.count}, in {found.path}")
-    reading.end()
     return [load.result() for load in loads]
 
 

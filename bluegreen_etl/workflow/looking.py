@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl import catalog, db, errors, figures, ledger, model, names
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.workflow import loading, upkeep
@@ -123,7 +123,7 @@ def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> l
 def _conditions(connection: db.Connection, schema: str, releases: Sequence[Release]) -> Iterator[Condition]:
     loading_now = db.is_locked(connection, upkeep.LOAD_LOCK, schema)
     schemas = catalog.schema_names(connection, [release.schema_oid for release in releases if release.schema_oid])
-    counts = ledger.row_counts(connection, schema)
+    counts = figures.row_counts(connection, schema)
     for release in releases:
         parts = ledger.parts(connection, release) if release.open_until else None
         rows, rejected = counts.get(release.number, (None, None))

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from bluegreen_etl import db, ledger, model
+from bluegreen_etl import db, figures, model
 from bluegreen_etl.shadow import copy
 
 _WRITE_EVERY = 1.0  # seconds
@@ -30,13 +30,13 @@ class Stages:
         self.end()
         self._watcher.stage(name, total=total)
         self._name, self._begun = name, time.monotonic()
-        ledger.record_stage(self._connection, self._release, name, None)
+        figures.record_stage(self._connection, self._release, name, None)
 
     def end(self) -> None:
         """End the last stage."""
         if self._name is not None:
             seconds = self.seconds[self._name] = time.monotonic() - self._begun
-            ledger.record_stage(self._connection, self._release, self._name, seconds)
+            figures.record_stage(self._connection, self._release, self._name, seconds)
             self._name = None
 
 
@@ -52,7 +52,7 @@ class Reading:
         self._done: Counter[str] = Counter()
         self._written = time.monotonic()
         self._guard = threading.Lock()
-        ledger.record_reading(connection, release, {item.table.name: item.size for item in work})
+        figures.record_reading(connection, release, {item.table.name: item.size for item in work})
 
     def copied(self, table: str, size: int) -> None:
         """Learn that `size` more bytes were read; called from any thread."""
@@ -68,5 +68,5 @@ class Reading:
             self._write()
 
     def _write(self) -> None:
-        ledger.update_reading(self._connection, self._release, self._done)
+        figures.update_reading(self._connection, self._release, self._done)
         self._written = time.monotonic()

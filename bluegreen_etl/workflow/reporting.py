@@ -3,7 +3,7 @@
 import importlib.metadata
 from datetime import UTC, datetime
 
-from bluegreen_etl import catalog, db, ledger, model
+from bluegreen_etl import catalog, db, figures, ledger, model
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.workflow import comparing, loading, looking, upkeep
 from bluegreen_etl.workflow.context import Context
@@ -50,17 +50,17 @@ def report(context: Context) -> Report:
         was_live = cutovers[-1].from_number if cutovers else None
         before = next((release for release in releases if release.number == was_live), None)
         told = _told(releases, live, before)
-        figures = _figures(connection, context.schema, told) if told else ()
+        loads = _figures(connection, context.schema, told) if told else ()
         return Report(
             at=datetime.now(UTC),
             version=importlib.metadata.version("bluegreen-etl"),
             state=looking.state(context, connection, releases),
             live_since=live.promoted_at if live else None,
             before=before.number if before else None,
-            figures=figures,
+            figures=loads,
             cutovers=tuple(cutovers[-NEWEST_CUTOVERS:]),
             checks=tuple(_checks(connection, told)),
-            changes=_changes(connection, live, before, figures),
+            changes=_changes(connection, live, before, loads),
             releases_left_out=len(releases) - len(told),
             cutovers_left_out=max(len(cutovers) - NEWEST_CUTOVERS, 0),
         )
@@ -74,8 +74,8 @@ def _told(releases: list[Release], live: Release | None, before: Release | None)
 
 def _figures(connection: db.Connection, schema: str, told: list[Release]) -> tuple[Figures, ...]:
     numbers = [release.number for release in told]
-    tables = ledger.all_loaded_tables(connection, schema, numbers)
-    stages = ledger.stages(connection, schema, numbers)
+    tables = figures.all_loaded_tables(connection, schema, numbers)
+    stages = figures.stages(connection, schema, numbers)
     return tuple(
         Figures(number=number, tables=tuple(tables.get(number, ())), stages=stages.get(number, {}))
         for number in numbers
@@ -87,19 +87,19 @@ def _checks(connection: db.Connection, told: list[Release]) -> list[loading.Chec
     found: list[loading.Checked] = []
     for release in reversed(told):
         if not found or release.status is Status.LIVE:
-            results = ledger.latest_checks(connection, release)
+            results = figures.latest_checks(connection, release)
             if results:
                 found.append(loading.Checked(schema=release.live_schema, number=release.number, checks=tuple(results)))
     return found[::-1]
 
 
 def _changes(
-    connection: db.Connection, live: Release | None, before: Release | None, figures: tuple[Figures, ...]
+    connection: db.Connection, live: Release | None, before: Release | None, told: tuple[Figures, ...]
 ) -> comparing.Diff | None:
     """Compare live with the release before it by what the ledger and the catalogs know, without counting rows."""
     if live is None or before is None or before.schema_oid is None:
         return None
     if None in (catalog.schema_name(connection, oid) for oid in (live.schema_oid or 0, before.schema_oid)):
         return None
-    counts = {item.number: {load.table: load.rows for load in item.tables} for item in figures}
+    counts = {item.number: {load.table: load.rows for load in item.tables} for item in told}
     return comparing.compare(connection, before, rows=(counts[live.number], counts[before.number]))

@@ -1,0 +1,85 @@
+"""A load that is watched from another terminal."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import psycopg
+from psycopg import conninfo
+from psycopg.rows import TupleRow
+
+from tests.concurrency.slow import SlowLoad
+from tests.support import PLAYERS, TEAMS, Bluegreen, Live
+
+SIZES = {"players": len(PLAYERS.encode()), "teams": len(TEAMS.encode())}
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    """Return what a command wrote first; it goes on."""
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def test_a_load_can_be_watched_from_another_terminal(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], dsn: str
+) -> None:
+    """Its stage, what each session is at, bytes by table; by Ctrl-C it ends with 0, and with the load by itself."""
+    slow = SlowLoad(bluegreen, live, connection)
+    with slow.stopped("copy"):
+        watch = bluegreen.start("status", "--watch", "0.2", "--json")
+        seen = json.loads(first_line(watch))
+        assert (seen["number"], seen["status"], seen["stage"]) == (2, "loading", "copy")
+        assert {name: flow["total"] for name, flow in seen["tables"].items()} == SIZES
+        assert seen["whole"]["total"] == sum(SIZES.values())
+        assert [(each["does"], each["table"]) for each in seen["sessions"] if each["table"]] == [("copy", "players")]
+        interrupted = bluegreen.start("status", "--watch")
+        assert re.match(
+            r"\S+ \S+ release 2: copy for \d+ s, .* of 1\d\d B read, .*: copy players\n", first_line(interrupted)
+        )
+        interrupted.send_signal(signal.SIGINT)
+        assert interrupted.communicate(timeout=20)[1] == ""
+        assert interrupted.returncode == 0
+        assert re.search(r"copy +players", drawn(bluegreen))
+        assert onlooker_sees(bluegreen, connection, dsn) >= {("copy", "players", None)}
+    *_, last = watch.communicate(timeout=60)[0].splitlines()
+    assert (watch.returncode, json.loads(last)["status"], json.loads(last)["sessions"]) == (0, "ready", [])
+    assert bluegreen("status", "--watch").stderr == "no load of league is running\n"
+
+
+def drawn(bluegreen: Bluegreen) -> str:
+    """Return the second picture that is drawn on a terminal; it begins where the first one began."""
+    ours, theirs = pty.openpty()
+    watch = subprocess.Popen(
+        bluegreen.command("status", "--watch", "0.1"), env=bluegreen.environment(TERM="xterm"), stdout=theirs
+    )
+    os.close(theirs)
+    text = ""
+    while len(pictures := re.split(r"\x1b\[\d+A\r\x1b\[J", text)) < 3:
+        text += os.read(ours, 4096).decode(errors="replace")
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(timeout=20) == 0
+    os.close(ours)
+    return pictures[1]
+
+
+def onlooker_sees(
+    bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow], dsn: str
+) -> set[tuple[str | None, str | None, int | None]]:
+    """Return what is shown of the sessions to a role that may read the ledger and nothing else."""
+    connection.execute("CREATE ROLE onlooker LOGIN")
+    try:
+        connection.execute("GRANT USAGE ON SCHEMA bluegreen TO onlooker")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA bluegreen TO onlooker")
+        watch = Bluegreen(conninfo.make_conninfo(dsn, user="onlooker"), bluegreen.directory).start(
+            "status", "--watch", "--json"
+        )
+        seen = json.loads(first_line(watch))
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=20)
+    finally:
+        connection.execute("DROP OWNED BY onlooker; DROP ROLE onlooker")
+    assert seen["whole"]["total"] == sum(SIZES.values())
+    return {(each["does"], each["table"], each["rows"]) for each in seen["sessions"]}
