@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bluegreen_etl import errors
+from bluegreen_etl.cli import main
 
 ROOT = Path(__file__).parents[2]
 _PROOF = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
@@ -50,3 +51,11 @@ def test_errors_and_variables_are_what_the_code_has() -> None:
     read = set(re.findall(r"\"(BLUEGREEN_[A-Z_]+)\"", code))
     assert {"BLUEGREEN_DSN", "BLUEGREEN_EMBEDDED_DIR"} <= read
     assert sorted(name for name in read if f"`{name}`" not in text) == []
+
+
+def test_the_readme_is_short_and_has_every_command() -> None:
+    """Whoever reads only that knows what there is."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 250
+    table = text.split("## Commands")[1].split("## Exit codes")[0]
+    assert [name for name in main.commands if not re.search(rf"`{name}\b", table)] == []
