@@ -359,6 +359,86 @@ WHERE p.oid IN (SELECT prpubid FROM pg_catalog.pg_publication_rel WHERE oid = AN
                 UNION SELECT pnpubid FROM pg_catalog.pg_publication_namespace WHERE oid = ANY (%(members)s::oid[]))
 ORDER BY p.pubname
 
+-- name: outside_matviews
+-- The materialized views whose rules these are: how one is made beside it, what is to be said of that one, and how the
+-- two are exchanged. What is called `bluegreen …` is ours. Those with statistics objects or labels are left out.
+WITH indexes AS (
+    SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
+    FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+)
+SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
+       'CREATE MATERIALIZED VIEW ' || b.place
+       || coalesce(' USING ' || quote_ident((SELECT amname FROM pg_catalog.pg_am WHERE oid = c.relam)), '')
+       || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+       || coalesce(' TABLESPACE ' || quote_ident((SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace)), '')
+       || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') || ' WITH NO DATA',
+       ARRAY['ALTER MATERIALIZED VIEW ' || b.place || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(c.relowner))]
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' ALTER COLUMN ' || quote_ident(attname)
+                       || ' SET STATISTICS ' || attstattarget
+                FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attstattarget >= 0)
+       || CASE WHEN c.relispopulated THEN ARRAY['REFRESH MATERIALIZED VIEW ' || b.place] ELSE '{{}}' END
+       || ARRAY(SELECT 'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || quote_ident(i.beside)
+                       || ' ON ' || b.place || substr(pg_catalog.pg_get_indexdef(i.indexrelid), 1 + length(
+                           'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
+                           || quote_ident(i.relname) || ' ON ' || c.oid::regclass)) FROM indexes AS i WHERE i.indrelid = c.oid)
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' CLUSTER ON ' || quote_ident(i.beside)
+                FROM indexes AS i WHERE i.indrelid = c.oid AND i.indisclustered)
+       || ARRAY(SELECT 'COMMENT ON INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' IS '
+                       || quote_literal(pg_catalog.obj_description(i.indexrelid, 'pg_class'))
+                FROM indexes AS i WHERE i.indrelid = c.oid AND pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL)
+       || ARRAY(SELECT 'COMMENT ON ' || CASE d.objsubid WHEN 0 THEN 'MATERIALIZED VIEW ' || b.place
+                           ELSE 'COLUMN ' || b.place || '.' || quote_ident(a.attname) END || ' IS ' || quote_literal(d.description)
+                FROM pg_catalog.pg_description AS d
+                LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid
+                WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass)
+       -- What default privileges have given to the one beside is taken back.
+       || ARRAY(SELECT DISTINCT 'REVOKE ALL ON ' || b.place || ' FROM ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
+                           ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                FROM pg_catalog.pg_default_acl AS f, aclexplode(f.defaclacl) AS x
+                WHERE f.defaclobjtype = 'r' AND f.defaclnamespace IN (0, n.oid))
+       || ARRAY(SELECT 'GRANT ' || x.privilege_type || ' ON ' || b.place || ' TO ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
+                           ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                       || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+                FROM aclexplode(c.relacl) AS x)
+       || ARRAY(SELECT 'GRANT ' || x.privilege_type || ' (' || quote_ident(a.attname) || ') ON ' || b.place || ' TO '
+                       || CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                       || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+                FROM pg_catalog.pg_attribute AS a, aclexplode(a.attacl) AS x WHERE a.attrelid = c.oid)
+       || ARRAY['ANALYZE ' || b.place],
+       ARRAY['ALTER MATERIALIZED VIEW ' || c.oid::regclass || ' RENAME TO ' || quote_ident('bluegreen outgoing ' || c.oid),
+             'ALTER MATERIALIZED VIEW ' || b.place || ' RENAME TO ' || quote_ident(c.relname)],
+       ARRAY['DROP MATERIALIZED VIEW ' || quote_ident(n.nspname) || '.' || quote_ident('bluegreen outgoing ' || c.oid)]
+       || ARRAY(SELECT 'ALTER INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' RENAME TO '
+                       || quote_ident(i.relname) FROM indexes AS i WHERE i.indrelid = c.oid),
+       'DROP MATERIALIZED VIEW IF EXISTS ' || b.place
+FROM pg_catalog.pg_rewrite AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'm'
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,
+     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident('bluegreen beside ' || c.oid)) AS b(place)
+WHERE r.oid = ANY (%(rules)s::oid[])
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s WHERE s.stxrelid = c.oid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_seclabel AS l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::regclass)
+ORDER BY c.oid
+
+-- name: matviews_reading
+-- The filled materialized views that read from one of these views, over others too, and whether they can be refreshed
+-- without being in the way of their readers.
+WITH RECURSIVE reading(oid) AS (
+    SELECT unnest(%(views)s::oid[])
+    UNION
+    SELECT r.ev_class
+    FROM reading
+    JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = reading.oid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+)
+SELECT n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique
+                                     AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)
+FROM reading JOIN pg_catalog.pg_class AS c ON c.oid = reading.oid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' AND c.relispopulated
+ORDER BY c.oid
+
 -- name: is_superuser
 SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
 

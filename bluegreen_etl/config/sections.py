@@ -191,6 +191,10 @@ class Promote(Section, frozen=True, kw_only=True):
         Literal["refuse", "delete", "null"],
         Meta(description="what becomes of rows outside, or in carried tables, that refer to what the release lacks"),
     ] = "refuse"
+    materialized_views: Annotated[
+        Literal["rebuild", "refuse"],
+        Meta(description="those of other schemas that read from live: `rebuild` makes them anew before the swap"),
+    ] = "rebuild"
     publications: Annotated[
         Literal["refuse", "follow"],
         Meta(description="what becomes of those of live's tables: `follow` takes their lists along"),

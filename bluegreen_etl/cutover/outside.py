@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from bluegreen_etl import catalog, db, errors, followers, ledger, model
 from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.config import Promote
-from bluegreen_etl.cutover import publications
+from bluegreen_etl.cutover import matviews, publications
+from bluegreen_etl.cutover.matviews import Rebuilt
 from bluegreen_etl.cutover.references import Reference
 
 
 class Outside(model.Record, frozen=True, kw_only=True):
-    """What follows: relations to be locked before live's own, what runs after the renames, the keys and
-    publications among that.
+    """What follows: relations to be locked before live's own, what runs after the renames, and what is among that.
 
     The statements are complete SQL with every name qualified.
     """
@@ -23,6 +23,7 @@ class Outside(model.Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    rebuilt: tuple[Rebuilt, ...] = ()
     publications: tuple[str, ...] = ()
 
 
@@ -51,24 +52,32 @@ def inspect(
         constraints = [d.oid for d in dependents if d.catalog == "pg_constraint"]
         keys = followers.keys(connection, constraints, owed=ledger.unvalidated(connection, live_schema))
         published = publications.find(connection, dependents)
-    followed = {*found, *(("pg_constraint", oid) for oid in keys)}
+        rebuilt = matviews.find(connection, dependents, wanted.materialized_views)
+        grown = matviews.grown_on(connection, rebuilt)
+        found |= followers.find(connection, grown)
+    followed = {*found, *(("pg_constraint", oid) for oid in keys), *(("pg_rewrite", each.rule) for each in rebuilt)}
+    dependents += grown
     left = [d for d in dependents if (d.catalog, d.oid) not in followed and d.catalog not in publications.CATALOGS]
     _refuse(left, live_schema)
     publications.refuse(connection, published, live_schema, wanted.publications)
     relations = [follower.relation for follower in found.values() if follower.relation is not None]
     relations += [relation for relation, _ in keys.values()]
+    relations += [each.place for each in rebuilt]
     return Outside(
         # What lies in live is locked with the rest of it.
         relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
         statements=(
+            *(statement for each in rebuilt for statement in each.exchange),
             *(statement for follower in found.values() for statement in follower.statements),
             *(
                 statement
                 for relation, key in keys.values()
                 for statement in (followers.drop(relation.schema, key), *followers.add(relation.schema, key))
             ),
+            *(statement for each in rebuilt for statement in each.clear),
             *(publication.statement for publication in published),
         ),
+        rebuilt=tuple(rebuilt),
         publications=tuple(publication.name for publication in published),
         references=tuple(
             Reference(key=key, schema=relation.schema, child_schema=relation.schema, parent_schema=shadow_schema)

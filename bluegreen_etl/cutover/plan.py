@@ -9,6 +9,7 @@ from psycopg import sql
 
 from bluegreen_etl import ledger, model, queries
 from bluegreen_etl.catalog import Relation
+from bluegreen_etl.cutover import matviews
 from bluegreen_etl.cutover.outside import Outside
 from bluegreen_etl.model import Direction, Release, Via
 
@@ -121,7 +122,9 @@ def transaction(plan: Plan, attempt: Try) -> sql.Composed:
 
 def script(plan: Plan, attempt: Try) -> str:
     """Return the same transaction for people and psql, with its locks written out."""
-    statements = [
+    prepared = matviews.preparation(plan.incoming, plan.outgoing, plan.outside.rebuilt) if plan.outgoing else []
+    statements: list[sql.Composable] = [
+        *map(sql.SQL, prepared),
         sql.SQL("BEGIN"),
         sql.SQL("SET LOCAL search_path = ''"),
         sql.SQL("SET LOCAL lock_timeout = '500ms'"),

@@ -123,8 +123,9 @@ class CannotFollow(Refused):
     """Something outside of the schema hangs on it and would stay with the old release.
 
     Views, foreign keys, functions with a parsed body, triggers, policies and column defaults are made again
-    in the swap, and publications where that is said. Column types, materialized views and what has grown
-    on these cannot be, and neither can a view whose columns have another type in the release.
+    in the swap, materialized views are exchanged, publications follow where that is said. Column types,
+    partitioned tables, a materialized view on another one and what has grown on these cannot be, and
+    neither can a view whose columns have another type in the release.
 
     - It is a publication: `publications = "follow"` under `[promote]` takes it along; its subscribers need
       a fresh copy then.

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries, sqlstates
-from bluegreen_etl.cutover import blockers, changes, losses, references, swap, writes
+from bluegreen_etl.cutover import blockers, changes, losses, matviews, references, swap, writes
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
@@ -89,11 +90,11 @@ def _cut_over(
     if context.settings.promote.old_snapshots == "wait":
         _wait_for_old_snapshots(context, connection, incoming, ways.patience(context))
     if trial:
-        with ways.way(context, connection, plan) as way:
+        with _built(context, plan), ways.way(context, connection, plan) as way:
             rehearsal = swap.rehearse(context.server, plan, way)
         context.watcher.say("rehearsed: nothing was changed")
         return Promoted(schema=context.schema, rehearsal=rehearsal)
-    with interrupts.deferred():
+    with _built(context, plan), interrupts.deferred():
         cutover = _carry_out(context, connection, plan)
         pruned = _afterwards(context, connection, plan, to_verify)
         interrupts.finish()
@@ -128,6 +129,13 @@ def _checks_to_verify(context: Context) -> list[checks.Check]:
             hint="Write `-- tags: …` into a check, and set checks.path.",
         )
     return found
+
+
+def _built(context: Context, plan: Plan) -> AbstractContextManager[None]:
+    """Return what makes the materialized views that the swap exchanges."""
+    if plan.outside.rebuilt:
+        context.watcher.say(f"building {', '.join(each.place.name for each in plan.outside.rebuilt)} of the release")
+    return matviews.built(context.server, plan.incoming, plan.outgoing, plan.outside.rebuilt, context.watcher.say)
 
 
 def _carry_out(context: Context, connection: db.Connection, plan: Plan) -> model.Cutover:
@@ -184,7 +192,8 @@ def _taken_back(
     try:
         incoming = ledger.find(connection, context.schema, before.number)
         back = inspecting.plan(connection, Direction.ROLLBACK, incoming, failed, context.settings.promote)
-        _carry_out(context, connection, back)
+        with _built(context, back):
+            _carry_out(context, connection, back)
         _settle(context, connection, back)
     except (errors.BluegreenError, KeyboardInterrupt) as error:
         why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
@@ -198,6 +207,8 @@ def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
             f"publication {publication} has followed: its subscribers lack the rows of release {plan.incoming.number}, "
             "and need a fresh copy (docs/objects.md)"
         )
+    views = [relation.oid for relation in plan.outside.relations if relation.kind == "v"]
+    matviews.refresh(connection, views, context.watcher.say)
     references.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
 
 

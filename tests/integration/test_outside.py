@@ -23,6 +23,8 @@ def outside(connection: Connection, live: Live) -> Connection:
     connection.execute(
         """
         CREATE SCHEMA app;
+        CREATE TYPE league.mood AS ENUM ('fine');
+        CREATE FUNCTION league.motto() RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'win' $$;
         CREATE VIEW app.names WITH (security_invoker = true, security_barrier = true)
             AS SELECT id, name FROM league.players WHERE name NOT LIKE '%{x}%';
         CREATE VIEW app.count AS SELECT count(*) AS n FROM app.names;
@@ -93,7 +95,9 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
 @pytest.mark.parametrize(
     ("ddl", "named"),
     [
-        ("CREATE MATERIALIZED VIEW app.kept AS SELECT * FROM league.players", "app.kept"),
+        ("CREATE TABLE app.c (t text CHECK (t <> league.motto())); ", "app.c"),
+        ("CREATE DOMAIN app.d AS league.mood; CREATE TABLE app.t (m app.d)", "type app.d on type league.mood"),
+        ("CREATE INDEX ON app.bookings ((league.motto() || id::text))", "app.bookings_expr_idx"),
         ("CREATE PUBLICATION out FOR TABLE league.players", "publication out publishes tables of league"),
         ("CREATE FUNCTION app.f() RETURNS league.players LANGUAGE sql AS 'SELECT NULL::league.players'", "app.f()"),
         ("CREATE TABLE app.t (p league.players)", "app.t"),
