@@ -72,9 +72,16 @@ def compare(
         schema=schema,
         number=release.number,
         differences=tuple(_differences(live, own)),
-        prepared=tuple(_changed_rows(live, own)),
+        prepared=tuple(prepared(connection, release, oid)),
         tables=len(live.tables.keys() | own.tables.keys()),
     )
+
+
+def prepared(connection: db.Connection, release: Release, live_oid: int) -> list[str]:
+    """Return what of both would give a prepared `SELECT *` rows of another type; carried tables stay the same."""
+    live, own = catalog.row_types(connection, live_oid), catalog.row_types(connection, release.schema_oid or 0)
+    both = (live.keys() & own.keys()) - set(ledger.carried_tables(connection, release))
+    return sorted(name for name in both if live[name] != own[name])
 
 
 def _to_compare(connection: db.Connection, schema: str, number: int | None) -> Release:
@@ -106,8 +113,6 @@ class _Side:
         compared = {item.name for item in objects if item.kind == "table"}
         self.tables = {table.name: table for table in catalog.tables(connection, oid) if table.name in compared}
         self.nulls = catalog.null_shares(connection, oid)
-        read = {item.name for item in objects if item.table is None}
-        self.row_types = {name: row for name, row in catalog.row_types(connection, oid).items() if name in read}
 
     def rows(self, table: str) -> int | None:
         """Return how many rows a table has, counted exactly where nobody knows."""
@@ -174,9 +179,3 @@ def _null_differences(
         if before is not None and after is not None and abs(after - before) >= _NULLS_MOVED:
             shares = (f"{before:.1%}", f"{after:.1%}")
             yield Difference(table=table.name, what=f"nulls in {column.name}", live=shares[0], release=shares[1])
-
-
-def _changed_rows(live: _Side, own: _Side) -> list[str]:
-    """Return what of both would give a prepared `SELECT *` rows of another type."""
-    both = live.row_types.keys() & own.row_types.keys()
-    return sorted(name for name in both if live.row_types[name] != own.row_types[name])

@@ -9,10 +9,12 @@ from bluegreen_etl.cutover import blockers, changes, losses, matviews, reference
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
-from bluegreen_etl.workflow import backing, choosing, hooks, inspecting, upkeep, ways
+from bluegreen_etl.workflow import backing, choosing, comparing, hooks, inspecting, upkeep, ways
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
+
+_SHOWN = 10
 
 
 class Promoted(model.Record, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ def _cut_over(
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     consoles = ways.consoles(context, connection)
     _refuse(context, connection, plan, locks=not consoles)
+    if outgoing is not None and outgoing.schema_oid is not None:
+        _tell_prepared(context, connection, incoming, outgoing.schema_oid)
     if trial is Trial.SCRIPT:
         return Promoted(schema=context.schema, script=ways.script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
@@ -117,6 +121,16 @@ def _refuse(context: Context, connection: db.Connection, plan: Plan, *, locks: b
         changes.refuse(connection, incoming, carried=plan.carried)
     if outgoing is not None and not settings.allow_drop:
         losses.refuse(connection, incoming, outgoing)
+
+
+def _tell_prepared(context: Context, connection: db.Connection, incoming: Release, live_oid: int) -> None:
+    """Tell whose columns change under clients that have prepared statements."""
+    if changed := comparing.prepared(connection, incoming, live_oid):
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        context.watcher.say(
+            f"statements that clients have prepared on {', '.join(changed[:_SHOWN])}{more} will fail once where they "
+            "return columns that change (SQLSTATE 0A000): `bluegreen diff` shows them"
+        )
 
 
 def _checks_to_verify(context: Context) -> list[checks.Check]:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import config, db, ledger, model, workflow
-from bluegreen_etl.cutover import swap
+from bluegreen_etl.cutover import matviews, swap
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
@@ -50,6 +50,7 @@ def context(
     cancel_blockers: float | None = None,
     keep: int = 5,
     jobs: int = 2,
+    publications: str = "refuse",
     listener: Listener | None = None,
 ) -> workflow.Context:
     """Return what a command on the schema `league` works with."""
@@ -57,7 +58,7 @@ def context(
         "schema": "league",
         "dsn": dsn,
         "load": {"jobs": jobs},
-        "promote": {"max_wait": max_wait, "cancel_blockers": cancel_blockers},
+        "promote": {"max_wait": max_wait, "cancel_blockers": cancel_blockers, "publications": publications},
         "retention": {"keep": keep},
     }
     return workflow.Context(config.resolve(flags, environ={}), listener or Listener())
@@ -117,7 +118,9 @@ def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cut
 def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:
     """Carry a cut-over out."""
     way = Locks(plan, Patience(surroundings.settings.promote.max_wait), surroundings.watcher.say)
-    return swap.run(surroundings.server, plan, way, say=surroundings.watcher.say)
+    say = surroundings.watcher.say
+    with matviews.built(surroundings.server, plan.incoming, plan.outgoing, plan.outside.rebuilt, say):
+        return swap.run(surroundings.server, plan, way, say=say)
 
 
 def live_generation(connection: Connection) -> int:

@@ -141,6 +141,15 @@ def _view(connection: Connection, tables: int) -> Answers:
     return [_flat(connection.execute(query).fetchall())]
 
 
+def _outside(connection: Connection, tables: int) -> Answers:
+    """Through a view, a view on it and a materialized view of another schema, and a table of live itself."""
+    query = (
+        "SELECT v.gens, m.gens, x.gen FROM outside.again AS v, outside.kept AS m, "  # noqa: S608 - a name of our own
+        f"league.t{tables:02} AS x"
+    )
+    return [_flat(connection.execute(query).fetchall())]
+
+
 def _function(connection: Connection, _tables: int) -> Answers:
     return [_flat(connection.execute("SELECT public.read_league()").fetchall())]
 
@@ -190,6 +199,7 @@ STYLES: dict[str, Callable[[Connection, int], Answers]] = {
     "snapshot": _snapshot,
     "writer": _writer,
     "reverse": _reverse,
+    "outside": _outside,
 }
 # Those that take their tables in the same order: readers in conflicting orders leave a swap nothing but idle instants.
-IN_ORDER = tuple(style for style in STYLES if style != "reverse")
+IN_ORDER = tuple(style for style in STYLES if style not in {"reverse", "outside"})

@@ -34,6 +34,22 @@ def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> No
     assert all(tally.reads > 0 for tally in storm.tallies)
 
 
+def test_readers_from_outside_never_see_half_a_release(dsn: str, tmp_path: Path, connection: scene.Connection) -> None:
+    """Outside views and materialized views are exchanged in the swap: what they show is of the release that is live."""
+    scene.generations(dsn, tmp_path, tables=5)
+    connection.execute(
+        "CREATE SCHEMA outside; CREATE VIEW outside.gens AS SELECT gens FROM league.everything;"
+        "CREATE VIEW outside.again AS SELECT gens FROM outside.gens;"
+        "CREATE MATERIALIZED VIEW outside.kept AS SELECT gens FROM league.everything"
+    )
+    surroundings = scene.context(dsn)
+    with readers(dsn, {"outside": 3}, tables=5) as storm:
+        for _ in range(SWAPS // 4):
+            scene.exchange(surroundings)
+    assert storm.damage == (0, 0, 0)
+    assert storm.total("reads") > SWAPS
+
+
 def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
     """pg_dump reads the catalog first and each table later, while releases are swapped under it."""
     scene.generations(dsn, tmp_path, tables=10)

@@ -37,8 +37,26 @@ def test_each_guarantee_names_tests_that_exist() -> None:
         proofs = _PROOF.findall(section)
         assert proofs, section.splitlines()[0]
         for file, name in proofs:
-            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-            assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, file
+            assert _has(file, name), f"{file}::{name}"
+
+
+def _has(file: str, name: str) -> bool:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_kind_of_object_names_the_test_that_has_seen_it() -> None:
+    """What docs/objects.md says of a kind of object is not only said."""
+    page = (ROOT / "docs/objects.md").read_text(encoding="utf-8")
+    tables = re.findall(
+        r"^\| object \| what happens \| seen in \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", page, re.MULTILINE
+    )
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) > 15
+    for row in rows:
+        proofs = _PROOF.findall(row.split(" | ")[-1])
+        assert proofs, row
+        assert all(_has(file, name) for file, name in proofs), row
 
 
 def test_errors_and_variables_are_what_the_code_has() -> None:
