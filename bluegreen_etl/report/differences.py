@@ -61,6 +61,8 @@ def notes(diff: workflow.Diff) -> Iterator[str]:
     tables = "1 table" if diff.tables == 1 else f"{diff.tables} tables"
     if not diff.differences:
         yield f"no difference in {tables}"
+    if not diff.counted:
+        yield "row counts were not compared: those of one of the two are not known, because bluegreen has not loaded it"
     if diff.prepared:
         yield (
             f"SELECT * that clients have prepared fails with SQLSTATE 0A000 on {', '.join(diff.prepared)}: "

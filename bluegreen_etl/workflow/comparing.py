@@ -27,7 +27,7 @@ class Diff(model.Record, frozen=True, kw_only=True):
     """Live beside a release.
 
     `prepared`: the tables and views of both whose `SELECT *`, where a client has prepared it against the one, fails
-    against the other with SQLSTATE 0A000. `tables`: how many were compared.
+    against the other with SQLSTATE 0A000. `tables`: how many were compared; `counted`: their row counts too.
     """
 
     schema: str
@@ -35,6 +35,7 @@ class Diff(model.Record, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     prepared: tuple[str, ...] = ()
     tables: int = 0
+    counted: bool = True
 
 
 def diff(context: Context, *, number: int | None) -> Diff:
@@ -74,6 +75,7 @@ def compare(
         differences=tuple(_differences(live, own)),
         prepared=tuple(prepared(connection, release, oid)),
         tables=len(live.tables.keys() | own.tables.keys()),
+        counted=rows is None or all(rows),
     )
 
 

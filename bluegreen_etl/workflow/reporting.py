@@ -99,7 +99,10 @@ def _changes(
     """Compare live with the release before it by what the ledger and the catalogs know, without counting rows."""
     if live is None or before is None or before.schema_oid is None:
         return None
-    if None in (catalog.schema_name(connection, oid) for oid in (live.schema_oid or 0, before.schema_oid)):
+    # Somebody may have renamed the one, or dropped the other.
+    if catalog.schema_oid(connection, live.live_schema) != live.schema_oid:
+        return None
+    if catalog.schema_name(connection, before.schema_oid) is None:
         return None
     counts = {item.number: {load.table: load.rows for load in item.tables} for item in told}
     return comparing.compare(connection, before, rows=(counts[live.number], counts[before.number]))

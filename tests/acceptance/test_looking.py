@@ -21,6 +21,7 @@ def test_a_role_that_may_only_read_can_look(
         onlooker = Bluegreen(conninfo.make_conninfo(dsn, user="onlooker"), bluegreen.directory)
         for command in ("status", "history", "diff", "report"):
             onlooker(command)
+        assert "row counts were not compared" in onlooker("report").stdout  # nobody has counted what was live before
         assert "may not write the ledger" in onlooker("prune", code=1).stderr
         # One of an older version has to be migrated first, which is said before anything of it is read.
         connection.execute("UPDATE bluegreen.ledger SET version = version - 1")
@@ -28,3 +29,15 @@ def test_a_role_that_may_only_read_can_look(
             assert "may not write the ledger" in onlooker(command, code=1).stderr
     finally:
         connection.execute("DROP OWNED BY onlooker; DROP ROLE onlooker")
+
+
+def test_a_live_schema_that_was_renamed_by_hand_is_reported_all_the_same(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """A report is what one looks at when something is wrong."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    connection.execute("ALTER SCHEMA league RENAME TO elsewhere")
+    told = bluegreen.json("report")
+    assert (told["state"]["drifted"], told["changes"]) == (True, None)
+    assert "is not the one that the ledger says is live" in bluegreen("report").stdout
