@@ -13,7 +13,7 @@ import tenacity
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, embedded, errors, queries, sqlstates
+from bluegreen_etl import config, embedded, engines, errors, queries, sqlstates
 
 Connection = psycopg.Connection[TupleRow]
 T = TypeVar("T")
@@ -70,18 +70,23 @@ class Server:
         self._open: set[Connection] = set()
         self._guard = threading.Lock()
         self._looked = False
+        self._writable = False
 
     @contextmanager
-    def connect(self, purpose: str, settings: Mapping[str, str] | None = None) -> Iterator[Connection]:
+    def connect(
+        self, purpose: str, settings: Mapping[str, str] | None = None, *, to_read: bool = False
+    ) -> Iterator[Connection]:
         """Open a connection in autocommit mode, close it at the end, and raise the server's errors as ours.
 
         Args:
             purpose: shown in pg_stat_activity: `bluegreen <purpose>`.
             settings: server settings of this session, over SESSION_SETTINGS.
+            to_read: a standby will do.
 
         Raises:
             UsageError: the connection string is malformed.
-            Refused: a pooler gives each transaction another session of the server.
+            UnfitEngine, ReadOnly: the server cannot do a cut-over, or nothing can be written there.
+            PoolerBetween: a pooler gives each transaction another session of the server.
             ServerFailed: no connection, or the server failed or vanished meanwhile.
         """
         with sqlstates.translated():
@@ -90,10 +95,14 @@ class Server:
                 self._open.add(connection)
             try:
                 if not self._looked:
+                    _refuse_engine(connection)
                     # Before the settings: they would stay in a session that belongs to the pooler's other clients.
                     self._refuse_pooler(connection)
                     self._looked = True
                 apply_settings(connection, {**SESSION_SETTINGS, **(settings or {})})
+                if not to_read and not self._writable:
+                    _refuse_read_only(connection)
+                    self._writable = True
                 yield connection
             finally:
                 with self._guard:
@@ -199,6 +208,18 @@ class Server:
         return psycopg.pq.PGconn.ping(address.encode()) in {psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE}
 
 
+def _refuse_engine(connection: Connection) -> None:
+    row = connection.execute("SELECT pg_catalog.version()").fetchone()
+    if reason := engines.unfit(str(row[0] if row else ""), lambda name: _shown(connection, name)):
+        raise errors.UnfitEngine(reason.message, hint=reason.hint)
+
+
+def _refuse_read_only(connection: Connection) -> None:
+    row = connection.execute(queries.get("read_only")).fetchone()
+    if row and (reason := engines.read_only(in_recovery=row[0], transaction_read_only=row[1])):
+        raise errors.ReadOnly(reason.message, hint=reason.hint)
+
+
 def backend(connection: Connection) -> int:
     """Return the pid of the server's process, which a pooler does not tell."""
     row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
@@ -260,7 +281,7 @@ def end_sessions(connection: Connection, application: str) -> None:
 
 
 def _shown(connection: Connection, setting: str) -> str:
-    row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+    row = connection.execute("SELECT coalesce(current_setting(%s, true), '')", (setting,)).fetchone()
     return str(row[0]) if row else ""
 
 

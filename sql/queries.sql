@@ -973,6 +973,9 @@ WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client ba
 -- name: deadlock_timeout
 SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::float8
 
+-- name: read_only
+SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
+
 -- name: lock_room
 -- About how many more locks the server can hold; it has some more than that, and other sessions want them.
 SELECT greatest(0, current_setting('max_locks_per_transaction')::bigint
@@ -1245,6 +1248,22 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'),
        pg_catalog.current_setting('synchronous_standby_names'),
        (SELECT count(*) FROM pg_catalog.pg_stat_replication),
        ARRAY(SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE NOT active ORDER BY 1)
+
+-- name: replicas
+-- Servers that replay the log, and those that have a slot and are away; what receives the log and replays nothing
+-- (pg_receivewal), a base backup and a subscriber are none. A role that may not look sees nothing but pids.
+SELECT coalesce(nullif(r.application_name, ''), 'pid ' || r.pid) AS name, r.client_addr::text, r.state,
+       r.replay_lsn >= {lsn}::pg_lsn, greatest(0, pg_catalog.pg_wal_lsn_diff({lsn}::pg_lsn, r.replay_lsn))::bigint,
+       extract(epoch FROM r.replay_lag)::float8
+FROM pg_catalog.pg_stat_replication AS r
+WHERE (r.state IS NULL OR r.state <> 'backup' AND r.replay_lsn IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots AS s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
+UNION ALL
+SELECT s.slot_name, NULL, 'away', CASE WHEN s.restart_lsn < {lsn}::pg_lsn THEN false END,
+       greatest(0, pg_catalog.pg_wal_lsn_diff({lsn}::pg_lsn, s.restart_lsn))::bigint, NULL
+FROM pg_catalog.pg_replication_slots AS s
+WHERE s.slot_type = 'physical' AND NOT s.active AND s.restart_lsn IS NOT NULL
+ORDER BY name
 
 -- name: data_directory
 -- Where its data are, if the role may know it.

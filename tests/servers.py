@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from psycopg import conninfo
 
 from bluegreen_etl import embedded
 
@@ -52,6 +53,29 @@ class Server:
             stderr=subprocess.DEVNULL,
             cwd=self._data,
         )
+
+    @contextmanager
+    def standby(self, directory: Path, *, name: str = "standby") -> Iterator[str]:
+        """Yield the DSN of a server that replays this one's log, for as long as the body; it has a slot of its name."""
+        user = self._data.owner() if os.geteuid() == 0 else None
+        source = conninfo.make_conninfo(self.dsn, application_name=name)
+        place = directory / name
+        place.mkdir()
+        if user:
+            directory.chmod(0o755)
+            shutil.chown(place, user)
+
+        def pg(program: str, *arguments: str) -> None:
+            command = [str(self._bin_directory / program), "-D", str(place / "data"), *arguments]
+            subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd=place)
+
+        backup = ("--write-recovery-conf", "--checkpoint=fast", "--create-slot", f"--slot={name}")
+        pg("pg_basebackup", "-d", source, *backup)
+        pg("pg_ctl", "-w", "-o", f"-h '' -k {place} -c fsync=off", "-l", str(place / "log"), "start")
+        try:
+            yield conninfo.make_conninfo(self.dsn, host=str(place))
+        finally:
+            pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @contextmanager

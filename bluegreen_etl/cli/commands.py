@@ -46,9 +46,19 @@ via = click.option(
 )
 
 
+wait_replicas = click.option(
+    "--wait-replicas",
+    type=click.FloatRange(min=0),
+    is_flag=False,
+    flag_value=60.0,
+    metavar="[SECONDS]",
+    help="Wait until all physical replicas have what is live, 60 seconds at most unless said otherwise.",
+)
+
+
 def cutting_over(command: F) -> F:
     """Add the options about how a cut-over goes."""
-    for option in (via, cancel_blockers, max_wait):
+    for option in (wait_replicas, via, cancel_blockers, max_wait):
         command = option(command)
     return command
 
@@ -264,6 +274,7 @@ def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "promote": {
             "via": options["via"],
+            "wait_replicas": options["wait_replicas"],
             "max_wait": options["max_wait"],
             "cancel_blockers": options["cancel_blockers"],
             "discard_writes": options.get("discard_writes") or None,
@@ -288,15 +299,18 @@ def _trial(options: Mapping[str, Any]) -> model.Trial | None:
     metavar="[SECONDS]",
     help="Look at the load that runs now, every so many seconds, until it ends.  [default: 1]",
 )
+@wait_replicas
 @common
-def status(watch: float | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Show what is live, ready, kept and left over.
+def status(watch: float | None, wait_replicas: float | None, **options: Any) -> None:  # noqa: ANN401 - see load
+    """Show what is live, ready, kept and left over, and which replicas have what is live.
 
     With --watch: what each session of a load is at, how much of the files is read, how fast, and how long it will
     take yet; with --json one object a line. Ctrl-C ends the looking, not the load.
+
+    With --wait-replicas: exit code 1 when one still lacks it.
     """
     if watch is None:
-        execute(options, {}, workflow.status)
+        execute(options, {}, lambda context: workflow.status(context, wait_replicas=wait_replicas))
     else:
         execute(options, {}, lambda context: watching(context, every=watch, as_json=options["json"]))
 

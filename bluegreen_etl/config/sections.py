@@ -173,6 +173,10 @@ class Promote(Section, frozen=True, kw_only=True):
         Meta(description="how readers are held off: by `locks`, or by `pgbouncer`, which is paused: docs/scaling.md"),
     ] = model.Via.LOCKS
     pgbouncer: PgBouncer = PgBouncer()
+    wait_replicas: Annotated[
+        Seconds | None,
+        Meta(description="seconds to wait until replicas have the release, before hooks and prune; default: none"),
+    ] = None
     cancel_blockers: Annotated[
         Seconds | None,
         Meta(description="cancel statements, never sessions, that have been in the way for so long; default: never"),

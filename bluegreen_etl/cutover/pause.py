@@ -1,7 +1,7 @@
 """Holds readers off by pausing the PgBouncers that they come through: no transaction runs, so that none is mixed.
 
-Sessions that do not come through them are held off by locks, and named. What is not guaranteed by the body of a
-`with`, a watchdog does.
+Sessions that do not come through them are held off by locks, and named; so are the readers of replicas. What the body
+of a `with` cannot guarantee, a watchdog does.
 """
 
 import time
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, ledger, model, pgbouncer, queries
+from bluegreen_etl import db, errors, ledger, model, pgbouncer, queries, replicas
 from bluegreen_etl.cutover import blockers, watchdog
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Fence, Plan, Terms
@@ -54,19 +54,21 @@ class Pause:
         self._begun = time.monotonic()
         self._busy: list[model.Session] | None = None
         self._told: set[int] = set()
+        self._replicated = False
 
     def hold(self, connection: db.Connection, number: int, send: Callable[[Terms], float]) -> float:
         """Pause, send, resume."""
         own = (self._own, connection.info.backend_pid)
         known = self._direct_before(connection, own)
+        replicated = self._is_replicated(connection)
         until = _clock(connection) + timedelta(seconds=self._wait + HELD)
         begun = time.monotonic()
         bound = self._wait + HELD + MARGIN
         with self._paused(connection, own, bound):
             direct = self._direct(connection, own, known)
             fence = Fence(until=until, own=None if direct else own)
-            # Nobody else is there whose locks would have to be waited for, unless somebody is.
-            terms = self._locks.terms(connection, number) if direct else Terms(timeout=LOCK_TIMEOUT, order=())
+            locked = direct or replicated
+            terms = self._locks.terms(connection, number) if locked else Terms(timeout=LOCK_TIMEOUT, order=())
             self._dog.sent()
             try:
                 send(Terms(timeout=terms.timeout, order=terms.order, fence=fence))
@@ -127,6 +129,14 @@ class Pause:
         """Return the sessions that the poolers still wait for: they have closed all others."""
         backends = set().union(*(pooler.backends() for pooler in self._poolers))
         return [session for session in _sessions(connection, own) if session.pid in backends]
+
+    def _is_replicated(self, connection: db.Connection) -> bool:
+        """Say whether the log is replayed elsewhere: the readers there are held off by its locks alone."""
+        found = bool(replicas.find(connection, None))
+        if found and not self._replicated:
+            self._say("replicas have readers of their own, whom only the locks hold off: these are taken too")
+        self._replicated = found
+        return found
 
     def _direct_before(self, connection: db.Connection, own: Sequence[int]) -> set[int]:
         """Return the sessions that come through none of the poolers, as far as these tell before the pause."""

@@ -8,6 +8,7 @@ from bluegreen_etl.errors.families import (
     NotPermitted,
     Refused,
     ServerFailed,
+    Unfit,
     UsageError,
 )
 
@@ -211,6 +212,25 @@ class AlreadyPaused(Refused):
     """
 
 
+class UnfitEngine(Refused):
+    """The server talks like PostgreSQL, and cannot do what a cut-over needs.
+
+    Two schemas have to be renamed in one transaction, with readers held off meanwhile, and releases be
+    filled by COPY from a client. CockroachDB, Amazon Redshift and YugabyteDB with its default settings lack
+    one or the other; docs/scaling.md has the reasons.
+    """
+
+
+class ReadOnly(Refused):
+    """Nothing can be written on this server, or by this role.
+
+    - A standby, or the reader endpoint of a provider: connect to the primary. `status`, `history` and
+      `diff` work on a standby too.
+    - `default_transaction_read_only` is on, for the server, the database or the role. Providers set it
+      where a disk is nearly full.
+    """
+
+
 class NotReplaceable(Refused):
     """The schema holds, or is part of, something with which it cannot be replaced as a whole.
 
@@ -318,6 +338,15 @@ class NotPaused(LockNotObtained):
     - A client has left a transaction open: end it; `idle_in_transaction_session_timeout` ends all such.
     - Clients of a pool in session mode never let go of their connection: use `--via locks`.
     - `--cancel-blockers SECONDS` cancels its statement.
+    """
+
+
+class ReplicasBehind(Unfit):
+    """`bluegreen status --wait-replicas` has waited, and a replica still lacks what is live.
+
+    Its readers see the release before, whole. A long query there may hold replay up, for
+    `max_standby_streaming_delay` at most; one that is away, with a slot, gets it when it is back. Promote
+    itself says who lags and ends with exit code 0, because live has changed.
     """
 
 

@@ -24,6 +24,7 @@ def head(state: workflow.State) -> str:
     if state.unvalidated:
         keys = ", ".join(state.unvalidated)
         lines.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
+    lines += [("replica", str(replica)) for replica in state.replicas]
     lines += [
         ("open for parts", f"release {item.number}, which has {item.parts}, until {forms.time(item.open_until)}")
         for item in state.releases

@@ -44,7 +44,7 @@ def diff(context: Context, *, number: int | None) -> Diff:
     Raises:
         Refused: no such release, or its schema is gone.
     """
-    with context.server.connect(f"diff {context.schema}") as connection:
+    with context.server.connect(f"diff {context.schema}", to_read=True) as connection:
         upkeep.ledger_needed(connection, context.schema, to="read")
         return compare(connection, _to_compare(connection, context.schema, number))
 

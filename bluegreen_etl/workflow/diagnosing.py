@@ -59,7 +59,7 @@ def doctor(context: Context) -> Diagnosis:
         Unfit: something would make a command fail; with everything found in `results`.
         ServerFailed: there is no connection at all.
     """
-    with context.server.connect(f"doctor {context.schema}") as connection:
+    with context.server.connect(f"doctor {context.schema}", to_read=True) as connection:
         look = _Look(context, connection)
         findings = [finding for examine in _EXAMINATIONS for finding in _examined(examine, look)]
         diagnosis = Diagnosis(schema=context.schema, database=connection.info.dbname, findings=tuple(findings))
@@ -248,7 +248,7 @@ def _disk(look: _Look) -> Iterator[Finding]:
 
 def _session(look: _Look) -> Iterator[Finding]:
     session = planning.session(look.context, look.connection)
-    with look.context.server.connect(f"doctor {look.schema}", session) as own:
+    with look.context.server.connect(f"doctor {look.schema}", session, to_read=True) as own:
         rows = own.execute(queries.get("settings_in_force"), {"names": list({*SHOWN, *session})}).fetchall()
         idle = own.info.get_parameters().get("keepalives_idle")
     in_force = dict(rows)

@@ -6,7 +6,8 @@ from datetime import datetime
 from bluegreen_etl import catalog, db, errors, figures, ledger, model, names
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status
-from bluegreen_etl.workflow import loading, upkeep
+from bluegreen_etl.replicas import Replica
+from bluegreen_etl.workflow import following, loading, upkeep
 from bluegreen_etl.workflow.context import Context
 from bluegreen_etl.workflow.planning import find_checks
 
@@ -52,6 +53,7 @@ class State(model.Record, frozen=True, kw_only=True):
     live: int | None
     drifted: bool
     unvalidated: tuple[str, ...] = ()
+    replicas: tuple[Replica, ...] = ()
     releases: tuple[Condition, ...]
 
 
@@ -63,10 +65,29 @@ class History(model.Record, frozen=True, kw_only=True):
     cutovers: tuple[model.Cutover, ...]
 
 
-def status(context: Context) -> State:
-    """Return what is live, ready, kept and left over."""
-    with context.server.connect(f"status {context.schema}") as connection:
-        return state(context, connection, upkeep.known_releases(connection, context.schema))
+def status(context: Context, *, wait_replicas: float | None = None) -> State:
+    """Return what is live, ready, kept and left over.
+
+    Args:
+        wait_replicas: wait for so many seconds at most until all replicas have what is live.
+
+    Raises:
+        ReplicasBehind: some lack it then; with the state in `results`.
+    """
+    with context.server.connect(f"status {context.schema}", to_read=True) as connection:
+        releases = upkeep.known_releases(connection, context.schema)
+        if releases and wait_replicas is not None:
+            following.wait(context, connection, wait_replicas)
+        found = state(context, connection, releases)
+    lacking = following.lacking(found.replicas)
+    if wait_replicas is not None and lacking:
+        raise errors.ReplicasBehind(
+            f"{len(lacking)} of {len(found.replicas)} replicas lack release {found.live} after {wait_replicas:g} s: "
+            f"{'; '.join(map(str, lacking))}",
+            hint="Look what they replay or wait for; run it again.",
+            results=found,
+        )
+    return found
 
 
 def state(context: Context, connection: db.Connection, releases: Sequence[Release]) -> State:
@@ -87,13 +108,14 @@ def state(context: Context, connection: db.Connection, releases: Sequence[Releas
             f"{key.name} of {names.quoted(place, key.table)}"
             for place, key in ledger.unvalidated(connection, context.schema)
         ),
+        replicas=following.look(context, connection) if releases else (),
         releases=tuple(_conditions(connection, context.schema, releases)) if releases else (),
     )
 
 
 def history(context: Context) -> History:
     """Return what happened when, and by whom."""
-    with context.server.connect(f"history {context.schema}") as connection:
+    with context.server.connect(f"history {context.schema}", to_read=True) as connection:
         upkeep.ledger_needed(connection, context.schema, to="read")
         return History(
             schema=context.schema,

@@ -9,7 +9,8 @@ from bluegreen_etl.cutover import blockers, changes, losses, matviews, reference
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
-from bluegreen_etl.workflow import backing, choosing, comparing, hooks, inspecting, upkeep, ways
+from bluegreen_etl.replicas import Replica
+from bluegreen_etl.workflow import backing, choosing, comparing, following, hooks, inspecting, upkeep, ways
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -23,6 +24,7 @@ class Promoted(model.Record, frozen=True, kw_only=True):
     schema: str
     cutover: model.Cutover | None = None
     pruned: tuple[int, ...] = ()
+    replicas: tuple[Replica, ...] = ()
     script: str | None = None
     rehearsal: model.Rehearsal | None = None
 
@@ -101,8 +103,9 @@ def _cut_over(
     with _built(context, plan), interrupts.deferred():
         cutover = _carry_out(context, connection, plan)
         pruned = _afterwards(context, connection, plan, to_verify)
+        replicas = _replicas(context, connection)
         interrupts.finish()
-    return Promoted(schema=context.schema, cutover=cutover, pruned=pruned)
+    return Promoted(schema=context.schema, cutover=cutover, pruned=pruned, replicas=replicas)
 
 
 def _refuse(context: Context, connection: db.Connection, plan: Plan, *, locks: bool) -> None:
@@ -170,6 +173,8 @@ def _afterwards(
             if to_verify:
                 _verify(context, connection, plan, to_verify)
             _settle(context, connection, plan)
+            if context.settings.promote.wait_replicas is not None:
+                following.wait(context, connection, context.settings.promote.wait_replicas)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection)
@@ -224,6 +229,20 @@ def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
     views = [relation.oid for relation in plan.outside.relations if relation.kind == "v"]
     matviews.refresh(connection, views, context.watcher.say)
     references.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
+
+
+def _replicas(context: Context, connection: db.Connection) -> tuple[Replica, ...]:
+    """Tell which replicas lack what is live. The cut-over is done: what goes wrong here is told and nothing more."""
+    try:
+        with sqlstates.translated():
+            found = following.look(context, connection)
+    except errors.BluegreenError as error:
+        context.watcher.say(f"replicas not looked at: {error.message}")
+        return ()
+    for replica in found:
+        if not replica.has_release:
+            context.watcher.say(f"replica {replica}")
+    return found
 
 
 def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:

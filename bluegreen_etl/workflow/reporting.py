@@ -43,7 +43,7 @@ class Report(model.Record, frozen=True, kw_only=True):
 
 def report(context: Context) -> Report:
     """Return what a report tells; reads the ledger and the catalogs, no table of the data."""
-    with context.server.connect(f"report {context.schema}") as connection:
+    with context.server.connect(f"report {context.schema}", to_read=True) as connection:
         releases = upkeep.known_releases(connection, context.schema)
         live = next((release for release in releases if release.status is Status.LIVE), None)
         cutovers = ledger.cutovers(connection, context.schema) if releases else []

@@ -44,7 +44,7 @@ class Progress(model.Record, frozen=True, kw_only=True):
 
 def watch(context: Context, *, every: float, show: Callable[[Progress], None]) -> None:
     """Look at the load of the schema every so many seconds, until it ends; at once, where there is none."""
-    with context.server.connect(f"watch {context.schema}") as connection:
+    with context.server.connect(f"watch {context.schema}", to_read=True) as connection:
         upkeep.known_releases(connection, context.schema)
         release = _loading(connection, context.schema)
         if release is None:

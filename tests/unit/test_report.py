@@ -309,6 +309,7 @@ def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
             "lsn": "0/15D6A30",
         },
         "pruned": [],
+        "replicas": [],
         "script": None,
         "rehearsal": None,
     }

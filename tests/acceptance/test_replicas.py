@@ -1,0 +1,106 @@
+"""A streaming replica beside the server: who has the release is told, waited for, and never in doubt."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from tests import poolers, servers
+from tests.acceptance.refusals import refused
+from tests.concurrency.scene import wait_until
+from tests.support import Bluegreen, Live
+
+
+@pytest.fixture(scope="module")
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """DSNs of a server of this module's own, and of a standby of it."""
+    major = request.config.getoption("--postgres")
+    with (
+        servers.place() as directory,
+        servers.running(major, directory / "data") as primary,
+        servers.place() as beside,
+        primary.standby(beside) as standby,
+    ):
+        yield primary.dsn, standby
+
+
+@pytest.fixture(scope="module")
+def server(pair: tuple[str, str]) -> str:
+    """The databases of these tests are made on the primary."""
+    return pair[0]
+
+
+@pytest.fixture
+def standby(pair: tuple[str, str], dsn: str) -> Iterator[str]:
+    """DSN of the test's database on the standby."""
+    name = conninfo.conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(pair[1], autocommit=True) as there:
+        wait_until(lambda: there.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).rowcount)
+    yield conninfo.make_conninfo(pair[1], dbname=name)
+    replay(pair[1], "resume")
+
+
+def replay(standby: str, what: str) -> None:
+    """Pause or resume the replay of the log."""
+    with psycopg.connect(standby, autocommit=True) as connection:
+        connection.execute(f"SELECT pg_wal_replay_{what}()")
+
+
+@pytest.mark.usefixtures("live")
+def test_it_is_told_which_replica_has_the_release(bluegreen: Bluegreen, standby: str) -> None:
+    """Promote and status tell, and wait where that is wanted; promote's exit code is 0, because live has changed."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    replay(standby, "pause")
+    promoted = bluegreen("promote", "--wait-replicas=0.5")
+    assert "replica standby lacks it: streaming, " in promoted.stderr
+    assert re.search(r"^replica +standby lacks it: streaming, ", bluegreen("status").stdout, re.MULTILINE)
+    behind = refused(bluegreen, "status", "--wait-replicas=0.5")
+    assert behind.sentence.startswith("1 of 1 replicas lack release 2 after 0.5 s: standby lacks it")
+    assert "live release" in behind.stdout
+    threading.Timer(3, replay, (standby, "resume")).start()
+    [replica] = bluegreen.json("status", "--wait-replicas")["replicas"]
+    assert replica["has_release"] is True
+    # The readers of a replica are held off by the locks that it replays, also where a pooler is paused.
+    with servers.place() as directory, poolers.running(bluegreen.dsn, directory, mode="transaction") as pooled:
+        toml = f'[promote]\nvia = "pgbouncer"\npgbouncer.consoles = ["{poolers.console(pooled)}"]\n'
+        bluegreen.write("bluegreen.toml", toml)
+        back = bluegreen("rollback", "--wait-replicas", "--json")
+    assert "replicas have readers of their own" in back.stderr
+    [replica] = json.loads(back.stdout)["replicas"]
+    assert replica["has_release"] is True
+
+
+@pytest.mark.usefixtures("live")
+def test_a_standby_is_read_and_not_written(bluegreen: Bluegreen, standby: str) -> None:
+    """Status, history and diff look there too; all others are refused with the reason."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote", "--wait-replicas")
+    there = Bluegreen(standby, bluegreen.directory)
+    assert there.json("status")["live"] == 2
+    assert there.json("history")["cutovers"]
+    assert there.json("diff")["number"] == 1
+    for command in (("load", "data"), ("promote",), ("rollback",), ("prune",)):
+        assert refused(there, *command).sentence.startswith("this server is a standby")
+
+
+def test_a_long_query_on_a_replica(bluegreen: Bluegreen, live: Live, standby: str) -> None:
+    """It holds the replay of the swap up there and sees its own release; live is not in doubt meanwhile."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    with psycopg.connect(standby) as reader:
+        assert reader.execute("SELECT count(*) FROM league.players").fetchone() == (1,)
+        begun = time.monotonic()
+        [replica] = bluegreen.json("promote")["replicas"]
+        assert time.monotonic() - begun < 30  # max_standby_streaming_delay: nobody waits for the replica
+        assert replica["has_release"] is False
+        assert reader.execute("SELECT count(*) FROM league.players").fetchone() == (1,)
+    wait_until(lambda: bluegreen.json("status")["replicas"][0]["has_release"])
+    with psycopg.connect(standby) as reader:
+        assert reader.execute("SELECT count(*) FROM league.players").fetchone() == (3,)
+    assert live.dump()
