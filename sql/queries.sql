@@ -284,6 +284,9 @@ FROM pg_catalog.pg_depend AS d,
      pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
+  -- A view's own rule names it before PostgreSQL 16.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r
+                  WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class = d.refobjid)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS p
                   WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = d.refobjid)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
