@@ -9,7 +9,7 @@ from tests.bench import peers
 from tests.bench.measure import Way, say
 from tests.bench.server import Server
 
-OWN = ("psql", "copy", "bluegreen")
+OWN = ("psql", "copy", "dealt", "bluegreen")
 NAMES = (*OWN, *(peer.name for peer in peers.ALL))
 _UNPACK = {"csv.gz": "gzip", "csv.zst": "zstd"}
 
@@ -35,6 +35,9 @@ def _own(server: Server, data: Path, form: str, jobs: Sequence[int]) -> Iterator
     if form == "csv":
         statement = f"COPY bench.t FROM '{data}/t.csv' (FORMAT csv, HEADER)"
         yield Way("copy", form, None, server.psql("-c", statement))
+        for count in jobs:
+            command = (sys.executable, str(Path(__file__).with_name("dealt.py")), f"{data}/t.csv", server.dsn, str(count))
+            yield Way("dealt", form, count, command)
     for count in jobs:
         yield bluegreen(server, "bench", f"{data}/t.{form}", form=form, jobs=count)
 

@@ -46,7 +46,7 @@ def bench(running: server.Server, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_every_own_way_loads_the_same_rows(bench: Bench) -> None:
     """In formats that need nothing further, with psql's as the reference and a ratio to it for each."""
-    own = ["--ways", "psql", "copy", "bluegreen", "--formats", "csv", "csv.gz", "json"]
+    own = ["--ways", "psql", "copy", "dealt", "bluegreen", "--formats", "csv", "csv.gz", "json"]
     measured = bench("--rows", "300", "--jobs", "2", *own)
     found = {(entry["way"], entry["format"]): entry for entry in measured["results"]}
     assert next(iter(found)) == ("psql", "csv")
