@@ -5,6 +5,8 @@ the parent died. multiprocessing is not used: it would import the caller's own p
 pools outlive a parent that was killed.
 """
 
+import contextlib
+import ctypes
 import os
 import pickle
 import signal
@@ -24,6 +26,9 @@ K = TypeVar("K")
 SHARED_SIZE = 8 << 20
 # A message is about this long; with the default of 64 KB the two sides would take turns far more often.
 _PIPE_SIZE = 1 << 20
+# glibc's mallopt: from which size on, and beyond how much that is free, memory goes back to the kernel.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT = 16 << 20
 _START = "import sys; sys.path[:] = {path!r}; from bluegreen_etl import workers; workers.serve()"
 
 
@@ -103,6 +108,7 @@ def serve() -> None:
     """Answer calls from standard input on standard output until it ends: the life of a child."""
     # Ctrl-C reaches every process of the terminal; what is to happen is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_memory()
     calls = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb", _PIPE_SIZE) as answers:
         os.dup2(2, 1)  # whatever prints must not come between the answers
@@ -117,3 +123,11 @@ def serve() -> None:
                 answer = (False, error)
             pickle.dump(answer, answers, protocol=5)
             answers.flush()
+
+
+def _keep_memory() -> None:
+    """Keep what is freed for the next message: each page had from the kernel anew costs as much as to fill it."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
