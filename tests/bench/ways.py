@@ -36,7 +36,8 @@ def _own(server: Server, data: Path, form: str, jobs: Sequence[int]) -> Iterator
         statement = f"COPY bench.t FROM '{data}/t.csv' (FORMAT csv, HEADER)"
         yield Way("copy", form, None, server.psql("-c", statement))
         for count in jobs:
-            command = (sys.executable, str(Path(__file__).with_name("dealt.py")), f"{data}/t.csv", server.dsn, str(count))
+            program = str(Path(__file__).with_name("dealt.py"))
+            command = (sys.executable, program, f"{data}/t.csv", server.dsn, str(count))
             yield Way("dealt", form, count, command)
     for count in jobs:
         yield bluegreen(server, "bench", f"{data}/t.{form}", form=form, jobs=count)
