@@ -177,8 +177,8 @@ class Binary:
         # An encoder holds rows back until it is finished, and a block must be whole: so each gets its own.
         encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(self._schema, self._builders)
         encoder.write_header()
-        rows = encoder.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        rest = encoder.finish()
+        rows: bytes = encoder.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        rest: bytes = encoder.finish()
         # To copy a block of some megabytes takes its time.
         return rows if rest == TRAILER else (rows + rest)[: -len(TRAILER)]
 
