@@ -1,7 +1,7 @@
 """Reads PostgreSQL's catalogs: what schemas hold. SQL only, no policy, writes nothing."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,14 @@ class Dependent(model.Record, frozen=True, kw_only=True):
     identity: str
     on_type: str
     on_identity: str
+
+
+class Owned(NamedTuple):
+    """An object and its owner: `kind` is what ALTER calls it, `identity` its name with its schema, as SQL."""
+
+    owner: str
+    kind: str
+    identity: str
 
 
 def schema_oid(connection: db.Connection, schema: str) -> int | None:
@@ -181,9 +189,30 @@ def may_create_schema(connection: db.Connection) -> bool:
     return bool(row and row[0])
 
 
-def owns_schema(connection: db.Connection, oid: int) -> bool:
-    """Say whether the role has the rights of the schema's owner, without which it cannot be renamed."""
-    row = connection.execute(queries.get("owns_schema"), {"oid": oid}).fetchone()
+def belonging_to_others(connection: db.Connection, oid: int) -> list[Owned]:
+    """Return a schema and what lies in it, as far as the role does not have the rights of its owner."""
+    return [Owned(*row) for row in connection.execute(queries.get("belonging_to_others"), {"oid": oid})]
+
+
+def following_others(
+    connection: db.Connection, dependents: Iterable[Dependent]
+) -> tuple[list[Owned], list[tuple[str, str]]]:
+    """Return what of `dependents` the role does not own, and the schemas of them with the privileges it lacks there."""
+    found: dict[str, list[int]] = {"pg_rewrite": [], "pg_constraint": [], "pg_proc": [], "pg_publication_rel": []}
+    for dependent in dependents:
+        found.get(dependent.catalog, []).append(dependent.oid)
+    owned = [Owned(*row) for row in connection.execute(queries.get("following_others"), found)]
+    return owned, [(row[0], row[1]) for row in connection.execute(queries.get("places_of_followers"), found)]
+
+
+def owners_without_create(connection: db.Connection, oid: int) -> list[str]:
+    """Return the owners of what lies in a schema who may not make such there."""
+    return [row[0] for row in connection.execute(queries.get("owners_without_create"), {"oid": oid})]
+
+
+def may_have_members(connection: db.Connection, role: str) -> bool:
+    """Say whether another role can be given the rights of this one."""
+    row = connection.execute(queries.get("may_have_members"), {"role": role}).fetchone()
     return bool(row and row[0])
 
 

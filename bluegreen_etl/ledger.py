@@ -65,7 +65,7 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
         role = connection.info.user
         raise errors.NotPermitted(
             f"role {role} may not {what} the ledger, the schema bluegreen, which belongs to role {owner}",
-            hint=f"GRANT {names.quoted(owner)} TO {names.quoted(role)}; or run as {owner}: docs/privileges.md.",
+            hint=_value(connection, "ledger_gift"),
         )
     return True
 

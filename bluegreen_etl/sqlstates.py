@@ -71,7 +71,7 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = 
 )
 
 _HINT_PRIVILEGE = (
-    "The role needs CREATE on the database and to own the live schema and its tables; docs/privileges.md has the list."
+    "`bluegreen doctor` tells what the role lacks, each with the statement that mends it; docs/privileges.md says why."
 )
 _HINT_OTHER = "The statement and its place are in the server's log, and with --debug in the traceback."
 _HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."

@@ -35,9 +35,6 @@ ORDER BY 1
 -- name: may_create_schema
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
 
--- name: owns_schema
-SELECT pg_catalog.pg_has_role(nspowner, 'USAGE') FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
-
 -- name: tables
 SELECT oid::bigint, relname, relkind = 'p', CASE WHEN reltuples >= 0 THEN reltuples::bigint END
 FROM pg_catalog.pg_class
@@ -530,6 +527,17 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
+
+-- name: ledger_gift
+-- The statements by which somebody who may do so gives this role the rights of the ledger's owner.
+SELECT CASE WHEN r.rolsuper OR pg_catalog.starts_with(r.rolname, 'pg_')
+            THEN 'ALTER SCHEMA bluegreen OWNER TO ' || quote_ident(current_user) || '; '
+                 || (SELECT string_agg('ALTER TABLE bluegreen.' || quote_ident(c.relname) || ' OWNER TO '
+                                       || quote_ident(current_user) || ';', ' ' ORDER BY c.relname)
+                     FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'r')
+            ELSE 'GRANT ' || quote_ident(r.rolname) || ' TO ' || quote_ident(current_user) || ';' END
+FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+WHERE n.nspname = 'bluegreen'
 
 -- name: ledger_version
 SELECT version FROM bluegreen.ledger
@@ -1219,11 +1227,94 @@ SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE application_name = %(application)s AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
   AND datname = pg_catalog.current_database()
 
--- name: not_owned
--- What of a schema's relations and routines the role does not own, so that it could not be locked or made again.
-SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+-- name: belonging_to_others
+-- What of a schema belongs to roles whose rights this one does not have, and what ALTER calls it. Indexes, and the
+-- sequences of columns, go with their tables, and what belongs to an extension with that.
+SELECT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+FROM (
+    SELECT 'SCHEMA' AS kind, 'pg_catalog.pg_namespace'::regclass AS classid, n.oid, n.nspowner AS owner
+    FROM pg_catalog.pg_namespace AS n WHERE n.oid = %(oid)s
+    UNION ALL
+    SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
+                          WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
+           'pg_catalog.pg_class'::regclass, c.oid, c.relowner
+    FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+      AND NOT (c.relkind = 'S' AND EXISTS (
+          SELECT FROM pg_catalog.pg_depend AS d
+          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+            AND d.refclassid = 'pg_catalog.pg_class'::regclass))
+    UNION ALL
+    SELECT 'ROUTINE', 'pg_catalog.pg_proc'::regclass, p.oid, p.proowner
+    FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = %(oid)s
+    UNION ALL
+    SELECT 'TYPE', 'pg_catalog.pg_type'::regclass, t.oid, t.typowner
+    FROM pg_catalog.pg_type AS t WHERE t.typnamespace = %(oid)s AND t.typtype IN ('e', 'd', 'r')
+) AS o, LATERAL pg_catalog.pg_identify_object(o.classid, o.oid, 0) AS i
+WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e')
+ORDER BY o.kind <> 'SCHEMA', o.kind, i.identity
+
+-- name: following_others
+-- The same of what follows a swap from other schemas: views by their rules, tables by their foreign keys, routines,
+-- publications.
+SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+FROM (
+    SELECT 'VIEW' AS kind, 'pg_catalog.pg_class'::regclass AS classid, c.oid, c.relowner AS owner
+    FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+    WHERE r.oid = ANY (%(pg_rewrite)s::oid[])
+    UNION ALL
+    SELECT 'TABLE', 'pg_catalog.pg_class'::regclass, c.oid, c.relowner
+    FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+    WHERE k.oid = ANY (%(pg_constraint)s::oid[])
+    UNION ALL
+    SELECT 'ROUTINE', 'pg_catalog.pg_proc'::regclass, p.oid, p.proowner
+    FROM pg_catalog.pg_proc AS p WHERE p.oid = ANY (%(pg_proc)s::oid[])
+    UNION ALL
+    SELECT 'PUBLICATION', 'pg_catalog.pg_publication'::regclass, p.oid, p.pubowner
+    FROM pg_catalog.pg_publication_rel AS t JOIN pg_catalog.pg_publication AS p ON p.oid = t.prpubid
+    WHERE t.oid = ANY (%(pg_publication_rel)s::oid[])
+) AS o, LATERAL pg_catalog.pg_identify_object(o.classid, o.oid, 0) AS i
+WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+ORDER BY 2, 3
+
+-- name: places_of_followers
+-- The privileges that this role lacks on schemas where something follows: views and routines are made again there.
+SELECT n.nspname, concat_ws(', ', CASE WHEN NOT n.usage THEN 'USAGE' END, CASE WHEN NOT n.making THEN 'CREATE' END)
+FROM (
+    SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,
+           pg_catalog.has_schema_privilege(n.oid, 'CREATE') OR NOT bool_or(o.made) AS making
+    FROM (
+        SELECT c.relnamespace, true FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+        WHERE r.oid = ANY (%(pg_rewrite)s::oid[])
+        UNION ALL
+        SELECT pronamespace, true FROM pg_catalog.pg_proc WHERE oid = ANY (%(pg_proc)s::oid[])
+        UNION ALL
+        SELECT c.relnamespace, false FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+        WHERE k.oid = ANY (%(pg_constraint)s::oid[])) AS o(place, made)
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.place
+    GROUP BY n.oid, n.nspname) AS n
+WHERE NOT (n.usage AND n.making)
 ORDER BY 1
+
+-- name: owners_without_create
+-- Owners of a schema's objects who may not make such there, which is asked when its clone is given to them by anybody
+-- but a superuser.
+SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner)
+FROM (SELECT 'pg_catalog.pg_class'::regclass AS classid, oid, relowner AS owner FROM pg_catalog.pg_class
+      WHERE relnamespace = %(oid)s
+      UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid, proowner FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
+      UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid, typowner FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s) AS o
+WHERE NOT pg_catalog.has_schema_privilege(o.owner, %(oid)s::oid, 'CREATE')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e')
+  AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+ORDER BY 1
+
+-- name: may_have_members
+-- Superusers' rights are not for others, and nobody can be a member of the owner of the database by that name.
+SELECT NOT rolsuper AND NOT pg_catalog.starts_with(rolname, 'pg_') FROM pg_catalog.pg_roles WHERE rolname = %(role)s
 
 -- name: forced_policies
 SELECT c.relname FROM pg_catalog.pg_class AS c
@@ -1232,7 +1323,8 @@ WHERE c.relnamespace = %(oid)s AND c.relforcerowsecurity
 ORDER BY 1
 
 -- name: sees_others
-SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+-- Whether it is shown what sessions of other roles do, and may cancel that.
+SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
 
 -- name: capacity
 -- Locks that the server has room for, what a release of a schema may take of them, and connections left.

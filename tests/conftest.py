@@ -49,14 +49,27 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def dsn(server: str) -> Iterator[str]:
-    """DSN of a fresh database of the test's own."""
+def database(server: str) -> Iterator[str]:
+    """DSN of a fresh database of the test's own, as superuser."""
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield conninfo.make_conninfo(server, dbname=name)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(database: str) -> str:
+    """DSN that the test's programs use: a superuser's, but in acceptance/, where it is that of a role without."""
+    return database
+
+
+@pytest.fixture
+def superuser(database: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    """A superuser's connection to the test's database, in autocommit mode."""
+    with psycopg.connect(database, autocommit=True) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 
 from bluegreen_etl import embedded
 
@@ -110,6 +111,30 @@ def running(major: int, directory: Path) -> Iterator[Server]:
         yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
     finally:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+@contextmanager
+def plain_role(dsn: str) -> Iterator[str]:
+    """Yield a superuser's `dsn` as that of a new role, which has what docs/privileges.md says and no more.
+
+    It may create schemas in the database, and owns what it makes there; what follows a swap lies in the schema public,
+    and needs CREATE there.
+    """
+    name = f"plain_{uuid4().hex[:12]}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        database = sql.Identifier(connection.info.dbname)
+        role = sql.Identifier(name)
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(name)))
+        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, role))
+        connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(role))
+    try:
+        yield conninfo.make_conninfo(dsn, user=name, password=name)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            owned = "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = %s"
+            for (left,) in connection.execute(owned, (name,)).fetchall():
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(left)))
+            connection.execute(sql.SQL("DROP OWNED BY {0} CASCADE; DROP ROLE {0}").format(role))
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def parse(text: str) -> list[Entry]:
     """Cut pg_dump's verbose plain output into its entries, in its order."""
     found = list(_ENTRY.finditer(text))
     ends = [*(match.start() for match in found), text.rfind(_END) if _END in text else len(text)][1:]
-    entries = []
+    entries: list[Entry] = []
     defaults: dict[str, str] = _defaults_of(text[: found[0].start()] if found else "")
     after_copy = False
     for match, end in zip(found, ends, strict=True):
@@ -102,10 +102,18 @@ def parse(text: str) -> list[Entry]:
         if following:
             body = body[: _trailing_defaults(body)]
             defaults.update(following)
-        after_copy = after_copy or match["type"] in _AFTER_COPY
+        of_schema = is_of_schema(match["type"], match["name"])
+        after_copy = after_copy or (match["type"] in _AFTER_COPY and not of_schema)
         sql = head + body.strip() + "\n"
-        entries.append(Entry(type=match["type"], name=match["name"], sql=sql, after_copy=after_copy))
+        entry = Entry(type=match["type"], name=match["name"], sql=sql, after_copy=after_copy and not of_schema)
+        # A role that is given a table has to have the right to make one there.
+        entries.insert(1 if of_schema else len(entries), entry)
     return entries
+
+
+def is_of_schema(kind: str, name: str) -> bool:
+    """Say whether an entry gives privileges on the schema itself."""
+    return kind == "ACL" and name.startswith("SCHEMA ")
 
 
 def _trailing_defaults(body: str) -> int:

@@ -144,11 +144,14 @@ def _with_privileges_of_live(
 
 def _give_privileges(connection: db.Connection, release: model.Release, entries: Sequence[dump.Entry]) -> None:
     """Give what bears live's names the owners and privileges of live, whose dump is `entries`."""
+    privileges = [entry for entry in entries if entry.type.endswith("ACL")]
+    for entry in privileges:
+        if dump.is_of_schema(entry.type, entry.name):  # among them may be the right to own what is in it
+            run_where_present(connection, entry)
     for statement in catalog.owner_statements(connection, release.live_schema, like=release.base_oid):
         connection.execute(sql.SQL(statement))
-    for entry in entries:
-        if entry.type.endswith("ACL"):
-            run_where_present(connection, entry)
+    for entry in privileges:
+        run_where_present(connection, entry)
 
 
 def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:

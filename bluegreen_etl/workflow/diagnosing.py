@@ -9,7 +9,7 @@ from typing import Any
 from bluegreen_etl import catalog, db, errors, ledger, model, names, process, queries, sqlstates
 from bluegreen_etl.cutover import outside
 from bluegreen_etl.model import Status
-from bluegreen_etl.workflow import planning, upkeep
+from bluegreen_etl.workflow import planning, privileges, upkeep
 from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 OLDEST, NEWEST = 15, 18  # major versions of the server that the tests run on
@@ -61,7 +61,12 @@ def doctor(context: Context) -> Diagnosis:
     """
     with context.server.connect(f"doctor {context.schema}", to_read=True) as connection:
         look = _Look(context, connection)
-        findings = [finding for examine in _EXAMINATIONS for finding in _examined(examine, look)]
+        findings: list[Finding] = []
+        for examine in _EXAMINATIONS:
+            told = {
+                finding.found for finding in findings
+            }  # as by one who may not read the ledger, where another wants it
+            findings += [finding for finding in _examined(examine, look) if finding.found not in told]
         diagnosis = Diagnosis(schema=context.schema, database=connection.info.dbname, findings=tuple(findings))
     bad = [finding for finding in findings if finding.grade is Grade.FAIL]
     if bad:
@@ -144,28 +149,38 @@ def _pooler(look: _Look) -> Iterator[Finding]:
 
 
 def _privileges(look: _Look) -> Iterator[Finding]:
-    role, database = names.quoted(look.role), names.quoted(look.connection.info.dbname)
+    role = names.quoted(look.role)
     topic = "privileges"
-    if not catalog.may_create_schema(look.connection):
-        yield _fail(topic, f"role {role} may not create schemas", f"GRANT CREATE ON DATABASE {database} TO {role};")
-    if look.live_oid is not None:
-        schema = names.quoted(look.schema)
-        if not catalog.owns_schema(look.connection, look.live_oid):
-            yield _fail(topic, f"role {role} does not own schema {schema}", f"ALTER SCHEMA {schema} OWNER TO {role};")
-        for relation in look.column("not_owned", oid=look.live_oid)[:10]:
-            yield _fail(topic, f"role {role} does not own {relation}", f"ALTER TABLE {relation} OWNER TO {role};")
-        forced = look.column("forced_policies", oid=look.live_oid)
-        if forced:
-            yield _fail(
-                topic,
-                f"policies are forced on {', '.join(forced)}, and role {role} would not see all rows",
-                f"ALTER ROLE {role} BYPASSRLS;",
-            )
+    lacking = [
+        *privileges.to_load(look.connection, look.live_oid),
+        *privileges.to_follow(look.connection, _hanging(look)),
+    ]
+    for item in lacking:
+        yield _fail(topic, item.found, item.statement)
     if not catalog.may_create_database(look.connection):
-        yield _warn(topic, f"role {role} may not create databases", f"ALTER ROLE {role} CREATEDB; for run --isolate.")
-    if not look.row("sees_others")[0]:
-        yield _warn(topic, f"role {role} does not see who is in its way", f"GRANT pg_read_all_stats TO {role};")
+        found = f"role {role} may not create databases, as run --isolate database does"
+        yield _warn(topic, found, f"ALTER ROLE {role} CREATEDB;")
+    sees, cancels = look.row("sees_others")
+    if not sees:
+        found = f"role {role} does not see what others do who are in its way"
+        yield _warn(topic, found, f"GRANT pg_read_all_stats TO {role};")
+    if not (sees and cancels) and look.context.settings.promote.cancel_blockers is not None:
+        found = f"role {role} may not cancel what others run, as promote.cancel_blockers wants"
+        yield _warn(topic, found, f"GRANT pg_read_all_stats, pg_signal_backend TO {role};")
     yield _ok(topic, f"looked at as role {role}")
+
+
+def _hanging(look: _Look) -> list[catalog.Dependent]:
+    """Return what hangs on live from outside, what hangs on its carried tables not counted."""
+    if look.live_oid is None:
+        return []
+    return catalog.outside_dependents(look.connection, look.live_oid, carried=_carried(look))
+
+
+def _carried(look: _Look) -> list[int]:
+    """Return the tables of live that are carried."""
+    plain = catalog.plain_tables(look.connection, look.live_oid or 0)
+    return [plain[name] for name in look.context.settings.carry.tables if name in plain]
 
 
 def _ledger(look: _Look) -> Iterator[Finding]:
@@ -185,9 +200,7 @@ def _live(look: _Look) -> Iterator[Finding]:
         return
     refuse_extensions(look.context, look.connection, look.live_oid)
     planning.refuse_subscribers(look.connection)
-    plain = catalog.plain_tables(look.connection, look.live_oid)
-    carried = [plain[name] for name in look.context.settings.carry.tables if name in plain]
-    wanted = look.context.settings.promote
+    wanted, carried = look.context.settings.promote, _carried(look)
     hanging = outside.inspect(look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried)
     parents = catalog.outside_parents(look.connection, look.live_oid)
     for child, parent in parents:

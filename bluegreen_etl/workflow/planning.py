@@ -11,7 +11,7 @@ from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
 from bluegreen_etl.declared import Relationships, TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
-from bluegreen_etl.workflow import matching
+from bluegreen_etl.workflow import matching, privileges
 from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 MOST_JOBS = 8
@@ -60,7 +60,7 @@ def plan_load(
     # A schema without tables, such as a new database's public, has no structure to give.
     last = StructureFrom.COMMAND if found is None else StructureFrom.FILES
     source = structure or _structure_source(context, live_oid if tables else None, last)
-    _refuse_without_privileges(context, connection, live_oid)
+    privileges.refuse(privileges.to_load(connection, live_oid))
     _refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
     refuse_subscribers(connection)
@@ -148,14 +148,14 @@ def session(context: Context, connection: db.Connection) -> dict[str, str]:
     """Return the server settings of the sessions that copy and build: the user's over those that building wants.
 
     Raises:
-        UsageError: the server refuses one of the user's.
+        BadConfiguration: the server refuses one of the user's.
     """
     own = context.settings.load.session
     try:
         with connection.transaction(force_rollback=True):
             db.apply_settings(connection, own)
     except _REFUSED_SETTINGS as error:
-        raise errors.UsageError(
+        raise errors.BadConfiguration(
             f"the server refuses a setting of [load.session]: {error.diag.message_primary}",
             hint="Its names and values are those of SET; some are for superusers only.",
         ) from error
@@ -174,20 +174,6 @@ def refuse_subscribers(connection: db.Connection) -> None:
             f"publication {', '.join(found)} is for all tables, and somebody subscribes in this database: subscribers "
             "would get the rows of the release under a schema that they do not have",
             hint="Publish tables or schemas by name: CREATE PUBLICATION … FOR TABLE, or FOR TABLES IN SCHEMA.",
-        )
-
-
-def _refuse_without_privileges(context: Context, connection: db.Connection, live_oid: int | None) -> None:
-    role, database = connection.info.user, connection.info.dbname
-    if not catalog.may_create_schema(connection):
-        raise errors.NotPermitted(
-            f"role {role} may not create schemas in database {database}",
-            hint=f"GRANT CREATE ON DATABASE {names.quoted(database)} TO {names.quoted(role)};",
-        )
-    if live_oid is not None and not catalog.owns_schema(connection, live_oid):
-        raise errors.NotPermitted(
-            f"role {role} does not own schema {context.schema}",
-            hint=f"ALTER SCHEMA {names.quoted(context.schema)} OWNER TO {names.quoted(role)}; or load as its owner.",
         )
 
 

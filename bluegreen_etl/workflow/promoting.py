@@ -10,7 +10,7 @@ from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.replicas import Replica
-from bluegreen_etl.workflow import backing, choosing, comparing, following, hooks, inspecting, upkeep, ways
+from bluegreen_etl.workflow import backing, choosing, comparing, following, hooks, inspecting, privileges, upkeep, ways
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks
@@ -82,6 +82,7 @@ def _cut_over(
     outgoing = choosing.outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = inspecting.plan(connection, direction, incoming, outgoing, context.settings.promote)
+    _refuse_without_privileges(connection, plan, trial)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     consoles = ways.consoles(context, connection)
     _refuse(context, connection, plan, locks=not consoles)
@@ -257,6 +258,11 @@ def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
     for number, reason in pruned.refused.items():
         context.watcher.say(f"release {number} not pruned: {reason}")
     return pruned.dropped
+
+
+def _refuse_without_privileges(connection: db.Connection, plan: Plan, trial: Trial | None) -> None:
+    if trial is not Trial.SCRIPT:  # which somebody else may run
+        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, carried=plan.carried))
 
 
 def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:

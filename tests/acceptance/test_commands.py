@@ -211,18 +211,18 @@ def test_outside_foreign_key_that_the_release_cannot_serve_is_refused(
 
 
 def test_extension_in_the_live_schema_is_refused(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+    bluegreen: Bluegreen, live: Live, superuser: psycopg.Connection[TupleRow]
 ) -> None:
     """It would leave with the old release and be dropped with it; known before anything is written."""
-    needs_extension(connection, "citext")
-    connection.execute("CREATE EXTENSION citext SCHEMA league")
+    needs_extension(superuser, "citext")
+    superuser.execute("CREATE EXTENSION citext SCHEMA league")
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live)
     assert said.sentence == "extension citext is installed in schema league and would leave with it"
     assert said.hint == "Move it: ALTER EXTENSION citext SET SCHEMA public;"
-    connection.execute("ALTER EXTENSION citext SET SCHEMA public")
+    superuser.execute("ALTER EXTENSION citext SET SCHEMA public")
     bluegreen("load", "data")
-    connection.execute("ALTER EXTENSION citext SET SCHEMA league")
+    superuser.execute("ALTER EXTENSION citext SET SCHEMA league")
     said = refused(bluegreen, "promote", live=live)
     assert said.sentence == "extension citext is installed in schema league and would leave with it"
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
+from tests import servers
 from tests.acceptance.refusals import refused
 from tests.support import Bluegreen, Live
 
@@ -56,12 +57,12 @@ def small_disk(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
 )
 def test_a_full_disk_is_told_of_and_all_is_as_before(small_disk: str, size: int, tmp_path: Path) -> None:
     """Also the space: what the failed load has written is given back."""
-    bluegreen = Bluegreen(small_disk, tmp_path)
-    with psycopg.connect(small_disk, autocommit=True) as connection:
+    with servers.plain_role(small_disk) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        bluegreen = Bluegreen(dsn, tmp_path)
         connection.execute("CREATE SCHEMA league; CREATE TABLE league.words AS SELECT 1 AS id, 'one' AS word")
         row = f"1,{'x' * 990}\n"
         bluegreen.write("data/words.csv", "id,word\n" + row * (size * MEGABYTE // len(row)))
-        refusal = refused(bluegreen, "load", "data", "--jobs", "2", live=Live(small_disk))
+        refusal = refused(bluegreen, "load", "data", "--jobs", "2", live=Live(dsn))
         assert refusal.sentence.startswith("the server's disk is full: could not extend file")
         status = connection.execute("SELECT status FROM bluegreen.release ORDER BY number").fetchall()
         assert status == [("live",), ("failed",)]

@@ -105,6 +105,7 @@ def test_program_that_fails_after_commits_leaves_live_untouched(
     assert scene.statuses(connection) == {1: "live", 2: "failed"}
 
 
+@pytest.mark.usefixtures("may_create_databases")
 @pytest.mark.parametrize("isolate", ["schema", "database"])
 def test_interrupted_run_ends_the_program_and_leaves_live_untouched(
     bluegreen: Bluegreen, live: Live, connection: Connection, isolate: str
@@ -134,6 +135,7 @@ def any_session(connection: Connection, condition: str) -> bool:
     return bool(connection.execute(query.encode()).fetchall())
 
 
+@pytest.mark.usefixtures("may_create_databases")
 def test_qualified_names_land_in_the_release_by_a_scratch_database(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
@@ -152,6 +154,7 @@ def test_qualified_names_land_in_the_release_by_a_scratch_database(
     assert databases(connection) == []
 
 
+@pytest.mark.usefixtures("may_create_databases")
 def test_key_that_leads_out_of_the_schema_is_checked_when_rows_are_copied_over(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
@@ -167,6 +170,7 @@ def test_key_that_leads_out_of_the_schema_is_checked_when_rows_are_copied_over(
     bluegreen(*run, insert.format("NULL"))
 
 
+@pytest.mark.usefixtures("may_create_databases")
 @pytest.mark.parametrize("isolate", ["schema", "database"])
 def test_killed_run_is_swept_with_all_that_it_has_made(
     bluegreen: Bluegreen, live: Live, connection: Connection, isolate: str

@@ -1,29 +1,16 @@
 """Settings and connections that lead nowhere: exit code 2 for what the user wrote, 1 for what the server says."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import conninfo
 from psycopg.rows import TupleRow
 
 from tests.acceptance.refusals import refused
 from tests.support import Bluegreen, Live
 
 CONNECTION = "no connection to the server: "
-
-
-@pytest.fixture
-def role(connection: psycopg.Connection[TupleRow]) -> Iterator[str]:
-    """A role that may log in and nothing else."""
-    name = f"role_{uuid4().hex[:12]}"
-    identifier = sql.Identifier(name)
-    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(identifier))
-    yield name
-    connection.execute(sql.SQL("DROP OWNED BY {}").format(identifier))
-    connection.execute(sql.SQL("DROP ROLE {}").format(identifier))
 
 
 @pytest.fixture
@@ -160,70 +147,6 @@ def test_ddl_that_fails_is_named_with_its_line(
 
 
 # ---- privileges
-
-
-def test_role_that_may_not_create_schemas_is_told_the_grant(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], role: str
-) -> None:
-    """The hint is the statement that mends it."""
-    bluegreen.write_league()
-    dsn = conninfo.make_conninfo(bluegreen.dsn, user=role)
-    said = refused(bluegreen, "load", "data", "--dsn", dsn, live=live)
-    database = connection.info.dbname
-    assert said.sentence == f"role {role} may not create schemas in database {database}"
-    assert said.hint == f"GRANT CREATE ON DATABASE {database} TO {role};"
-
-
-def test_role_that_does_not_own_live_is_refused_before_anything_is_written(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], role: str
-) -> None:
-    """Only an owner may rename a schema: that is known before an hour of loading."""
-    bluegreen.write_league()
-    database = sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(role)))
-    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA league TO {}").format(sql.Identifier(role)))
-    connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA league TO {}").format(sql.Identifier(role)))
-    dsn = conninfo.make_conninfo(bluegreen.dsn, user=role)
-    said = refused(bluegreen, "load", "data", "--dsn", dsn, live=live)
-    assert said.sentence == f"role {role} does not own schema league"
-    assert said.hint == f"ALTER SCHEMA league OWNER TO {role}; or load as its owner."
-    assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bluegreen'").fetchall() == []
-
-
-def test_role_that_does_not_own_live_cannot_promote(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], role: str
-) -> None:
-    """Somebody else's release is not everybody's to promote."""
-    bluegreen.write_league()
-    bluegreen("load", "data")
-    dsn = conninfo.make_conninfo(bluegreen.dsn, user=role)
-    said = refused(bluegreen, "promote", "--dsn", dsn, live=live)
-    owner = connection.info.user
-    assert said.sentence == f"role {role} may not read the ledger, the schema bluegreen, which belongs to role {owner}"
-    assert said.hint.startswith(f"GRANT {owner} TO {role};")
-    connection.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(role)))
-    said = refused(bluegreen, "promote", "--dsn", dsn, live=live)
-    assert said.sentence.startswith("the role lacks a privilege: must be owner of ")
-
-
-def test_role_that_owns_everything_it_needs_can_do_all_of_it(
-    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], role: str
-) -> None:
-    """No superuser is needed: CREATE on the database and the ownership of live are enough."""
-    owner, database = sql.Identifier(role), sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, owner))
-    connection.execute(sql.SQL("ALTER SCHEMA league OWNER TO {}").format(owner))
-    for kind, name in (("TABLE", "teams"), ("TABLE", "players"), ("VIEW", "squads")):
-        place = sql.Identifier("league", name)
-        connection.execute(sql.SQL(f"ALTER {kind} {{}} OWNER TO {{}}").format(place, owner))
-    bluegreen.write_league()
-    dsn = conninfo.make_conninfo(bluegreen.dsn, user=role)
-    before = live.dump(sequences=False)
-    bluegreen("load", "data", "--promote", "--dsn", dsn)
-    assert connection.execute("SELECT count(*) FROM league.players").fetchone() == (3,)
-    bluegreen("rollback", "--dsn", dsn)
-    assert live.dump(sequences=False) == before
-    bluegreen("prune", "--keep", "0", "--dsn", dsn)
 
 
 def test_link_that_leads_nowhere_is_refused(bluegreen: Bluegreen, live: Live, tmp_path: Path) -> None:
