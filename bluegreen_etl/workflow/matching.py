@@ -113,6 +113,20 @@ def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) ->
     ]
 
 
+def refuse_shapeless(found: Sequence[Found], tables: Sequence[Table]) -> None:
+    """Refuse what no table can be made for: `tables` are those inferred.
+
+    Raises:
+        BadSource: all files of a table are without a record, and have no header either.
+    """
+    for item, table in zip(found, tables, strict=True):
+        if not table.columns:
+            raise errors.BadSource(
+                f"{item.files[0].path} holds no record to infer the columns of table {table.name} from",
+                hint="Leave the file out, or write the table's DDL and name it under [structure] ddl.",
+            )
+
+
 def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> list[Work]:
     """Bring files and tables together.
 

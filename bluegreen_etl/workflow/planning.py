@@ -73,6 +73,7 @@ def plan_load(
     to_infer = [item for item in found if source is StructureFrom.FILES or item.table in temporary]
     inferred = matching.infer(to_infer, context.settings.tables)
     if source is StructureFrom.FILES:
+        matching.refuse_shapeless(found, inferred)
         tables = inferred
     else:
         made = {table.name for table in tables}

@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bluegreen_etl import errors, model, names
+import msgspec
+
+from bluegreen_etl import config, errors, model, names
 from bluegreen_etl.model import Table
 from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context
@@ -22,6 +24,7 @@ _RESERVED = re.compile(
     |trailing|true|union|unique|user|using|variadic|verbose|when|where|window|with""",
     re.VERBOSE,
 )
+_DELIMITERS = (";", "\t", "|")
 _CONFIGURATION = """\
 # What bluegreen does here; docs/settings.md lists every key. `bluegreen load --promote` works as it is.
 schema = {schema}                   # the live schema, which applications read
@@ -34,7 +37,7 @@ ddl = ["schema.sql"]                # without it, the structure is a clone of li
 
 [checks]
 path = "checks"                     # each *.sql is one SELECT of offending rows
-
+{tables}
 # [retention]
 # keep = 1                          # previous releases that stay, as ways back
 
@@ -74,23 +77,58 @@ def init(context: Context, paths: Sequence[str]) -> Begun:
 
     Raises:
         UsageError: no files were named.
-        BadSource: a data file is missing or unreadable.
+        BadSource: a data file is missing or unreadable, or has no columns.
         Refused: one of the files to be written is there already.
     """
-    found = matching.find_files(context, paths)
+    found, delimiters = _find(context, paths)
     tables = matching.infer(found, context.settings.tables)
+    matching.refuse_shapeless(found, tables)
     schema = context.settings.schema or _schema_name(Path.cwd().name)
     names.check_live_schema(schema)
     keys = {table.name: key for table, item in zip(tables, found, strict=True) if (key := _key(table, item))}
     links = list(_links(tables, keys))
     texts = {
-        "bluegreen.toml": _CONFIGURATION.format(schema=_text(schema), paths=_text(list(paths))),
+        "bluegreen.toml": _CONFIGURATION.format(
+            schema=_text(schema), paths=_text(list(paths)), tables="".join(_table_sections(found, delimiters))
+        ),
         "schema.sql": _ddl(schema, tables, keys, links),
         **dict(_checks(tables, links)),
     }
     _write(Path(context.resolved.directory), texts)
     context.watcher.say("`bluegreen load --promote` works now; edit what is written first, if you like")
     return Begun(schema=schema, files=tuple(texts))
+
+
+def _find(context: Context, paths: Sequence[str]) -> tuple[list[Found], dict[str, str]]:
+    """Find the files, and the delimiters of those that are not what their names say: only init guesses."""
+    found = matching.find_files(context, paths)
+    delimiters = {item.table: guess for item in found if (guess := _delimiter(item))}
+    if not delimiters:
+        return found, {}
+    settings = context.settings
+    tables = {name: config.TableSettings(delimiter=delimiter) for name, delimiter in delimiters.items()}
+    settings = msgspec.structs.replace(settings, tables={**settings.tables, **tables})
+    resolved = msgspec.structs.replace(context.resolved, settings=settings)
+    return matching.find_files(Context(resolved, context.watcher), paths), delimiters
+
+
+def _delimiter(item: Found) -> str | None:
+    """Return what separates the only column's name into several, in each of the table's files."""
+    if any(file.format is not model.Format.CSV or file.options.delimiter for file in item.files):
+        return None
+    headers = [peek.columns[0] if len(peek.columns) == 1 else "" for peek in item.peeks]
+    return next((each for each in _DELIMITERS if all(each in header for header in headers)), None)
+
+
+def _table_sections(found: Sequence[Found], delimiters: Mapping[str, str]) -> Iterator[str]:
+    for item in found:
+        lines = []
+        if item.table in delimiters:
+            lines.append(f"delimiter = {_text(delimiters[item.table])}\n")
+        if all(peek.types is None and not peek.rows for peek in item.peeks):
+            lines.append("allow_empty = true                  # its files hold no rows so far\n")
+        if lines:
+            yield f"\n[tables.{names.toml_key(item.table)}]\n" + "".join(lines)
 
 
 def _write(directory: Path, texts: dict[str, str]) -> None:

@@ -14,11 +14,15 @@ def test_load_works_right_after_init(bluegreen: Bluegreen, connection: Connectio
     """With types, keys and checks of its own; init itself needs no server."""
     bluegreen.write_league()
     bluegreen.write("data/order.json", '[{"id": 1, "user": "Ann", "group": {"a": 1}, "Odd name": 1.5}]')
+    odd = "id;born;big;empty;number\n1;1999-02-28;9223372036854775808;;007\n2;;1;;1.5\n"
+    bluegreen.write("data/odd.csv", odd)
+    bluegreen.write("data/later.csv", "id,name\n")
     made = bluegreen("init", "data/", BLUEGREEN_DSN="host=/nowhere")
     for name in ("bluegreen.toml", "schema.sql", "checks/players_have_their_teams.sql"):
         assert name in made.stdout
     ddl = (bluegreen.directory / "schema.sql").read_text()
     assert "id integer PRIMARY KEY" in ddl
+    assert "born date,\n    big numeric,\n    empty text,\n    number text\n" in ddl
     assert "-- ALTER TABLE players ADD FOREIGN KEY (team_id) REFERENCES teams;" in ddl
     done = bluegreen("load", "--promote", BLUEGREEN_SCHEMA="")
     assert "no checks of your own" not in done.stderr
@@ -26,7 +30,7 @@ def test_load_works_right_after_init(bluegreen: Bluegreen, connection: Connectio
         SELECT c.relname FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
         WHERE k.connamespace = 'league'::regnamespace AND k.contype = 'p' ORDER BY 1
     """
-    assert connection.execute(keys).fetchall() == [("order",), ("players",), ("teams",)]
+    assert connection.execute(keys).fetchall() == [("odd",), ("order",), ("players",), ("teams",)]
     assert bluegreen.json("check", "live")["checks"][-1]["name"] == "players_have_their_teams"
 
 
@@ -46,6 +50,10 @@ def test_init_replaces_no_file(bluegreen: Bluegreen) -> None:
     assert refused(bluegreen, "init", "data").sentence == "schema.sql is there already"
     assert not (bluegreen.directory / "bluegreen.toml").exists()
     assert refused(bluegreen, "init", code=2).sentence == "no data files were named"
+    bluegreen.write("none/teams.json", "[]")
+    said = "none/teams.json holds no record to infer the columns of table teams from"
+    for command in ("init", "load"):
+        assert refused(bluegreen, command, "none").sentence == said
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
