@@ -1,17 +1,29 @@
-"""The Python of docs/recipes.md runs as written. Dagster's is skipped where that is not installed: it is 130 MB."""
+"""The Python of docs/recipes.md runs as written, Dagster's where Dagster lies beside the tests' packages."""
 
-import importlib.util
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from tests import servers
 from tests.support import Live
 
 RECIPES = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+# What the tests' own environment has comes first.
+MATERIALIZE = """
+import sys
+sys.path.append(sys.argv[1])
+import dagster
+space = {}
+exec(compile(sys.argv[2], "recipe", "exec"), space)
+assert dagster.materialize([space["league"]]).success
+"""
 
 
 def recipe(heading: str) -> str:
@@ -27,21 +39,29 @@ def test_every_recipe_is_python(heading: str) -> None:
     compile(recipe(heading), heading, "exec")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("dagster") is None, reason="dagster is not installed: pip install dagster")
-@pytest.mark.filterwarnings("ignore")  # its own, and those of what it needs
-def test_dagster_materializes_a_schema(
-    live: Live,
-    connection: psycopg.Connection[TupleRow],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The asset of the recipe, in a process of Dagster's own making."""
-    import dagster  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - not installed everywhere
+@pytest.fixture(scope="session")
+def dagster() -> Path:
+    """Directory of Dagster and all that it needs, 85 MB, fetched once; skips where it cannot be."""
+    cache = Path(sys.prefix) / "dagster"
+    with servers.alone():
+        if not cache.exists():
+            new = cache.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
+            options = ("--quiet", "--no-compile", "--only-binary=:all:", f"--target={new}")
+            command = [sys.executable, "-m", "pip", "install", *options, "dagster>=1.9,<2"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no Dagster: {done.stderr.strip().splitlines()[-1]}")
+            new.rename(cache)  # at once, so that an interrupted session leaves no half of it
+    return cache
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", live.dsn)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    space: dict[str, Any] = {}
-    exec(compile(recipe("Dagster"), "recipe", "exec"), space)
-    assert dagster.materialize([space["league"]]).success
+
+def test_dagster_materializes_a_schema(
+    live: Live, connection: psycopg.Connection[TupleRow], dagster: Path, tmp_path: Path
+) -> None:
+    """The asset of the recipe, as Dagster runs it."""
+    environment = {**os.environ, "DATABASE_URL": live.dsn, "DAGSTER_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", MATERIALIZE, str(dagster), recipe("Dagster")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert connection.execute("SELECT name FROM league.players").fetchall() == [("Ann",)]
