@@ -125,5 +125,5 @@ def _refuse_without_scratch(connection: db.Connection, plan: LoadPlan) -> None:
     if not catalog.may_create_database(connection):
         raise errors.NotPermitted(
             f"role {connection.info.user} may not create databases, which --isolate database needs",
-            hint=f"ALTER ROLE {connection.info.user} CREATEDB;",
+            hint=f"ALTER ROLE {names.quoted(connection.info.user)} CREATEDB;",
         )
