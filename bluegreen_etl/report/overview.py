@@ -72,10 +72,10 @@ def _sections(report: workflow.Report) -> Iterator[str]:
         yield _titled(f"load of release {shown.number}", forms.plain(stages))
     if report.cutovers:
         yield _titled("promotes and rollbacks, the newest last", _cutovers(report))
-    failures = [lane for lane in series.lanes(report) if lane.release.failure][:_SHOWN]
+    failures = [lane for lane in series.lanes(report) if lane.failure][:_SHOWN]
     if failures:
         rows = [
-            (lane.release.number, forms.time(lane.release.created_at), lane.failed_in, _short(lane.release.failure))
+            (lane.release.number, forms.time(lane.release.created_at), lane.failed_in, _short(lane.failure))
             for lane in failures
         ]
         yield _titled("failed loads, the newest first", forms.table(("release", "begun", "stage", "failure"), rows))

@@ -72,7 +72,7 @@ def _values(report: workflow.Report) -> dict[str, Any]:
         "changes": differences.groups(report.changes, backwards=True) if report.changes else [],
         "notes": list(differences.notes(report.changes)) if report.changes else [],
         "rejected": [load for load in shown.tables if load.rejected] if shown else [],
-        "failures": [lane for lane in series.lanes(report) if lane.release.failure],
+        "failures": [lane for lane in series.lanes(report) if lane.failure],
         "change": forms.change,
         "newest": NEWEST,
     }

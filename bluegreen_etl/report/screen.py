@@ -43,7 +43,7 @@ def line_of(progress: workflow.Progress) -> str:
         return f"{at} {_ended(progress)}"
     doing = [f"{each.does or 'something'}{f' {each.table}' if each.table else ''}" for each in progress.sessions]
     busy = "; ".join(sorted({text for text in doing if not text.startswith("idle")}))
-    parts = [f"{progress.stage or 'begins'} for {forms.about(progress.stage_seconds)}", *_amounts(progress)]
+    parts = [_stage(progress), *_amounts(progress)]
     return f"{at} release {progress.number}: {', '.join(parts)}{f': {busy}' if busy else ''}"
 
 
@@ -51,8 +51,9 @@ def text_of(progress: workflow.Progress) -> str:
     """Return how far a load is, by table and by session."""
     if progress.status != model.Status.LOADING:
         return _ended(progress)
-    stage = f"{progress.stage or 'begins'} for {forms.about(progress.stage_seconds)}"
-    head = f"{progress.schema}, release {progress.number}: {stage}, begun {forms.about(progress.seconds)} ago"
+    head = (
+        f"{progress.schema}, release {progress.number}: {_stage(progress)}, begun {forms.about(progress.seconds)} ago"
+    )
     parts = [head, *filter(None, [", ".join(_amounts(progress))])]
     # Those that are under way first, which of hundreds are the ones to see.
     tables = sorted(progress.tables.items(), key=lambda item: item[1].done == item[1].total)
@@ -82,6 +83,10 @@ def text_of(progress: workflow.Progress) -> str:
     if rows:
         parts += ["", forms.table(("table", "read", "of", "done", "rate", "left"), rows)]
     return "\n".join(parts)
+
+
+def _stage(progress: workflow.Progress) -> str:
+    return f"{progress.stage} for {forms.about(progress.stage_seconds)}" if progress.stage else "begins"
 
 
 def _ended(progress: workflow.Progress) -> str:

@@ -8,6 +8,8 @@ from bluegreen_etl.model import Direction, Status
 from bluegreen_etl.workflow.looking import Condition
 from bluegreen_etl.workflow.reporting import Figures
 
+_DIED = "it was killed; the next load or prune cleans it up"
+
 
 class Span(model.Record, frozen=True, kw_only=True):
     """A time in which a release was live, `end` None where it is; `left` and `width` are shares of the time line."""
@@ -27,6 +29,7 @@ class Lane(model.Record, frozen=True, kw_only=True):
     begun: float
     spans: tuple[Span, ...]
     took: float | None
+    failure: str | None
     failed_in: str | None
 
 
@@ -66,14 +69,16 @@ def lanes(report: workflow.Report) -> list[Lane]:
             continue
         stages = figures[release.number].stages
         unended = [name for name, seconds in stages.items() if seconds is None]
+        failure = _DIED if release.dead else release.failure
         found.append(
             Lane(
                 release=release,
-                status="dead" if release.dead else "failed" if release.failure else release.status,
+                status="dead" if release.dead else "failed" if failure else release.status,
                 begun=_share(report, release.created_at),
                 spans=tuple(span for number, span in spans if number == release.number),
                 took=total(figures[release.number]),
-                failed_in=unended[-1] if unended and release.failure else None,
+                failure=failure,
+                failed_in=unended[-1] if unended and failure else None,
             )
         )
     return found

@@ -1,7 +1,7 @@
 """Watch: a load that runs somewhere else, looked at again and again until it ends."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from bluegreen_etl.workflow import upkeep
 from bluegreen_etl.workflow.context import Context
 
 _WINDOW = 10.0  # seconds over which a rate is measured
+_OPEN = "open for parts"
 
 
 class Flow(model.Record, frozen=True, kw_only=True):
@@ -93,15 +94,16 @@ def _look(connection: db.Connection, release: Release, meter: _Meter) -> Progres
     locked = db.is_locked(connection, upkeep.LOAD_LOCK, release.live_schema)
     now = ledger.find(connection, release.live_schema, release.number)
     stage, since = figures.begun(connection, now)
-    readings = figures.readings(connection, now)
+    readings = _parts(connection, now) if now.open_until else figures.readings(connection, now)
+    age = (datetime.now(UTC) - now.created_at).total_seconds()
     return Progress(
         at=datetime.now(UTC),
         schema=now.live_schema,
         number=now.number,
         status="dead" if upkeep.is_dead(now, loading=locked) else now.status,
-        stage=stage,
-        stage_seconds=since,
-        seconds=(datetime.now(UTC) - now.created_at).total_seconds(),
+        stage=stage or (_OPEN if now.open_until else None),
+        stage_seconds=since if stage else age,
+        seconds=age,
         whole=_whole(readings, meter, since),
         tables={item.table: meter.flow(item.table, item.done, item.total, since=since) for item in readings},
         sessions=tuple(figures.work(connection, now)) if now.status is Status.LOADING else (),
@@ -109,6 +111,15 @@ def _look(connection: db.Connection, release: Release, meter: _Meter) -> Progres
     )
 
 
+def _parts(connection: db.Connection, release: Release) -> list[Reading]:
+    """Return what has come into a release that many processes fill, nobody knows out of how much."""
+    done: Counter[str] = Counter()
+    for part in ledger.parts(connection, release):
+        done[part.table] += part.bytes
+    return [Reading(table=table, done=size, total=None) for table, size in done.items()]
+
+
 def _whole(readings: list[Reading], meter: _Meter, since: float) -> Flow:
-    total = None if any(item.total is None for item in readings) else sum(item.total or 0 for item in readings)
+    known = readings and all(item.total is not None for item in readings)
+    total = sum(item.total or 0 for item in readings) if known else None
     return meter.flow("", sum(item.done for item in readings), total, since=since)

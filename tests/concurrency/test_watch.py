@@ -49,6 +49,34 @@ def test_a_load_can_be_watched_from_another_terminal(
     assert bluegreen("status", "--watch").stderr == "no load of league is running\n"
 
 
+def test_a_load_that_is_killed_while_it_is_watched_is_told_to_be_dead(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
+) -> None:
+    """Nobody waits for what will not come; a report names it among those that failed, with the stage."""
+    slow = SlowLoad(bluegreen, live, connection)
+    with slow.stopped("copy") as load:
+        watch = bluegreen.start("status", "--watch", "0.2")
+        assert "release 2: copy for" in first_line(watch)
+        load.kill()
+        *_, last = watch.communicate(timeout=20)[0].splitlines()
+    assert (watch.returncode, last.partition("release ")[2]) == (0, "2 of league is dead")
+    [died] = [line for line in bluegreen("report").stdout.splitlines() if "it was killed" in line]
+    assert (died.split()[0], died.split()[3]) == ("2", "copy")
+
+
+def test_a_release_that_is_open_for_parts_can_be_watched(bluegreen: Bluegreen, live: Live) -> None:
+    """Nobody knows how much will come: what is there, and no time left."""
+    bluegreen.write_league()
+    bluegreen("open")
+    bluegreen("copy", "2", "teams", "data/teams.csv", "--part", "1")
+    watch = bluegreen.start("status", "--watch", "--json")
+    seen = json.loads(first_line(watch))
+    assert (seen["stage"], seen["whole"]["total"], seen["whole"]["left"]) == ("open for parts", None, None)
+    assert {name: flow["done"] for name, flow in seen["tables"].items()} == {"teams": SIZES["teams"]}
+    bluegreen("abort", "2")
+    assert json.loads(watch.communicate(timeout=20)[0].splitlines()[-1])["status"] in {"failed", "pruned"}
+
+
 def drawn(bluegreen: Bluegreen) -> str:
     """Return the second picture that is drawn on a terminal; it begins where the first one began."""
     ours, theirs = pty.openpty()
