@@ -91,12 +91,16 @@ LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = 
 WHERE s.relnamespace = %(oid)s AND s.relkind = 'S'
 ORDER BY s.relname
 
--- name: sequence_past_column
--- Nothing to do for a column that the sequence is past already.
-SELECT pg_catalog.setval({sequence_text}, reached.value, true)
-FROM (SELECT {extreme}({column})::bigint AS value FROM {table}) AS reached, {sequence} AS own
-WHERE reached.value IS NOT NULL AND (NOT own.is_called AND reached.value {further_or_equal} own.last_value
-                                     OR own.is_called AND reached.value {further} own.last_value)
+-- name: furthest
+-- Asked alone: Citus does not join a distributed table with a sequence.
+SELECT {extreme}({column})::bigint FROM {table}
+
+-- name: sequence_past
+-- Nothing to do for a value that the sequence is past already.
+SELECT pg_catalog.setval({sequence_text}, {reached}, true)
+FROM {sequence} AS own
+WHERE NOT own.is_called AND {reached} {further_or_equal} own.last_value
+   OR own.is_called AND {reached} {further} own.last_value
 
 -- name: sequence_not_behind
 SELECT pg_catalog.setval({sequence_text}, live.last_value, live.is_called)
@@ -1402,3 +1406,34 @@ WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
 
 -- name: statistics_of
 SELECT stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s AND stxrelid = ANY (%(tables)s::oid[]) ORDER BY 1
+
+-- name: citus_version
+SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'
+
+-- name: citus_placements
+-- Of the tables that Citus knows; one that it has taken up by itself, because of a foreign key, it takes up again.
+SELECT c.relname,
+       CASE WHEN p.partmethod = 'h' THEN 'hash' WHEN p.partmethod <> 'n' THEN p.partmethod::text
+            WHEN p.repmodel = 't' THEN 'reference' WHEN p.colocationid <> 0 THEN 'single' ELSE 'local' END,
+       CASE WHEN p.partmethod = 'h' THEN pg_catalog.column_to_column_name(p.logicalrelid, p.partkey) END
+FROM pg_catalog.pg_dist_partition AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.logicalrelid
+WHERE c.relnamespace = %(oid)s AND NOT c.relispartition AND NOT p.autoconverted
+ORDER BY c.relname
+
+-- name: citus_schema
+SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_schema WHERE schemaid = %(oid)s)
+
+-- name: citus_own_schemas
+SELECT coalesce(json_agg(nspname ORDER BY nspname), '[]')::text FROM pg_catalog.pg_namespace
+WHERE nspname = {schema}
+   OR pg_catalog.starts_with(nspname, {schema} || '__r') AND substr(nspname, length({schema}) + 4) ~ '^[0-9]+$'
+
+-- name: citus_send_settings
+-- SET LOCAL goes along to the other nodes.
+SELECT pg_catalog.set_config('citus.propagate_set_commands', 'local', false)
+
+-- name: citus_ask_nodes
+SELECT nodeid, success, result FROM pg_catalog.run_command_on_all_nodes(%(command)s)
+
+-- name: citus_recover
+SELECT pg_catalog.recover_prepared_transactions()

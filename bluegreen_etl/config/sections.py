@@ -122,6 +122,22 @@ class Structure(Section, frozen=True, kw_only=True):
     ] = ()
 
 
+class Distribute(Section, frozen=True, kw_only=True):
+    """How Citus spreads those of a release's tables that live does not have; the others are spread as live's are."""
+
+    schema: Annotated[
+        bool, Meta(description="on a first load, the whole schema lies on one node: `citus_schema_distribute`")
+    ] = False
+    reference: Annotated[tuple[str, ...], Meta(description="tables that each node has all rows of")] = ()
+    hash: Annotated[
+        dict[str, str],
+        Meta(description='by table, the column that decides which node a row lies on: `{ players = "team_id" }`'),
+    ] = {}
+    shards: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="how many shards they get; default: as Citus is set")
+    ] = None
+
+
 class Transform(Section, frozen=True, kw_only=True):
     """SQL of the project's own that builds tables of a release from loaded ones."""
 
@@ -242,6 +258,7 @@ class Settings(Section, frozen=True, kw_only=True):
     load: Load = Load()
     carry: Carry = Carry()
     structure: Structure = Structure()
+    distribute: Distribute = Distribute()
     transform: Transform = Transform()
     checks: Checks = Checks()
     promote: Promote = Promote()

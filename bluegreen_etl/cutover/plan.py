@@ -1,6 +1,6 @@
 """What a cut-over will do, as data: promote and rollback are the same plan with the releases exchanged. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,8 @@ MISFIT_SQLSTATE = "BG002"
 # Naming the owner that the relation has already changes nothing and takes the same lock on it alone.
 _ALTER = {"v": sql.SQL("VIEW"), "m": sql.SQL("MATERIALIZED VIEW"), "f": sql.SQL("FOREIGN TABLE")}
 
+_ON_NODES = "5s"  # for any other statement, where nodes have to be waited for
+
 
 class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
@@ -28,7 +30,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     `relations` are what live holds, views before tables; `inspected` stands for all that was looked at, `fingerprint`
     for what of it can change until the locks are had; `sequences` are the names that both releases have, with whether
     they ascend; `outside` is what hangs on live and follows it, and what the `carried` tables need, which stay live.
-    A `rehearsal` is taken back instead of committed.
+    A `rehearsal` is taken back instead of committed; `distributed`: live lies on several nodes.
     """
 
     direction: Direction
@@ -42,6 +44,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     outside: Outside = Outside()
     carried: tuple[str, ...] = ()
     rehearsal: bool = False
+    distributed: bool = False
 
     @property
     def locks(self) -> tuple[Relation, ...]:
@@ -90,34 +93,44 @@ def lock_statement(relation: Relation, *, nowait: bool) -> sql.Composed:
     return mode.format(place, sql.SQL(" NOWAIT" if nowait else ""))
 
 
-def transaction(plan: Plan, attempt: Try) -> sql.Composed:
-    """Return the whole try as one message: renames, locks, comparison, ledger, commit, and the time before and after.
+def messages(plan: Plan, attempt: Try) -> list[sql.Composable]:
+    """Return the whole try as it is sent: in one message, but for what several nodes have to do one by one."""
+    statements = _transaction(plan, attempt)
+    return list(statements) if plan.distributed else [_joined(*statements)]
+
+
+def _transaction(plan: Plan, attempt: Try) -> Iterator[sql.Composable]:
+    """Yield renames, locks, comparison, ledger, commit, and the time before and after.
 
     A rename is seen by nobody before the commit, and waits for whoever changes the schema itself (GRANT ON SCHEMA):
     it comes before the locks, so that nobody waits with it.
     """
     timeout = f"{max(round((attempt.terms.timeout or 0) * 1000), 1)}ms"
     locks = _locks(plan, attempt, nowait=attempt.terms.timeout is None)
-    return _joined(
-        # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
-        sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
-        # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
-        sql.SQL("SET LOCAL synchronous_commit = off"),
-        # The definitions of what follows from outside were read with every name qualified.
-        sql.SQL("SET LOCAL search_path = ''"),
-        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout)),
-        # A load that clones live renames it for a moment: wait for its end here, where nobody waits for this.
-        queries.get("renaming", schema=sql.Literal(plan.live_schema)),
-        # Once before the locks too, where nobody waits however long it takes to look at everything.
-        _inspected(plan),
-        *_renames(plan),
-        sql.SQL("SELECT clock_timestamp()"),
-        *([_lock_block(attempt.terms.order, locks)] if locks else []),
-        *_swap(plan, attempt),
-        *([_still_held(attempt.terms.fence)] if attempt.terms.fence else []),
-        sql.SQL("ROLLBACK" if plan.rehearsal else "COMMIT"),
-        sql.SQL("SELECT clock_timestamp()"),
-    )
+    # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
+    yield sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
+    yield sql.SQL("SET LOCAL synchronous_commit = off")
+    # The definitions of what follows from outside were read with every name qualified.
+    yield sql.SQL("SET LOCAL search_path = ''")
+    yield sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout))
+    if plan.distributed:
+        yield _bound(_ON_NODES)
+        # In parallel, each rename would be in a transaction of its own on its node.
+        yield sql.SQL("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
+    # A load that clones live renames it for a moment: wait for its end here, where nobody waits for this.
+    yield queries.get("renaming", schema=sql.Literal(plan.live_schema))
+    # Once before the locks too, where nobody waits however long it takes to look at everything.
+    yield _inspected(plan)
+    yield from _renames(plan)
+    yield sql.SQL("SELECT clock_timestamp()")
+    if locks:
+        yield from _locks_on_nodes(plan, attempt) if plan.distributed else [_lock_block(attempt.terms.order, locks)]
+    yield from _swap(plan, attempt)
+    if attempt.terms.fence:
+        yield _still_held(attempt.terms.fence)
+    yield sql.SQL("ROLLBACK" if plan.rehearsal else "COMMIT")
+    yield sql.SQL("SELECT clock_timestamp()")
 
 
 def script(plan: Plan, attempt: Try) -> str:
@@ -158,14 +171,35 @@ def _still_held(fence: Fence) -> sql.Composed:
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
 
+def _locks_on_nodes(plan: Plan, attempt: Try) -> Iterator[sql.Composable]:
+    """Yield the locks where live lies on several nodes: of all tables in one statement, which as a whole may wait."""
+    nowait = attempt.terms.timeout is None
+    yield _bound("500ms" if nowait else f"{round((attempt.terms.timeout or 0) * 1000)}ms")
+    placed = _placed(plan, attempt)
+    yield from (lock_statement(relation, nowait=nowait) for relation in placed if relation.kind in _ALTER)
+    tables = [sql.Identifier(relation.schema, relation.name) for relation in placed if relation.kind not in _ALTER]
+    if tables:
+        mode = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE{}")
+        yield mode.format(sql.SQL(", ").join(tables), sql.SQL(" NOWAIT" if nowait else ""))
+    yield _bound(_ON_NODES)
+
+
+def _bound(time: str) -> sql.Composed:
+    """Bound what the statements that follow may take: a node does not heed the coordinator's lock_timeout in all."""
+    return sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(time))
+
+
 def _locks(plan: Plan, attempt: Try, *, nowait: bool) -> list[sql.Composed]:
     """Return the locks in the order of the try; what lies in live has been renamed by then."""
+    return [lock_statement(relation, nowait=nowait) for relation in _placed(plan, attempt)]
+
+
+def _placed(plan: Plan, attempt: Try) -> list[Relation]:
     renamed = plan.outgoing.shadow_schema if plan.outgoing else plan.live_schema
-    placed = (
+    return [
         msgspec.structs.replace(relation, schema=renamed) if relation.schema == plan.live_schema else relation
         for relation in attempt.terms.order
-    )
-    return [lock_statement(relation, nowait=nowait) for relation in placed]
+    ]
 
 
 def _renames(plan: Plan) -> Iterable[sql.Composed]:

@@ -3,6 +3,7 @@ connection is lost.
 """
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from bluegreen_etl.model import Cutover
 
 _SHOWN = 100
 LOCK = "cutover"
+# How the time-out of a lock on another node of Citus arrives: as the end of the statement, or of its connection there.
+_ELSEWHERE = frozenset({"57014", "XX000"})
 _HINT_UNKNOWN = "Run `bluegreen status` when the server is back: it tells which release is live."
 
 
@@ -37,6 +40,8 @@ def run(server: db.Server, plan: Plan, way: Way, *, say: Say) -> Cutover:
     with interrupts.deferred():
         try:
             with server.connect(purpose) as connection:
+                # A node that has missed the commit is told of by a warning.
+                connection.add_notice_handler(lambda notice: say(f"the server warns: {notice.message_primary}"))
                 hold(connection, plan.live_schema)
                 return swap.carry_out(connection)
         except errors.BluegreenError:
@@ -136,10 +141,15 @@ class _Swap:
         attempt = Try(token=self._token, number=self._tries, waited=self._waited, via=self._way.via, terms=terms)
         self._sent = not self._plan.rehearsal
         try:
-            return _seconds_between(connection.execute(planning.transaction(self._plan, attempt).as_bytes(connection)))
-        except psycopg.Error:
+            if self._plan.distributed:
+                connection.execute(queries.get("citus_send_settings"))
+            messages = planning.messages(self._plan, attempt)
+            return _seconds_between([connection.execute(message.as_bytes(connection)) for message in messages])
+        except psycopg.Error as error:
             if not connection.closed:
                 connection.rollback()
+                if self._plan.distributed and error.sqlstate in _ELSEWHERE:
+                    raise errors.LockNotObtained(f"on another node: {error.diag.message_primary}") from error
             raise
 
     def settle(self, server: db.Server) -> Cutover:
@@ -215,12 +225,13 @@ class _Swap:
         return sqlstates.explain(error)
 
 
-def _seconds_between(cursor: psycopg.Cursor[TupleRow]) -> float:
+def _seconds_between(cursors: Iterable[psycopg.Cursor[TupleRow]]) -> float:
     """Return the time from before the first lock until after the commit, by the server's clock."""
     readings: list[datetime] = []
-    more: bool | None = True
-    while more:
-        if cursor.description and cursor.description[0].name == "clock_timestamp":
-            readings += [row[0] for row in cursor.fetchall()]
-        more = cursor.nextset()
+    for cursor in cursors:
+        more: bool | None = True
+        while more:
+            if cursor.description and cursor.description[0].name == "clock_timestamp":
+                readings += [row[0] for row in cursor.fetchall()]
+            more = cursor.nextset()
     return (readings[-1] - readings[0]).total_seconds()

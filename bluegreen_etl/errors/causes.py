@@ -136,6 +136,16 @@ class CannotFollow(Refused):
     """
 
 
+class NodeInDoubt(Refused):
+    """A node of Citus has missed a commit, or does not answer.
+
+    A node that was lost in the middle of a commit keeps the old names until it is recovered, which Citus
+    does by itself within a minute once the node is back. Until then a load, a promote or a drop would
+    hang on it, so that none is begun. `bluegreen status` names the node; `SELECT
+    recover_prepared_transactions()` on the coordinator recovers at once, for a superuser.
+    """
+
+
 class StillNeeded(Refused):
     """A release cannot be dropped, because something outside depends on it.
 

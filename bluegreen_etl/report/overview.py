@@ -21,6 +21,7 @@ def head(state: workflow.State) -> str:
     ]
     if state.drifted:
         lines.append(("attention", "the live schema is not the one that the ledger says is live"))
+    lines += [("attention", doubt) for doubt in state.doubts]
     if state.unvalidated:
         keys = ", ".join(state.unvalidated)
         lines.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))

@@ -45,11 +45,15 @@ class Opened(model.Record, frozen=True, kw_only=True):
 
 
 class Work(model.Record, frozen=True, kw_only=True):
-    """A table with the files that fill it; `allowed`: how many of their rows may be broken, where any may."""
+    """A table with the files that fill it; `allowed`: how many of their rows may be broken, where any may.
+
+    `freeze`: its rows may be seen by older snapshots, where one connection brings them.
+    """
 
     table: Table
     files: tuple[Opened, ...]
     allowed: rejects.Allowed | None = None
+    freeze: bool = True
 
     @property
     def size(self) -> int | None:
@@ -129,7 +133,7 @@ class Load:
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
-        self.frozen = not self._shared and not work.table.partitioned
+        self.frozen = work.freeze and not self._shared and not work.table.partitioned
         self._dealers = [_Dealer(opened, workers, partial(progress, work.table.name)) for opened in work.files]
         self._rejects = rejects.Rejects(work.allowed, release, work.table.name, self._read) if work.allowed else None
         self._guard = threading.Lock()

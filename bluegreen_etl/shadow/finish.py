@@ -58,16 +58,18 @@ def set_sequences(connection: db.Connection, release: model.Release) -> None:
     for sequence in own:
         places = _sequence_places(release, sequence)
         if sequence.table and sequence.column:
-            connection.execute(
+            row = connection.execute(
                 queries.get(
-                    "sequence_past_column",
-                    **places,
+                    "furthest",
                     extreme=sql.SQL("max" if sequence.ascending else "min"),
-                    further_or_equal=sql.SQL(">=" if sequence.ascending else "<="),
                     column=sql.Identifier(sequence.column),
                     table=sql.Identifier(release.shadow_schema, sequence.table),
                 )
-            )
+            ).fetchone()
+            if row and row[0] is not None:
+                or_equal = sql.SQL(">=" if sequence.ascending else "<=")
+                reached = sql.Literal(row[0])
+                connection.execute(queries.get("sequence_past", **places, further_or_equal=or_equal, reached=reached))
         if sequence.name in live:
             place = sql.Identifier(release.live_schema, sequence.name)
             connection.execute(queries.get("sequence_not_behind", **places, live=place))

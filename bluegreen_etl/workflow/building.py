@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl import catalog, citus, db, errors, ledger, model, names
 from bluegreen_etl.model import Release, StructureFrom
 from bluegreen_etl.shadow import copy, dump, fill, finish, relay, standins, structure, transform, unspoken
 from bluegreen_etl.workers import Workers
@@ -73,7 +73,9 @@ def put_off_keys(
 ) -> tuple[Release, list[dump.Entry]]:
     """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
     put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
-    return note_structure(connection, plan, release), put_off
+    release = note_structure(connection, plan, release)
+    citus.distribute(connection, release, context.settings.distribute)
+    return release, put_off
 
 
 def fill_tables(
@@ -90,6 +92,8 @@ def fill_tables(
     Raises:
         BadSource, BadRow, Refused, ServerFailed: the release is not whole.
     """
+    if citus.is_there(connection):  # it takes FREEZE, and forgets it
+        work = [msgspec.structs.replace(item, freeze=False) for item in work]
     sizes = [item.size for item in work]
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
     reading = Reading(context.watcher, connection, release, work)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, process, queries, sqlstates
+from bluegreen_etl import catalog, citus, db, errors, ledger, model, names, process, queries, sqlstates
 from bluegreen_etl.cutover import outside
 from bluegreen_etl.model import Status
 from bluegreen_etl.workflow import planning, privileges, upkeep
@@ -229,6 +229,16 @@ def _replication(look: _Look) -> Iterator[Finding]:
     yield _ok("replication", f"wal_level is {level}; {standbys} standbys")
 
 
+def _citus(look: _Look) -> Iterator[Finding]:
+    if not citus.is_there(look.connection):
+        return
+    for doubt in citus.doubts(look.connection, look.schema):
+        yield _fail("citus", doubt, "Bring the node back: Citus recovers it within a minute.")
+    version, nodes = look.row("citus_version")[0], citus.nodes(look.connection, look.schema)
+    well = sum(node.failure is None for node in nodes)
+    yield _ok("citus", f"Citus {version}; {well} of {len(nodes)} nodes answer; readers enter through the coordinator")
+
+
 def _locks(look: _Look) -> Iterator[Finding]:
     room, relations, free = look.row("capacity", oid=look.live_oid or 0)
     # The cut-over locks live's relations, a prune all that a release has, and pg_dump what it reads, at once.
@@ -311,6 +321,7 @@ _EXAMINATIONS: tuple[Examination, ...] = (
     _ledger,
     _live,
     _replication,
+    _citus,
     _locks,
     _disk,
     _session,

@@ -2,7 +2,7 @@
 
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, names, queries
+from bluegreen_etl import catalog, citus, db, errors, names, queries
 from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import carried as carrying
 from bluegreen_etl.cutover import outside
@@ -46,6 +46,7 @@ def plan(
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         outside=following,
         carried=tuple(carried),
+        distributed=citus.is_there(connection),
     )
 
 

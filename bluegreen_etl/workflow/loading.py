@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bluegreen_etl import catalog, checks, config, db, errors, interrupts, ledger, model, names
+from bluegreen_etl import catalog, checks, citus, config, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.workflow import hooks, matching, upkeep
@@ -100,6 +100,7 @@ def complete(context: Context, connection: db.Connection, plan: LoadPlan, built:
 def open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
     """Take the target for this load, sweep what dead loads left, and write the new release into the ledger."""
     hold_load(connection, plan.schema)
+    citus.refuse_doubts(connection, plan.schema)
     ledger.ensure(connection)
     if context.settings.protected:
         ledger.protect(connection, protected=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bluegreen_etl import catalog, db, errors, figures, ledger, model, names
+from bluegreen_etl import catalog, citus, db, errors, figures, ledger, model, names
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.replicas import Replica
@@ -40,7 +40,7 @@ class State(model.Record, frozen=True, kw_only=True):
     """What `status` shows of one live schema.
 
     `drifted`: live is not the schema that the ledger says is live; `unvalidated`: foreign keys that a cut-over has made
-    again and nobody has validated yet.
+    again and nobody has validated yet; `doubts`: which nodes of Citus are not as the coordinator is.
     """
 
     schema: str
@@ -54,6 +54,7 @@ class State(model.Record, frozen=True, kw_only=True):
     drifted: bool
     unvalidated: tuple[str, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    doubts: tuple[str, ...] = ()
     releases: tuple[Condition, ...]
 
 
@@ -109,6 +110,7 @@ def state(context: Context, connection: db.Connection, releases: Sequence[Releas
             for place, key in ledger.unvalidated(connection, context.schema)
         ),
         replicas=following.look(context, connection) if releases else (),
+        doubts=tuple(citus.doubts(connection, context.schema)),
         releases=tuple(_conditions(connection, context.schema, releases)) if releases else (),
     )
 

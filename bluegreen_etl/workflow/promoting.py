@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from bluegreen_etl import catalog, checks, db, errors, interrupts, ledger, model, queries, sqlstates
+from bluegreen_etl import catalog, checks, citus, db, errors, interrupts, ledger, model, queries, sqlstates
 from bluegreen_etl.cutover import blockers, changes, losses, matviews, references, swap, writes
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
@@ -79,6 +79,7 @@ def _cut_over(
 ) -> Promoted:
     if trial is None:
         refuse_if_protected(context, connection, direction)
+    citus.refuse_doubts(connection, context.schema)
     outgoing = choosing.outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
     plan = inspecting.plan(connection, direction, incoming, outgoing, context.settings.promote)
@@ -171,6 +172,7 @@ def _afterwards(
     """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
     try:
         with interrupts.allowed():
+            citus.settle(connection, context.schema, context.watcher.say, wait=citus.RECOVERY_WAIT)
             if to_verify:
                 _verify(context, connection, plan, to_verify)
             _settle(context, connection, plan)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bluegreen_etl import catalog, db, errors, names, process
+from bluegreen_etl import catalog, citus, db, errors, names, process
 from bluegreen_etl.model import Isolation, Release, StructureFrom
 from bluegreen_etl.shadow import dump, scratch
 from bluegreen_etl.workflow import building, promoting
@@ -64,6 +64,7 @@ def _in_place(
     """Let the program work in the release's own schema, with all keys and indexes there from the beginning."""
     stages.begin("structure")
     release = building.make_structure(context, connection, plan, release)
+    citus.distribute(connection, release, context.settings.distribute)
     stages.begin("command")
     _call(context, connection, release, command, schema=release.shadow_schema)
     return building.finish_filled(context, connection, plan, release, (), stages)

@@ -5,7 +5,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, sqlstates
+from bluegreen_etl import catalog, citus, db, errors, ledger, model, names, sqlstates
 from bluegreen_etl.cutover import plan, swap
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.shadow import scratch
@@ -51,6 +51,7 @@ def prune(context: Context, *, keep: int | None) -> Pruned:
 
 def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Pruned:
     """Drop what prune drops, on a connection that holds the cut-over lock."""
+    citus.refuse_doubts(connection, context.schema)
     releases = ledger.releases(connection, context.schema)
     # Asked after the ledger was read: a load that begins now is not among the releases.
     loading = db.is_locked(connection, LOAD_LOCK, context.schema)

@@ -45,7 +45,8 @@ def attempt(plan: Plan = PLAN, *, timeout: float | None = None) -> Try:
 
 def text(plan: Plan = PLAN, *, timeout: float | None = None) -> str:
     """Return the transaction as it is sent, without the escapes of the statements that stand in an array."""
-    return planning.transaction(plan, attempt(plan, timeout=timeout)).as_string().replace("\\", "")
+    [message] = planning.messages(plan, attempt(plan, timeout=timeout))
+    return message.as_string().replace("\\", "")
 
 
 def assert_in_order(whole: str, *parts: str) -> None:

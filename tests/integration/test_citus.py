@@ -1,0 +1,257 @@
+"""What is asked of Citus, against stand-ins of its functions; and Citus itself, where there is one.
+
+The stand-ins (tests/data/citus.sql) write down that they were called: they show our SQL, not Citus. The tests that show
+Citus want its coordinator in BLUEGREEN_TEST_CITUS_DSN: a database of their own is not to be had there, so they work in
+a schema of a name of their own in the one that is named, as a role that may create it.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import citus, config, errors, workflow
+from tests.concurrency import scene
+from tests.support import Bluegreen, Live
+
+Connection = psycopg.Connection[TupleRow]
+STANDINS = (Path(__file__).parents[1] / "data" / "citus.sql").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def standins(connection: Connection, live: Live) -> Live:
+    """A live schema in a database that looks as if Citus were there."""
+    connection.execute(STANDINS.encode())
+    return live
+
+
+def calls(connection: Connection) -> list[str]:
+    """Return what was asked of Citus, in order."""
+    return [row[0] for row in connection.execute("SELECT what FROM standin.call ORDER BY id")]
+
+
+def surroundings(dsn: str, schema: str = "league", **settings: object) -> workflow.Context:
+    """Return what a command works with; `settings` are sections of bluegreen.toml."""
+    return workflow.Context(config.resolve({"schema": schema, "dsn": dsn, **settings}, environ={}), scene.Listener())
+
+
+def test_tables_of_a_release_are_spread_as_those_of_live(
+    bluegreen: Bluegreen, standins: Live, connection: Connection
+) -> None:
+    """Reference tables first, hash ones in live's own co-location group; no row counts as frozen, keys come after."""
+    before = standins.definition()
+    connection.execute("SELECT create_distributed_table('league.players', 'team_id')")
+    connection.execute("SELECT create_reference_table('league.teams')")
+    connection.execute("CREATE TABLE league.notes (id int)")
+    connection.execute("CREATE TABLE league.colours (id int)")
+    connection.execute("SELECT citus_add_local_table_to_metadata('league.colours')")
+    connection.execute("DELETE FROM standin.call")
+    bluegreen.write_league()
+    bluegreen.write("data/notes.csv", "id\n1\n")
+    bluegreen.write("data/colours.csv", "id\n1\n")
+    released = bluegreen.json("load", "data", "--promote")
+    assert calls(connection) == [
+        "league__r2.teams reference",
+        'league__r2.players hash team_id like "league"."players"',
+        "league__r2.colours local",
+    ]
+    assert {table["frozen"] for table in released["loaded"]["tables"]} == {False}
+    assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers enter" in bluegreen("doctor").stdout
+    connection.execute("DROP TABLE league.notes, league.colours")
+    assert standins.definition() == before
+    workflow.rollback(surroundings(standins.dsn))
+    scene.assert_whole(connection)
+    added = connection.execute("INSERT INTO league__r2.players (team_id, name) VALUES (1, 'x') RETURNING id").fetchone()
+    assert added == (4,)
+
+
+def test_schema_that_lies_on_one_node_stays_so(bluegreen: Bluegreen, standins: Live, connection: Connection) -> None:
+    """As a whole, whatever the settings say; on a first load it is they who say."""
+    connection.execute("SELECT citus_schema_distribute('league')")
+    connection.execute("DELETE FROM standin.call")
+    bluegreen.write_league()
+    data = [str(bluegreen.directory / "data")]
+    workflow.load(surroundings(standins.dsn, distribute={"reference": ["teams"]}), data)
+    workflow.load(surroundings(standins.dsn, "other", distribute={"schema": True}), data)
+    assert calls(connection) == ["schema league__r2", "schema other__r1"]
+
+
+def test_first_load_is_spread_as_the_settings_say(bluegreen: Bluegreen, standins: Live, connection: Connection) -> None:
+    """A name that the release does not have is a mistake, found before COPY."""
+    bluegreen.write_league()
+    data = [str(bluegreen.directory / "data")]
+    wanted = {"reference": ["teams"], "hash": {"players": "team_id"}, "shards": 4}
+    workflow.load(surroundings(standins.dsn, "other", distribute=wanted), data)
+    assert calls(connection) == ["other__r1.teams reference", "other__r1.players hash team_id like default 4"]
+    with pytest.raises(
+        errors.BadConfiguration, match=r"\[distribute\] names players.tem_id, which the release does not"
+    ):
+        workflow.load(surroundings(standins.dsn, "other", distribute={"hash": {"players": "tem_id"}}), data)
+
+
+def test_node_that_misses_the_commit_is_waited_for(
+    bluegreen: Bluegreen, standins: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its warning is told and it is asked; recovered, all is well; otherwise it is exit code 6, and nothing begins."""
+    bluegreen.write_league()
+    data = [str(bluegreen.directory / "data")]
+    listener = scene.Listener()
+    context = scene.context(standins.dsn, listener=listener)
+    monkeypatch.setattr(citus, "_PASSING", 0.1)
+    monkeypatch.setattr(citus, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(citus, "RECOVERY_WAIT", 1.0)
+    workflow.load(context, data)
+    connection.execute(
+        "CREATE FUNCTION standin.miss() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        """UPDATE standin.node SET stale = '["league", "league__r2"]' WHERE nodeid = 2; """
+        "RAISE WARNING 'failed to commit transaction on postgres@worker:5432'; RETURN NULL; END $$"
+    )
+    connection.execute(
+        "CREATE CONSTRAINT TRIGGER miss AFTER INSERT ON bluegreen.cutover DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION standin.miss()"
+    )
+    assert workflow.promote(context).cutover
+    assert "the server warns: failed to commit transaction on postgres@worker:5432" in listener.said
+    missed = "node 2 has schema league__r2, which the coordinator has not: it missed a commit"
+    assert f"waiting for the recovery of a node: {missed}" in listener.said
+    assert workflow.status(context).doubts == ()
+
+    connection.execute("UPDATE standin.node SET recoverable = false")
+    connection.execute(
+        "CREATE OR REPLACE FUNCTION standin.miss() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        """UPDATE standin.node SET stale = '["league", "league__r1"]' WHERE nodeid = 2; RETURN NULL; END $$"""
+    )
+    with pytest.raises(errors.OutcomeUnknown, match="the swap is committed, but not everywhere: node 2 has"):
+        workflow.rollback(context)
+    assert scene.statuses(connection) == {1: "live", 2: "previous"}
+    [doubt] = workflow.status(context).doubts
+    assert doubt == missed.replace("r2", "r1")
+    assert "node 2 has schema league__r1" in bluegreen("status").stdout
+    for refused in (
+        lambda: workflow.promote(context, number=2),
+        lambda: workflow.rollback(context, number=2),
+        lambda: workflow.prune(context, keep=0),
+        lambda: workflow.load(context, data),
+    ):
+        with pytest.raises(errors.NodeInDoubt, match="node 2 has schema"):
+            refused()
+    connection.execute("UPDATE standin.node SET stale = NULL, failure = E'could not\nconnect' WHERE nodeid = 2")
+    with pytest.raises(errors.NodeInDoubt, match="node 2 cannot be asked: could not connect"):
+        workflow.prune(context, keep=0)
+    connection.execute("UPDATE standin.node SET failure = NULL")
+    connection.execute("DROP TRIGGER miss ON bluegreen.cutover")
+    workflow.promote(context, number=2)
+    scene.assert_whole(connection)
+
+
+def test_old_citus_and_old_ways_are_refused(standins: Live, connection: Connection) -> None:
+    """What nobody has tried is not begun."""
+    connection.execute("INSERT INTO pg_dist_partition VALUES ('league.teams', 'a', 'id', 3, 'c', false)")
+    with pytest.raises(errors.Refused, match="table teams is distributed by append or range"):
+        citus.placements(connection, connection.execute("SELECT 'league'::regnamespace::oid::bigint").fetchone()[0])  # type: ignore[index]
+    connection.execute(
+        "SET allow_system_table_mods = on; UPDATE pg_extension SET extversion = '11.3-1' WHERE extname = 'citus'"
+    )
+    with pytest.raises(errors.Refused, match=r"Citus 11\.3-1 is in this database"):
+        workflow.status(scene.context(standins.dsn))
+
+
+# ---- Citus itself
+
+
+@pytest.fixture(params=["stand-ins", "citus"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The DSN of a coordinator, and a live schema that is this test's own.
+
+    With the stand-ins the test itself is tried, which would otherwise be run by nobody who has no Citus.
+    """
+    schema = f"test_{uuid4().hex[:8]}"
+    if request.param == "stand-ins":
+        dsn = request.getfixturevalue("dsn")
+        with psycopg.connect(dsn, autocommit=True) as own:
+            own.execute(STANDINS.encode())
+        yield dsn, schema
+        return
+    named = os.environ.get("BLUEGREEN_TEST_CITUS_DSN")
+    if named is None:
+        pytest.skip("no Citus: BLUEGREEN_TEST_CITUS_DSN does not name a coordinator")
+    yield named, schema
+    with psycopg.connect(named, autocommit=True) as own:
+        rows = own.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", (schema,)).fetchall()
+        for (name,) in rows:
+            own.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+class Joining(threading.Thread):
+    """Reads both tables in one statement until it is told to stop, through the coordinator."""
+
+    def __init__(self, dsn: str, schema: str) -> None:
+        super().__init__(daemon=True)
+        self._dsn = dsn
+        self._query = sql.SQL("SELECT DISTINCT t.name, p.name FROM {} AS p JOIN {} AS t ON t.id = p.team_id").format(
+            sql.Identifier(schema, "players"), sql.Identifier(schema, "teams")
+        )
+        self.stopping = threading.Event()
+        self.seen: set[tuple[str, str]] = set()
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        """Read."""
+        with psycopg.connect(self._dsn, autocommit=True) as own:
+            while not self.stopping.wait(0.002):
+                try:
+                    self.seen.update(own.execute(self._query).fetchall())
+                except psycopg.Error as error:
+                    self.failures.append(str(error))
+
+
+DDL = """
+    CREATE TABLE teams (id int PRIMARY KEY, name text);
+    CREATE TABLE players (id int, team_id int REFERENCES teams, name text, PRIMARY KEY (id, team_id));
+"""
+PLACED = """
+    SELECT c.relname, p.partmethod, p.repmodel, p.colocationid,
+           (SELECT count(*) FROM pg_dist_shard AS s WHERE s.logicalrelid = p.logicalrelid)
+    FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+    WHERE c.relnamespace = quote_ident(%s)::regnamespace ORDER BY 1
+"""
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["tables", "schema"])
+def test_cluster_keeps_its_distribution_and_its_readers(cluster: tuple[str, str], tmp_path: Path, whole: bool) -> None:
+    """The same kinds, groups and shards in each release, the same schemas on all nodes; no reader sees a mixture."""
+    dsn, schema = cluster
+    bluegreen = Bluegreen(dsn, tmp_path)
+    by_table = {"reference": ["teams"], "hash": {"players": "team_id"}, "shards": 4}
+    distribute = {"schema": True} if whole else by_table
+    ddl = {"ddl": [str(bluegreen.write("schema.sql", DDL))]}
+    context = surroundings(dsn, schema)
+    first = surroundings(dsn, schema, structure=ddl, distribute=distribute)
+    with psycopg.connect(dsn, autocommit=True) as own:
+        placed = []
+        for name, loading in (("one", first), ("two", context)):
+            players = f"id,team_id,name\n1,1,{name}\n2,2,{name}\n"
+            bluegreen.write_league(teams=f"id,name\n1,{name}\n2,{name}\n", players=players)
+            workflow.load_and_promote(loading, [str(tmp_path / "data")])
+            placed.append(own.execute(PLACED, (schema,)).fetchall())
+        # A schema that lies on one node is a group of its own.
+        columns = 3 if whole else 5
+        assert [row[:columns] for row in placed[0]] == [row[:columns] for row in placed[1]]
+        reader = Joining(dsn, schema)
+        reader.start()
+        for _ in range(4):
+            workflow.rollback(context)
+            workflow.promote(context, number=2)
+        reader.stopping.set()
+        reader.join(20)
+        assert reader.failures == []
+        assert reader.seen <= {("one", "one"), ("two", "two")}
+        assert citus.doubts(own, schema) == []
+        assert own.execute(PLACED, (schema,)).fetchall() == placed[1]
+    assert workflow.prune(context, keep=0).dropped == (1,)
