@@ -678,7 +678,9 @@ VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %
 
 -- name: begin_check
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-SET TRANSACTION SNAPSHOT {snapshot};
+SET TRANSACTION SNAPSHOT {snapshot}
+
+-- name: check_settings
 SELECT pg_catalog.set_config('search_path',
                              pg_catalog.quote_ident({schema}) || ', ' || pg_catalog.current_setting('search_path'), true),
        pg_catalog.set_config('statement_timeout', {timeout}, true)

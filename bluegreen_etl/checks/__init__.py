@@ -7,7 +7,7 @@ from bluegreen_etl.checks.builtin import NAMES, no_empty_table, no_halved_table
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.checks.declared import from_settings
 from bluegreen_etl.checks.files import find
-from bluegreen_etl.checks.running import Place, failed, run
+from bluegreen_etl.checks.running import Place, failed, refuse_malformed, run
 
 __all__ = [
     "NAMES",
@@ -18,5 +18,6 @@ __all__ = [
     "from_settings",
     "no_empty_table",
     "no_halved_table",
+    "refuse_malformed",
     "run",
 ]

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, db, model, parallel, queries
+from bluegreen_etl import config, db, errors, model, parallel, queries
 from bluegreen_etl.checks import psql, storing
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import CheckResult, CheckStatus
@@ -65,6 +65,37 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.status in {CheckStatus.FAILED, CheckStatus.BROKEN}]
 
 
+# Not even the right tables would make sense of: a syntax error, an interval and a regular expression that are none.
+_MALFORMED = frozenset({"42601", "22007", "2201B"})
+
+
+def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: Place, settings: config.Checks) -> None:
+    """Let the server read checks while there is no release yet, where one with an error would be found after hours.
+
+    What depends on tables is not judged: those of the release may be others.
+
+    Raises:
+        BadConfiguration: one makes no sense whatever the tables are.
+    """
+    values = _values(place)
+    for check in checks:
+        if place.live is None and psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT):
+            continue
+        counted = psql.bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)), values)
+        statement = sql.SQL("EXPLAIN {}").format(counted)
+        try:
+            with connection.transaction(force_rollback=True):
+                db.run_script(connection, _settings(place, settings))
+                connection.execute(statement, binary=True)  # see _Runner._run_one
+        except psycopg.Error as error:
+            _raise_lost(connection, error)
+            if error.sqlstate in _MALFORMED:
+                said = _explained(check, statement.as_string(connection), error)
+                raise errors.BadConfiguration(
+                    f"check {check.name} cannot be run: {said}", hint="Mend it; nothing was loaded."
+                ) from error
+
+
 # One line before the check's own first, and no more: an error's place is counted from there.
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
 _ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
@@ -96,12 +127,8 @@ class _Runner:
         self._place = place
         self._sample = settings.sample
         self._values = _values(place)
-        self._begin = queries.get(
-            "begin_check",
-            snapshot=sql.Literal(snapshot),
-            schema=sql.Literal(place.shadow),
-            timeout=sql.Literal(f"{round(settings.statement_timeout * 1000)}ms"),
-        )
+        begin = queries.get("begin_check", snapshot=sql.Literal(snapshot))
+        self._begin = sql.SQL("; ").join([begin, _settings(place, settings)])
 
     def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
         """Run checks, in one scan where they are several."""
@@ -196,6 +223,11 @@ class _Runner:
 
     def _bound(self, text: LiteralString, check: Check, limit: int | None) -> sql.Composed:
         return psql.bound(sql.SQL(text).format(check.query, sql.Literal(limit)), self._values)
+
+
+def _settings(place: Place, settings: config.Checks) -> sql.Composable:
+    timeout = sql.Literal(f"{round(settings.statement_timeout * 1000)}ms")
+    return queries.get("check_settings", schema=sql.Literal(place.shadow), timeout=timeout)
 
 
 def _values(place: Place) -> dict[psql.Variable, sql.Composable]:

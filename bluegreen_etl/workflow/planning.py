@@ -91,12 +91,19 @@ def plan_load(
         work=tuple(matching.match(context, found, tables)) if known else None,
         transforms=tuple(_transforms(context)),
         temporary=frozenset(temporary),
-        checks=tuple(find_checks(context)),
+        checks=tuple(_readable_checks(context, connection, live_oid)),
         jobs=connections(context),
         session=session(context, connection),
         carried=carried,
         copied=copied,
     )
+
+
+def _readable_checks(context: Context, connection: db.Connection, live_oid: int | None) -> list[checks.Check]:
+    wanted = find_checks(context)
+    place = checks.Place(shadow=context.schema, live=context.schema if live_oid else None, columns={})
+    checks.refuse_malformed(connection, wanted, place, context.settings.checks)
+    return wanted
 
 
 def to_be_filled(tables: Sequence[Table], carried: Sequence[str], copied: Sequence[Table]) -> list[Table]:
