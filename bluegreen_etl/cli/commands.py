@@ -330,7 +330,8 @@ def history(**options: Any) -> None:  # noqa: ANN401 - see load
 def prune(keep: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Drop failed, dead and superseded releases, and previous ones beyond those kept.
 
-    Never drops a release while anything outside of it depends on it.
+    Never drops a release while anything outside of it depends on it, or one that was live less than retention.min_age
+    seconds ago.
     """
     execute(options, {}, lambda context: workflow.prune(context, keep=keep))
 

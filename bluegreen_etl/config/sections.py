@@ -231,6 +231,10 @@ class Retention(Section, frozen=True, kw_only=True):
     """What stays of former releases."""
 
     keep: Annotated[Count, Meta(description="how many previous releases stay")] = 1
+    min_age: Annotated[
+        Seconds,
+        Meta(description="seconds for which one stays in any case once it is not live; replicas' longest query"),
+    ] = 0
 
 
 class Hooks(Section, frozen=True, kw_only=True):

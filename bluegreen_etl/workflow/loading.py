@@ -137,9 +137,9 @@ def hold_load(connection: db.Connection, schema: str) -> None:
 
 
 def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
-    for release in upkeep.superfluous(ledger.releases(connection, schema), keep=10**6, loading=False):
-        if release.status in {Status.LOADING, Status.FAILED}:
-            # One that is still loading is dead: this load has its lock.
+    for release in ledger.releases(connection, schema):
+        # One that is still loading is dead: this load has its lock.
+        if release.status is Status.FAILED or upkeep.is_dead(release, loading=False):
             state = "failed" if release.status is Status.FAILED else "dead"
             context.watcher.say(f"cleaning up release {release.number}, which is {state}")
             try:

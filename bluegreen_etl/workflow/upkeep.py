@@ -1,5 +1,6 @@
 """Drops what is not needed any more: dead and failed releases, superseded ones, previous ones beyond those kept."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import psycopg
@@ -12,6 +13,7 @@ from bluegreen_etl.shadow import scratch
 from bluegreen_etl.workflow.context import Context, refuse_if_protected
 
 LOAD_LOCK = "load"
+_MAX_WAIT = 5.0  # seconds to try for the locks of one release, with breaks for those who wait behind us
 
 
 class Pruned(model.Record, frozen=True, kw_only=True):
@@ -41,7 +43,7 @@ def protect(context: Context, *, protected: bool) -> Protection:
 
 
 def prune(context: Context, *, keep: int | None) -> Pruned:
-    """Drop releases that are not needed; `keep` previous ones stay (None: as the settings say)."""
+    """Drop releases that are not needed; `keep` previous ones stay (None: as the settings say), and all young ones."""
     with context.server.connect(f"prune {context.schema}") as connection:
         refuse_if_protected(context, connection, "prune")
         ledger_needed(connection, context.schema)
@@ -55,11 +57,12 @@ def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Prune
     releases = ledger.releases(connection, context.schema)
     # Asked after the ledger was read: a load that begins now is not among the releases.
     loading = db.is_locked(connection, LOAD_LOCK, context.schema)
-    chosen = superfluous(releases, keep=keep, loading=loading)
+    min_age = context.settings.retention.min_age
+    chosen = superfluous(releases, keep=keep, min_age=min_age, now=datetime.now(UTC), loading=loading)
     dropped, refused = [], {}
     for release in chosen:
         try:
-            drop(connection, release)
+            _drop_patiently(connection, release)
             dropped.append(release.number)
         except errors.BluegreenError as error:
             refused[release.number] = error.message
@@ -67,23 +70,40 @@ def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Prune
     return Pruned(schema=context.schema, dropped=tuple(dropped), kept=tuple(kept), refused=refused)
 
 
-def superfluous(releases: list[Release], *, keep: int, loading: bool) -> list[Release]:
+def _drop_patiently(connection: db.Connection, release: Release) -> None:
+    db.retrying(
+        lambda _number: drop(connection, release),
+        max_wait=_MAX_WAIT,
+        pause=lambda _number: 1.0,
+        on_retry=lambda _number, _error: None,
+    )
+
+
+def superfluous(releases: list[Release], *, keep: int, min_age: float, now: datetime, loading: bool) -> list[Release]:
     """Return the releases to be dropped: pure.
 
     Failed ones, dead ones, ready ones older than live, and of the previous ones all but the `keep` that were live most
-    recently.
+    recently, and those that were live less than `min_age` seconds ago.
     """
     live = next((release.number for release in releases if release.status is Status.LIVE), 0)
     previous = [release for release in releases if release.status is Status.PREVIOUS]
-    recent = sorted(previous, key=lambda r: r.retired_at or r.created_at, reverse=True)[:keep]
+    recent = sorted(previous, key=_retired, reverse=True)[:keep]
     return [
         release
         for release in releases
         if release.status is Status.FAILED
         or is_dead(release, loading=loading)
         or (release.status is Status.READY and release.number < live)
-        or (release.status is Status.PREVIOUS and release not in recent)
+        or (
+            release.status is Status.PREVIOUS
+            and release not in recent
+            and (now - _retired(release)).total_seconds() >= min_age
+        )
     ]
+
+
+def _retired(release: Release) -> datetime:
+    return release.retired_at or release.created_at
 
 
 def is_dead(release: Release, *, loading: bool) -> bool:

@@ -218,6 +218,19 @@ def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
     assert one(users, "SELECT max(number) FROM bluegreen.release WHERE status = 'ready'") == 3
 
 
+def test_prune_waits_for_a_reader_who_is_soon_done(bluegreen: Bluegreen, users: Connection, dsn: str) -> None:
+    """It tries again, with a break in which those who wait behind it get their turn."""
+    bluegreen.write_league()
+    bluegreen.write("checks/never.sql", "SELECT 1 AS always")
+    bluegreen("load", "data", "--checks", "checks", code=3)
+    with psycopg.connect(dsn) as long:
+        long.execute("SELECT FROM public.users")
+        ended = threading.Timer(2, long.rollback)
+        ended.start()
+        assert bluegreen.json("prune")["dropped"] == [2]
+        ended.join()
+
+
 # ---- roles
 
 

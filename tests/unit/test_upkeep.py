@@ -1,15 +1,18 @@
 """Which releases prune chooses; deciding is pure, so that no server is needed to try every case."""
 
+from datetime import timedelta
+
 import pytest
 
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.workflow import upkeep
-from tests.records import release
+from tests.records import NOON, release
 
 
-def chosen(releases: list[Release], *, keep: int = 1, loading: bool = False) -> list[int]:
-    """Return the numbers of the releases to be dropped."""
-    return [item.number for item in upkeep.superfluous(releases, keep=keep, loading=loading)]
+def chosen(releases: list[Release], *, keep: int = 1, min_age: float = 0, loading: bool = False) -> list[int]:
+    """Return the numbers of the releases to be dropped, one hour after noon."""
+    now = NOON + timedelta(hours=1)
+    return [item.number for item in upkeep.superfluous(releases, keep=keep, min_age=min_age, now=now, loading=loading)]
 
 
 def test_failed_releases_go() -> None:
@@ -44,6 +47,18 @@ def test_the_releases_that_were_live_last_are_kept(keep: int, gone: list[int]) -
         release(4, Status.LIVE),
     ]
     assert chosen(releases, keep=keep) == gone
+
+
+@pytest.mark.parametrize(("min_age", "gone"), [(0, [1, 2]), (1800, [1, 2]), (1801, [1]), (3600, []), (1e300, [])])
+def test_a_release_that_was_live_a_moment_ago_stays(min_age: float, gone: list[int]) -> None:
+    """Somebody may be reading it, on a replica or in a long transaction; how many are kept does not matter."""
+    releases = [
+        release(1, Status.PREVIOUS, retired=10),
+        release(2, Status.PREVIOUS, retired=30),
+        release(3, Status.LIVE),
+        release(4, Status.FAILED),
+    ]
+    assert chosen(releases, keep=0, min_age=min_age) == [*gone, 4]
 
 
 def test_live_and_pruned_releases_are_never_chosen() -> None:
