@@ -12,7 +12,9 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import process
+from tests import warm
 
+TIMEOUT = 120  # seconds that a command may take
 TEAMS = "id,name\n1,Ajax\n2,Łódź United\n"
 PLAYERS = (
     'id,team_id,name,born,note\n1,1,"Robert ""Bobby"" Øst",1999-02-28,"two\nlines"\n2,2,Zoë,,\n3,1,Ann,2001-12-31,""\n'
@@ -37,18 +39,22 @@ class Bluegreen:
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, `stdin` piped into it, and insist on its exit code."""
-        ended = subprocess.run(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.environment(**environment),
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
+        if stdin:
+            ended = subprocess.run(
+                self.command(*arguments),
+                cwd=self.directory,
+                env=self.environment(**environment),
+                input=stdin.encode() if isinstance(stdin, str) else stdin,
+                capture_output=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        else:
+            environment = self.environment(**environment)
+            ended = warm.run(arguments, directory=self.directory, environment=environment, timeout=TIMEOUT)
         done = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr or "--debug" in arguments
+        assert "Traceback" not in done.stderr or "--debug" in arguments, done.stderr
         return done
 
     def json(self, *arguments: str, code: int = 0, stdin: str | bytes = b"") -> Any:  # noqa: ANN401 - whatever the JSON holds
