@@ -131,8 +131,8 @@ class Pooler:
     def _connected(self) -> db.Connection:
         try:
             return db.Server(self._console.dsn, origin="promote.pgbouncer.consoles").open("cut-over")
-        except psycopg.Error as error:
-            raise self._refused(" ".join(str(error).split())) from error
+        except errors.ServerFailed as error:
+            raise self._refused(error.message) from error
 
     def _refused(self, said: str) -> errors.BadConsole:
         return errors.BadConsole(

@@ -86,6 +86,7 @@ def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: 
         try:
             with connection.transaction(force_rollback=True):
                 db.run_script(connection, _settings(place, settings))
+                connection.execute("SET LOCAL lock_timeout = '100ms'")  # a table that somebody holds is not waited for
                 connection.execute(statement, binary=True)  # see _Runner._run_one
         except psycopg.Error as error:
             _raise_lost(connection, error)

@@ -9,8 +9,8 @@ import click
 from bluegreen_etl import model, workflow
 from bluegreen_etl.cli.commands import (
     allow_drop,
-    cancel_blockers,
     checks_directory,
+    cutting_over,
     discard_writes,
     main,
     no_backup,
@@ -103,13 +103,7 @@ def _expected(_context: click.Context, _parameter: click.Parameter, given: tuple
 @checks_directory
 @store_failures
 @junit_file
-@click.option(
-    "--max-wait",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="How long to wait for parts under way, and for the locks of the cut-over.  [default: 30]",
-)
-@cancel_blockers
+@cutting_over
 @discard_writes
 @allow_drop
 @on_orphans
@@ -118,8 +112,8 @@ def _expected(_context: click.Context, _parameter: click.Parameter, given: tuple
 def finish(release: int, **options: Any) -> None:  # noqa: ANN401 - see open
     """Build keys, indexes and statistics of an open RELEASE, run the checks, and make it ready.
 
-    No part can come any more. Exit code 4 while parts are under way, 1 where others are there than are expected: the
-    release is then still open.
+    No part can come any more. Those under way are waited for as long as --max-wait says: exit code 4 where one does not
+    end, 1 where others are there than are expected. The release is then still open.
     """
     flags = {
         "load": {"jobs": options["jobs"], **no_backup_setting(options)},

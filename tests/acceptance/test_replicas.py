@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg import conninfo
+from psycopg import conninfo, sql
+from psycopg.rows import TupleRow
 
 from tests import poolers, servers
 from tests.acceptance.refusals import refused
@@ -36,9 +37,11 @@ def server(pair: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def standby(pair: tuple[str, str], dsn: str) -> Iterator[str]:
-    """DSN of the test's database on the standby."""
-    name = conninfo.conninfo_to_dict(dsn)["dbname"]
+def standby(pair: tuple[str, str], dsn: str, superuser: psycopg.Connection[TupleRow]) -> Iterator[str]:
+    """DSN of the test's database on the standby; the role may see how far that has replayed."""
+    given = conninfo.conninfo_to_dict(dsn)
+    superuser.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(sql.Identifier(str(given["user"]))))
+    name = given["dbname"]
     with psycopg.connect(pair[1], autocommit=True) as there:
         wait_until(lambda: there.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).rowcount)
     yield conninfo.make_conninfo(pair[1], dbname=name)

@@ -186,7 +186,7 @@ def test_rehearsal_meets_what_the_cut_over_would_meet(
     with scene.holding(bluegreen.dsn, "SELECT FROM league.teams", application="nightly report"):
         failed = bluegreen("promote", "--rehearse", "--max-wait", "1", code=4)
     assert "nightly report" in failed.stderr
-    connection.execute("CREATE MATERIALIZED VIEW public.sizes AS SELECT count(*) FROM league.teams")
+    connection.execute("CREATE TABLE public.sizes (team league.teams)")
     assert "public.sizes" in bluegreen("promote", "--rehearse", code=1).stderr
-    connection.execute("DROP MATERIALIZED VIEW public.sizes")
+    connection.execute("DROP TABLE public.sizes")
     assert live.dump() == ready

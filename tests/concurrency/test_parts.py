@@ -182,7 +182,7 @@ def test_open_release_keeps_others_away_until_it_is_dead(
         with pytest.raises(errors.Refused, match="release 2 of league is loading, and not open for parts"):
             late()
     workflow.load(surroundings, data)
-    assert "cleaning up release 2, which is loading" in listener.said
+    assert "cleaning up release 2, which is dead" in listener.said
     assert scene.statuses(connection) == {1: "live", 2: "pruned", 3: "ready"}
     scene.assert_whole(connection)
 

@@ -381,8 +381,9 @@ def outcome(command: Callable[[], object]) -> object:
 
 
 def error_of(result: object) -> type[errors.BluegreenError] | None:
-    """Return the class of an error, None for any other result."""
-    return type(result) if isinstance(result, errors.BluegreenError) else None
+    """Return the family of an error, which decides about the exit code, None for any other result."""
+    kinds = type(result).__mro__ if isinstance(result, errors.BluegreenError) else ()
+    return next((kind for kind in kinds if kind.__module__ == errors.Refused.__module__), None)
 
 
 def test_any_sequence_of_commands_crashes_and_hands_leaves_whole_releases(server: str, tmp_path: Path) -> None:
