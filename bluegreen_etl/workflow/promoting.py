@@ -104,8 +104,7 @@ def _cut_over(
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with _built(context, plan), interrupts.deferred():
         cutover = _carry_out(context, connection, plan)
-        pruned = _afterwards(context, connection, plan, to_verify)
-        replicas = _replicas(context, connection)
+        pruned, replicas = _afterwards(context, plan, to_verify)
         interrupts.finish()
     return Promoted(schema=context.schema, cutover=cutover, pruned=pruned, replicas=replicas)
 
@@ -167,23 +166,41 @@ def _carry_out(context: Context, connection: db.Connection, plan: Plan) -> model
 
 
 def _afterwards(
-    context: Context, connection: db.Connection, plan: Plan, to_verify: Sequence[checks.Check]
-) -> tuple[int, ...]:
-    """Do what can wait until readers have the new release; an interrupt ends it, and the cut-over stays done."""
+    context: Context, plan: Plan, to_verify: Sequence[checks.Check]
+) -> tuple[tuple[int, ...], tuple[Replica, ...]]:
+    """Do what can wait until readers have the new release, over a connection of its own: others may have died.
+
+    The cut-over is done. An interrupt ends this, and what else goes wrong is told and nothing more.
+
+    Raises:
+        ChecksFailed: see _verify.
+        OutcomeUnknown: it could not be verified, or a node of Citus may not have it.
+    """
+    number, unverified = plan.incoming.number, bool(to_verify)
     try:
-        with interrupts.allowed():
+        with interrupts.allowed(), context.server.connect(f"{plan.direction} {context.schema}") as connection:
             citus.settle(connection, context.schema, context.watcher.say, wait=citus.RECOVERY_WAIT)
             if to_verify:
                 _verify(context, connection, plan, to_verify)
+                unverified = False
             _settle(context, connection, plan)
             if context.settings.promote.wait_replicas is not None:
                 following.wait(context, connection, context.settings.promote.wait_replicas)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
-            return _prune(context, connection)
+            return _prune(context, connection), _replicas(context, connection)
     except KeyboardInterrupt:
-        context.watcher.say(f"interrupted after the cut-over: release {plan.incoming.number} is live")
-        return ()
+        context.watcher.say(f"interrupted after the cut-over: release {number} is live")
+    except (errors.ChecksFailed, errors.OutcomeUnknown):
+        raise
+    except errors.BluegreenError as error:
+        if unverified:
+            raise errors.OutcomeUnknown(
+                f"release {number} is live, and may not have been verified: {error.message}",
+                hint="Run `bluegreen check live`, and `bluegreen rollback` if it fails.",
+            ) from error
+        context.watcher.say(f"release {number} is live; what comes after a cut-over was not done: {error.message}")
+    return (), ()
 
 
 def _verify(context: Context, connection: db.Connection, plan: Plan, found: Sequence[checks.Check]) -> None:
@@ -235,13 +252,8 @@ def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
 
 
 def _replicas(context: Context, connection: db.Connection) -> tuple[Replica, ...]:
-    """Tell which replicas lack what is live. The cut-over is done: what goes wrong here is told and nothing more."""
-    try:
-        with sqlstates.translated():
-            found = following.look(context, connection)
-    except errors.BluegreenError as error:
-        context.watcher.say(f"replicas not looked at: {error.message}")
-        return ()
+    """Tell which replicas lack what is live."""
+    found = following.look(context, connection)
     for replica in found:
         if not replica.has_release:
             context.watcher.say(f"replica {replica}")

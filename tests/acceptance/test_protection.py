@@ -3,9 +3,12 @@
 import os
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 import pytest
 from psycopg import conninfo
@@ -13,6 +16,7 @@ from psycopg.rows import TupleRow
 
 from bluegreen_etl import process
 from tests.acceptance.refusals import refused
+from tests.concurrency.scene import wait_until
 from tests.support import Bluegreen, Live
 
 SECRET = "s3cr3t/%41&=' word"
@@ -90,10 +94,15 @@ def typed(bluegreen: Bluegreen, answer: bytes | signal.Signals, *arguments: str,
         stderr=theirs,
     )
     os.close(theirs)
+    too_late = threading.Timer(60, running.kill)
+    too_late.start()
     shown = b""
     with os.fdopen(ours, "r+b", buffering=0) as terminal:
         while not shown.endswith(b": "):
             shown += terminal.read(1000)
+        # Between its question and its waiting for the answer a terminal forgets some of what is typed.
+        wait_until(lambda: psutil.Process(running.pid).status() == psutil.STATUS_SLEEPING)
+        time.sleep(0.1)
         if isinstance(answer, signal.Signals):
             running.send_signal(answer)
         else:
@@ -103,7 +112,8 @@ def typed(bluegreen: Bluegreen, answer: bytes | signal.Signals, *arguments: str,
                 shown += terminal.read(1000)
             except OSError:  # its other end is closed
                 break
-    assert running.wait(60) == code, shown
+    assert running.wait() == code, shown
+    too_late.cancel()
     return shown.decode()
 
 

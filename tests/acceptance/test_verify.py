@@ -104,3 +104,19 @@ def test_interrupted_verification_leaves_the_release_live(bluegreen: Bluegreen, 
     assert promote.returncode == 0, stderr
     assert "interrupted after the cut-over: release 2 is live" in stderr
     assert bluegreen.json("status")["live"] == 2
+
+
+@pytest.mark.usefixtures("ready")
+def test_verification_that_is_lost_is_not_taken_for_one_that_passed(
+    bluegreen: Bluegreen, connection: Connection
+) -> None:
+    """Exit code 6: the release is live, and nobody knows whether it should be."""
+    bluegreen.write("checks/bad.sql", SLOW)
+    promote = bluegreen.start("promote")
+    scene.wait_until(lambda: scene.sessions(connection, VERIFYING))
+    for session in scene.sessions(connection, VERIFYING):
+        scene.terminate(connection, session)
+    stderr = promote.communicate(timeout=60)[1]
+    assert promote.returncode == 6, stderr
+    assert "release 2 is live, and may not have been verified: " in stderr
+    assert "HINT: Run `bluegreen check live`" in stderr

@@ -9,11 +9,11 @@ from tests.concurrency import scene
 from tests.concurrency.storm import IN_ORDER, readers
 from tests.support import Live
 
-SWAPS = 200
+SWAPS = 100
 
 
 def test_reader_never_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
-    """Four readers join 20 tables through 200 cut-overs: none is mixed, none is empty, none fails."""
+    """Four readers join 20 tables through 100 cut-overs: none is mixed, none is empty, none fails."""
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     with readers(dsn, {"plain": 4}, tables=20) as storm:
