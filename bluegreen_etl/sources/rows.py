@@ -5,33 +5,23 @@ stay as they are written, so nothing is rounded. A block with a surprise goes th
 """
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from types import GenericAlias
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions
-from bluegreen_etl.sources import values
-from bluegreen_etl.sources.keys import ALL_STRANGERS, Keys
+from bluegreen_etl.sources import structs, values
+from bluegreen_etl.sources.keys import Keys
 
 COPY_OPTIONS = CopyOptions(delimiter=",", quote='"', escape="\\", null="null", encoding="UTF8")
 
-# Types whose values are strings in JSON, so that msgspec may expect that; any other value is a surprise.
-_STRINGS = (
-    *("text", "citext", "character", '"char"', "name", "uuid", "bytea", "inet", "cidr"),
-    *("date", "time", "interval"),
-)
-
-_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 # Text encoded at once: what it becomes on its way then stays in the processor's cache.
 _AT_ONCE = 1 << 16
-T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -65,7 +55,7 @@ class RowEncoder:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._converters = {column.name: values.converter(column) for column in shape.taken}
-        self._row = _struct(shape)
+        self._row = structs.define(shape.taken, shape.keys)
         row = self._row.type if self._row else msgspec.Struct
         self._lines = msgspec.json.Decoder(row)
         self._array = msgspec.json.Decoder[list[msgspec.Struct]](GenericAlias(list, (row,)))
@@ -166,7 +156,7 @@ class RowEncoder:
             return None
         return Rows(len(rows), data, len(rows) + ends)
 
-    def _records(self, row: "_Row", rows: Sequence[msgspec.Struct]) -> bytes | None:
+    def _records(self, row: structs.Row, rows: Sequence[msgspec.Struct]) -> bytes | None:
         """Encode structs as lines of values; None where a value that goes out as it is written is nested."""
         if row.array:
             for one in rows:
@@ -183,7 +173,7 @@ class RowEncoder:
         # A line end inside a value is still an escape, so this pair of brackets only stands between records.
         return encoded[1:-2].replace(b"]\n[", b"\n") + b"\n"
 
-    def _convert(self, rows: Sequence[msgspec.Struct], special: "_Special") -> None:
+    def _convert(self, rows: Sequence[msgspec.Struct], special: structs.Special) -> None:
         convert = self._converters[special.column]
         for row in rows:
             holder = special.holder(row)
@@ -308,100 +298,3 @@ def _elements(text: bytes, separator: bytes | None) -> Iterator[bytes]:
         yield text[begin : found + 1]
         begin = text.index(b",", found) + 1
     yield text[begin:]
-
-
-# ---- the quick way's structs
-
-
-class _Special(NamedTuple):
-    """A value to be converted: which one of which struct, and the column that says how."""
-
-    holder: Callable[[Any], Any]
-    field: str
-    column: str
-
-
-class _Row(NamedTuple):
-    """A struct that objects are decoded into; `values` and `raw` take all, and those that go out as written.
-
-    `array` is a struct of the same fields that is encoded as an array, where these are all and in order.
-    """
-
-    array: type[msgspec.Struct] | None
-    type: type[msgspec.Struct]
-    values: Callable[[Any], tuple[Any, ...]]
-    raw: Callable[[Any], tuple[Any, ...]] | None
-    special: tuple[_Special, ...]
-
-
-def _struct(shape: Shape) -> _Row | None:
-    """Return the struct for a shape; None where msgspec has none."""
-    tree = _tree(shape)
-    if tree is None:
-        return None
-    places: dict[str, str] = {}
-    row = _defined(tree, "", places, strict=ALL_STRANGERS not in shape.keys.ignored)
-    ways = [places[column.name] for column in shape.taken]
-    special, raw = [], []
-    for column, way in zip(shape.taken, ways, strict=True):
-        holder, _, field = way.rpartition(".")
-        if values.is_special(column):
-            special.append(_Special(attrgetter(holder) if holder else _itself, field, column.name))
-        elif not _is_text(column):
-            raw.append(way)
-    plain = not shape.keys.paths and not shape.keys.ignored
-    array = msgspec.defstruct("Array", _fields(row), array_like=True, gc=False) if plain else None
-    return _Row(array, row, _taker(ways), _taker(raw) if raw else None, tuple(special))
-
-
-def _tree(shape: Shape) -> dict[str, Any] | None:
-    """Return the keys of an object, nested as in the object: columns at the ends, None for what is ignored."""
-    tree: dict[str, Any] = {name: None for name in shape.keys.ignored if name != ALL_STRANGERS}
-    for column in shape.taken:
-        *steps, last = shape.keys.path(column.name)
-        node = tree
-        for step in steps:
-            node = node.setdefault(step, {})
-            if not isinstance(node, dict):
-                return None
-        if last in node or any(_ESCAPED.search(step) for step in (*steps, last)):
-            # An object and a value in it at once; or a key with escapes, for which msgspec has no structs.
-            return None
-        node[last] = column
-    return tree
-
-
-def _defined(tree: Mapping[str, Any], prefix: str, places: dict[str, str], *, strict: bool) -> type[msgspec.Struct]:
-    """Define the struct for a tree of keys; `places` gets how each column's value is reached from the outermost."""
-    fields: list[tuple[str, Any, Any]] = []
-    names = {}
-    for position, (key, inner) in enumerate(tree.items()):
-        # A struct's own names must be identifiers; a key need not be one.
-        field = f"field_{position}"
-        names[field] = key
-        if isinstance(inner, dict):
-            nested = _defined(inner, f"{prefix}{field}.", places, strict=False)
-            fields.append((field, nested, msgspec.field(default_factory=nested)))
-            continue
-        if inner is not None:
-            places[inner.name] = prefix + field
-        fields.append((field, str | None if inner is not None and _is_text(inner) else msgspec.Raw, None))
-    return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=strict, gc=False)
-
-
-def _fields(row: type[msgspec.Struct]) -> list[tuple[str, Any, Any]]:
-    return [(field.name, field.type, field.default) for field in msgspec.structs.fields(row)]
-
-
-def _is_text(column: Column) -> bool:
-    return not values.is_special(column) and column.base_type.startswith(_STRINGS)
-
-
-def _taker(ways: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    take = attrgetter(*ways)
-    # Of a single name, attrgetter does not make tuples.
-    return take if len(ways) > 1 else lambda row: (take(row),)
-
-
-def _itself(row: T) -> T:
-    return row
