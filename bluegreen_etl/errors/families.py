@@ -174,6 +174,8 @@ class OutcomeUnknown(BluegreenError):
     all, readers see one complete release in both cases.
 
     - When the server is back, `bluegreen status` says which release is live.
+    - Where `promote.verify` names checks, and they could not be run to their end, the release is live:
+      `bluegreen check live` runs them, `bluegreen rollback` goes back.
     - Do not blindly run the command again: if the swap was committed, a second `rollback` would go one
       further.
     """
