@@ -1,4 +1,4 @@
-"""The programs of docs/distributed.md run as written, each where its package is installed: both are large."""
+"""The programs of docs/distributed.md run as written, Spark's where that is installed: it is large, and wants Java."""
 
 import importlib.util
 import re
