@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, CopyOptions, FileRecord, Format, SourceFile
-from bluegreen_etl.sources import elements, encodings, header, keys, rows, streams
+from bluegreen_etl.sources import elements, encodings, header, keys, pieces, rows, streams
 from bluegreen_etl.workers import SHARED_SIZE, Workers
 
 BLOCK_SIZE = 1 << 20
@@ -181,7 +181,7 @@ class JsonReader:
         piece cannot be decoded: it and all after it are taken back, and cut bracket by bracket.
         """
         cutter = elements.cutter(self._source)
-        text = _Text(stream, cutter, self._source, self._size)
+        text = pieces.Text(stream, cutter, self._source, self._size)
         ahead: deque[_Cut] = deque()
         first = line = 1
         while True:
@@ -231,66 +231,6 @@ class JsonReader:
             return rows.Rows(len(found), b"", 0)
 
 
-class _Text:
-    """A file's text on its way through a cutter."""
-
-    def __init__(self, stream: streams.Stream, cutter: elements.Cutter, source: SourceFile, size: int) -> None:
-        self._stream = stream
-        self._cutter = cutter
-        self._source = source
-        self._size = size
-        self._buffer, self._final = begin(stream, cutter, source, size=size)
-        self._ended = False
-
-    def piece(self) -> elements.Piece | None:
-        """Cut the next piece; None where that can only be done by scan, and at the end."""
-        if self._ended:
-            return None
-        piece = self._cutter.guess(self._buffer, final=self._final)
-        if piece:
-            self._go_on(piece.rest)
-        return piece
-
-    def scan(self, number: int) -> Sequence[elements.Element] | None:
-        """Return the elements that can surely be told, perhaps none yet, from `number` on; None at the end.
-
-        Raises:
-            BadRow: what comes next is not JSON, or longer than PostgreSQL can take.
-        """
-        if self._ended:
-            return None
-        found, rest = self._cutter.scan(self._buffer)
-        if len(rest) > header.LONGEST_RECORD:
-            raise errors.BadRow(
-                f"{self._source.path}: element {number} is longer than 1 GB", hint="PostgreSQL cannot store it."
-            )
-        if len(rest) == len(self._buffer) and not self._final:
-            self._cutter.examine(rest, number, final=False)
-        self._go_on(rest)
-        return found
-
-    def take_back(self, pieces: Sequence[elements.Piece]) -> None:
-        """Put pieces that were cut, all since the first of them, before the rest again."""
-        self._buffer = b"".join(piece.text + piece.separator for piece in pieces) + self._buffer
-        self._ended = False
-
-    def end(self, number: int) -> None:
-        """Refuse a rest; `number` is the element that would begin it.
-
-        Raises:
-            BadRow, BadSource: there is one.
-        """
-        self._cutter.examine(self._buffer, number, final=True)
-
-    def _go_on(self, rest: bytes) -> None:
-        self._buffer = rest
-        self._ended = self._final
-        if not self._final:
-            wanted = max(self._size, len(rest))
-            more = self._stream.read(wanted)
-            self._buffer, self._final = rest + more, len(more) < wanted
-
-
 def first_elements(source: SourceFile, *, tolerant: bool = False) -> list[First]:
     """Return a file's first elements, each key with its value as it is written.
 
@@ -302,7 +242,7 @@ def first_elements(source: SourceFile, *, tolerant: bool = False) -> list[First]
     _check_options(source)
     cutter = elements.cutter(source)
     with streams.opened(source) as stream:
-        buffer, final = begin(stream, cutter, source, size=PEEK_SIZE)
+        buffer, final = pieces.begin(stream, cutter, source, size=PEEK_SIZE)
         while True:
             piece = cutter.guess(buffer, final=final)
             found = cutter.split(piece.text) if piece else None
@@ -351,7 +291,7 @@ def every_element(source: SourceFile, *, block_size: int | None = None) -> Itera
     """
     cutter = elements.cutter(source)
     with streams.opened(source) as stream:
-        text = _Text(stream, cutter, source, block_size or BLOCK_SIZE)
+        text = pieces.Text(stream, cutter, source, block_size or BLOCK_SIZE)
         number = line = 1
         while True:
             if piece := text.piece():
@@ -368,25 +308,6 @@ def every_element(source: SourceFile, *, block_size: int | None = None) -> Itera
             number += len(found)
             line += written.count(b"\n")
         text.end(number)
-
-
-def begin(stream: streams.Stream, cutter: elements.Cutter, source: SourceFile, *, size: int) -> tuple[bytes, bool]:
-    """Read what opens the file and the text after it; also return whether that is all.
-
-    Raises:
-        BadSource: the file is something else, or holds nothing.
-    """
-    text = b""
-    while True:
-        wanted = max(size, len(text), header.SHORTEST_READ)
-        more = stream.read(wanted)
-        text = text + more if text else streams.without_bom(more, source.path)
-        final = len(more) < wanted
-        buffer = cutter.begin(text)
-        if buffer is not None:
-            return buffer, final
-        if final:
-            raise errors.BadSource(f"{source.path} holds no JSON", hint="An array without elements is written [].")
 
 
 def _first(source: SourceFile, number: int, element: elements.Element) -> First:
