@@ -39,19 +39,19 @@ class Bluegreen:
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, `stdin` piped into it, and insist on its exit code."""
+        given = self.environment(**environment)
         if stdin:
             ended = subprocess.run(
                 self.command(*arguments),
                 cwd=self.directory,
-                env=self.environment(**environment),
+                env=given,
                 input=stdin.encode() if isinstance(stdin, str) else stdin,
                 capture_output=True,
                 timeout=TIMEOUT,
                 check=False,
             )
         else:
-            environment = self.environment(**environment)
-            ended = warm.run(arguments, directory=self.directory, environment=environment, timeout=TIMEOUT)
+            ended = warm.run(arguments, directory=self.directory, environment=given, timeout=TIMEOUT)
         done = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr or "--debug" in arguments, done.stderr

@@ -77,15 +77,15 @@ def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: 
     Raises:
         BadConfiguration: one makes no sense whatever the tables are.
     """
-    values = _values(place)
+    values, begin = _values(place), _settings(place, settings)
     for check in checks:
-        if place.live is None and psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT):
+        if _lacks_live(check, place):
             continue
         counted = psql.bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)), values)
         statement = sql.SQL("EXPLAIN {}").format(counted)
         try:
             with connection.transaction(force_rollback=True):
-                db.run_script(connection, _settings(place, settings))
+                db.run_script(connection, begin)
                 connection.execute("SET LOCAL lock_timeout = '100ms'")  # a table that somebody holds is not waited for
                 connection.execute(statement, binary=True)  # see _Runner._run_one
         except psycopg.Error as error:
@@ -148,10 +148,9 @@ class _Runner:
 
     def _missing(self, check: Check) -> str | None:
         """Return what live lacks that the check would compare with."""
-        if self._place.live is None:
-            mentioned = psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT)
-            return "nothing is live yet to compare with" if mentioned else None
-        if check.compared is None:
+        if _lacks_live(check, self._place):
+            return "nothing is live yet to compare with"
+        if self._place.live is None or check.compared is None:
             return None
         table = check.compared.table
         if table not in self._place.columns:
@@ -224,6 +223,11 @@ class _Runner:
 
     def _bound(self, text: LiteralString, check: Check, limit: int | None) -> sql.Composed:
         return psql.bound(sql.SQL(text).format(check.query, sql.Literal(limit)), self._values)
+
+
+def _lacks_live(check: Check, place: Place) -> bool:
+    """Say whether a check compares with live, and there is none."""
+    return place.live is None and psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT)
 
 
 def _settings(place: Place, settings: config.Checks) -> sql.Composable:

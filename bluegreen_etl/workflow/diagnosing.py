@@ -63,9 +63,8 @@ def doctor(context: Context) -> Diagnosis:
         look = _Look(context, connection)
         findings: list[Finding] = []
         for examine in _EXAMINATIONS:
-            told = {
-                finding.found for finding in findings
-            }  # as by one who may not read the ledger, where another wants it
+            # One who may not read the ledger would be told so by each who wants it.
+            told = {finding.found for finding in findings}
             findings += [finding for finding in _examined(examine, look) if finding.found not in told]
         diagnosis = Diagnosis(schema=context.schema, database=connection.info.dbname, findings=tuple(findings))
     bad = [finding for finding in findings if finding.grade is Grade.FAIL]

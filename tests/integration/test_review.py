@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -203,10 +204,9 @@ def test_reader_of_a_referenced_table_is_not_held_up_by_a_load(
     assert worst < 1
 
 
-def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
-    bluegreen: Bluegreen, users: Connection, dsn: str
-) -> None:
-    """The release that cannot be dropped now stays, and the next load takes the next number."""
+@contextmanager
+def leftover_in_use(bluegreen: Bluegreen, dsn: str) -> Iterator[None]:
+    """Leave release 2 failed, and for two seconds read the table that a foreign key of it refers to."""
     bluegreen.write_league()
     bluegreen.write("checks/never.sql", "SELECT 1 AS always")
     bluegreen("load", "data", "--checks", "checks", code=3)
@@ -214,23 +214,24 @@ def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
         long.execute("SELECT FROM public.users")
         ended = threading.Timer(2, long.rollback)
         ended.start()
-        done = bluegreen("load", "data")
+        yield
         ended.join()
+
+
+def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
+    bluegreen: Bluegreen, users: Connection, dsn: str
+) -> None:
+    """The release that cannot be dropped now stays, and the next load takes the next number."""
+    with leftover_in_use(bluegreen, dsn):
+        done = bluegreen("load", "data")
     assert "release 2 stays for now" in done.stderr
     assert one(users, "SELECT max(number) FROM bluegreen.release WHERE status = 'ready'") == 3
 
 
 def test_prune_waits_for_a_reader_who_is_soon_done(bluegreen: Bluegreen, users: Connection, dsn: str) -> None:
     """It tries again, with a break in which those who wait behind it get their turn."""
-    bluegreen.write_league()
-    bluegreen.write("checks/never.sql", "SELECT 1 AS always")
-    bluegreen("load", "data", "--checks", "checks", code=3)
-    with psycopg.connect(dsn) as long:
-        long.execute("SELECT FROM public.users")
-        ended = threading.Timer(2, long.rollback)
-        ended.start()
+    with leftover_in_use(bluegreen, dsn):
         assert bluegreen.json("prune")["dropped"] == [2]
-        ended.join()
 
 
 # ---- roles
