@@ -8,7 +8,7 @@ import msgspec
 from bluegreen_etl import catalog, checks, citus, config, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import changes, writes
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
-from bluegreen_etl.workflow import hooks, matching, upkeep
+from bluegreen_etl.workflow import dropping, hooks, matching, upkeep
 from bluegreen_etl.workflow.building import Built, build, without_address
 from bluegreen_etl.workflow.context import Context, adopt, current_live, refuse_if_protected
 from bluegreen_etl.workflow.planning import LoadPlan, connections, failures_schema, plan_load
@@ -143,7 +143,7 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
             state = "failed" if release.status is Status.FAILED else "dead"
             context.watcher.say(f"cleaning up release {release.number}, which is {state}")
             try:
-                upkeep.drop(connection, release)
+                dropping.drop(connection, release)
             except errors.BluegreenError as error:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
@@ -264,7 +264,7 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             ledger.note(own, failed, "failed", reason)
             if not keep:
                 with own.transaction():
-                    upkeep.drop_schema(own, failed)
+                    dropping.drop_schema(own, failed)
         hooks.after_failure(context, failed, reason)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")

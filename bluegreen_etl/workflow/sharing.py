@@ -17,7 +17,7 @@ from bluegreen_etl import catalog, db, errors, ledger, model, names
 from bluegreen_etl.model import Release, Status, StructureFrom
 from bluegreen_etl.shadow.dump import Entry
 from bluegreen_etl.workers import Workers
-from bluegreen_etl.workflow import bringing, building, promoting, upkeep
+from bluegreen_etl.workflow import bringing, building, dropping, promoting, upkeep
 from bluegreen_etl.workflow.context import Context, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, complete, failing_cleanly, hold_load, open_release
 from bluegreen_etl.workflow.planning import connections, plan_load
@@ -185,7 +185,7 @@ def abort(context: Context, number: int) -> upkeep.Pruned:
             raise _closed(release)
         release = ledger.advance(connection, release, Status.FAILED, "aborted")
         ledger.note(connection, release, "aborted")
-        upkeep.drop(connection, release)
+        dropping.drop(connection, release)
         kept = [r.number for r in ledger.releases(connection, context.schema) if r.status is Status.PREVIOUS]
         return upkeep.Pruned(schema=context.schema, dropped=(number,), kept=tuple(kept), refused={})
 

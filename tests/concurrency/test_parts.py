@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import SharedRelease, errors, ledger, model, names, queries, workflow
-from bluegreen_etl.workflow import upkeep
+from bluegreen_etl.workflow import dropping
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
 
@@ -192,7 +192,7 @@ def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, s
     with psycopg.connect(dsn, autocommit=True) as own:
         before = ledger.find(own, "league", shared.number)
         with pytest.raises(errors.StillOpen, match="release 2 was opened for parts a moment ago"):
-            upkeep.drop(own, before)
+            dropping.drop(own, before)
     shared.part("teams", [(1, "Ajax")], key="all")
 
 
