@@ -225,6 +225,18 @@ def outside_dependents(connection: db.Connection, oid: int, *, carried: Iterable
     return [_dependent(row) for row in connection.execute(queries.get("outside_dependents"), values)]
 
 
+def locks_to_drop(connection: db.Connection, oids: Iterable[int]) -> int:
+    """Return how many locks the server needs at once to drop schemas."""
+    row = connection.execute(queries.get("locks_to_drop"), {"oids": list(oids)}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def lock_room(connection: db.Connection) -> int:
+    """Return about how many more locks the server has room for."""
+    row = connection.execute(queries.get("lock_room")).fetchone()
+    return int(row[0]) if row else 0
+
+
 def dependents_on(connection: db.Connection, relation: int) -> list[Dependent]:
     """Return what depends on a table or view, but for what belongs to it."""
     return [_dependent(row) for row in connection.execute(queries.get("dependents_on"), {"relation": relation})]

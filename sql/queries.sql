@@ -999,6 +999,16 @@ SELECT greatest(0, current_setting('max_locks_per_transaction')::bigint
                    * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
                    - (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath))
 
+-- name: locks_to_drop
+-- Each object that goes with these schemas, once: DROP locks them one by one.
+WITH RECURSIVE doomed(classid, objid) AS (
+    SELECT 'pg_catalog.pg_namespace'::regclass::oid, unnest(%(oids)s::oid[])
+    UNION
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
+    JOIN doomed ON doomed.classid = d.refclassid AND doomed.objid = d.refobjid
+)
+SELECT count(*) FROM doomed
+
 -- name: tables_built_on
 WITH plain AS (
     SELECT c.oid, c.relname FROM pg_catalog.pg_class AS c
@@ -1333,10 +1343,9 @@ ORDER BY 1
 SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
 
 -- name: capacity
--- Locks that the server has room for, what a release of a schema may take of them, and connections left.
+-- Locks that the server has room for, and connections left.
 SELECT pg_catalog.current_setting('max_locks_per_transaction')::bigint
        * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint),
-       (SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s),
        pg_catalog.current_setting('max_connections')::bigint - pg_catalog.current_setting('superuser_reserved_connections')::bigint
        - (SELECT coalesce(sum(numbackends), 0) FROM pg_catalog.pg_stat_database)
 

@@ -149,8 +149,8 @@ class NodeInDoubt(Refused):
 class StillNeeded(Refused):
     """A release cannot be dropped, because something outside depends on it.
 
-    Nothing is ever dropped with CASCADE. The message names what depends. It was mostly made by hand on
-    the shadow's name: drop it, or make it again on live, where it follows every promote.
+    Nothing outside of a release is ever dropped with it. The message names what depends. It was mostly
+    made by hand on the shadow's name: drop it, or make it again on live, where it follows every promote.
     """
 
 
@@ -308,9 +308,10 @@ class NoRoom(ServerFailed):
 
 
 class LockTableFull(ServerFailed):
-    """The server's lock table has no room for all relations of live at once.
+    """The server's lock table has no room for all relations of live, or for all objects of a release, at once.
 
-    A cut-over locks each of them. Raise `max_locks_per_transaction` and restart the server: room is for
+    A cut-over locks each relation of live, and dropping a release locks each single object in it: types,
+    constraints and triggers too. Raise `max_locks_per_transaction` and restart the server: room is for
     that number times `max_connections`, shared by all sessions. `bluegreen doctor` compares both.
     """
 

@@ -239,9 +239,9 @@ def _citus(look: _Look) -> Iterator[Finding]:
 
 
 def _locks(look: _Look) -> Iterator[Finding]:
-    room, relations, free = look.row("capacity", oid=look.live_oid or 0)
-    # The cut-over locks live's relations, a prune all that a release has, and pg_dump what it reads, at once.
-    needed = 3 * relations
+    room, free = look.row("capacity")
+    # The most is what a prune needs: the cut-over locks live's relations, and pg_dump what it reads.
+    needed = catalog.locks_to_drop(look.connection, [look.live_oid or 0])
     found = f"room for {room} locks, about {needed} needed at a time"
     hint = "Raise max_locks_per_transaction and start the server again."
     grade = Grade.FAIL if needed > room else Grade.WARN if needed > room / 2 else Grade.OK

@@ -1,5 +1,8 @@
 """Drops a release: its schema, and nothing that is not inside."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
 import psycopg
 from psycopg import sql
 
@@ -8,13 +11,17 @@ from bluegreen_etl.cutover import plan
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.shadow import scratch
 
+# The second question is asked while locks are held.
+_BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}
 
-def drop(connection: db.Connection, release: Release) -> None:
+
+def drop(server: db.Server, connection: db.Connection, release: Release) -> None:
     """Drop a release's schema and mark it pruned; never anything that is not inside it.
 
     Raises:
         Refused: something outside depends on it, or it was renamed by hand; names what.
         LockNotObtained: somebody reads from it.
+        ServerFailed: there is no second connection, or no room for so many locks.
     """
     with sqlstates.translated():
         scratch.drop(connection, release)
@@ -24,46 +31,75 @@ def drop(connection: db.Connection, release: Release) -> None:
                 f"release {release.number} was opened for parts a moment ago",
                 hint=f"Finish it, or give it up: `bluegreen abort {release.number}`.",
             )
-        schema = drop_schema(connection, release)
+        schema = drop_schema(server, connection, release)
         if release.status is Status.LOADING:
             release = ledger.advance(connection, release, Status.FAILED, "its load died")
         ledger.advance(connection, release, Status.PRUNED)
         ledger.note(connection, release, "pruned", schema and f"dropped {names.quoted(schema)}")
 
 
-def drop_schema(connection: db.Connection, release: Release) -> str | None:
+def drop_schema(server: db.Server, connection: db.Connection, release: Release) -> str | None:
     """Drop a release's schema, and that of its offending rows, inside a transaction; return the name of the first.
 
     Raises:
-        Refused, LockNotObtained: as drop.
+        Refused, LockNotObtained, ServerFailed: as drop.
     """
     schema, oid = release.shadow_schema, _own_schema(connection, release)
     failures = names.failures_schema(schema)
-    failures_oid = catalog.failures_schema(connection, failures) if failures else None
-    if failures and failures_oid is not None:
-        _drop_schema(connection, failures, failures_oid)
-    if oid is None:
-        return None
-    if release.status in {Status.LOADING, Status.FAILED}:
-        # A program that filled it may have outlived the run that was killed.
-        db.end_sessions(connection, names.program(release.live_schema, release.number))
-    _drop_schema(connection, schema, oid)
-    return schema
+    doomed = {}
+    if failures and (failures_oid := catalog.failures_schema(connection, failures)) is not None:
+        doomed[failures] = failures_oid
+    if oid is not None:
+        doomed[schema] = oid
+        if release.status in {Status.LOADING, Status.FAILED}:
+            # A program that filled it may have outlived the run that was killed.
+            db.end_sessions(connection, names.program(release.live_schema, release.number))
+    if doomed:
+        _drop(server, connection, doomed)
+    return schema if oid is not None else None
 
 
-def _drop_schema(connection: db.Connection, schema: str, oid: int) -> None:
-    try:
-        _lock(connection, oid)
-        _refuse_if_needed(connection, oid, schema)
-        # All relations are locked and nothing outside depends on them: CASCADE reaches only what is inside.
+def _drop(server: db.Server, connection: db.Connection, doomed: Mapping[str, int]) -> None:
+    """Drop schemas, by name with their OIDs, inside a transaction that is undone where something outside needs them."""
+    _refuse_without_lock_room(connection, doomed)
+    with server.connect(f"drop {', '.join(doomed)}", _BRIEFLY) as other, _in_words(doomed):
+        _refuse_if_needed(other, doomed)
+        _lock(connection, doomed)
         # Its foreign keys lock the tables outside that they refer to, whose readers wait behind it.
         connection.execute("SET LOCAL lock_timeout = '500ms'")
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        for schema in doomed:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+        # Functions and types cannot be locked: CASCADE has dropped what came to depend on them after the first
+        # question, and another session, for which nothing is dropped yet, still sees that.
+        _refuse_if_needed(other, doomed)
+
+
+@contextmanager
+def _in_words(doomed: Iterable[str]) -> Iterator[None]:
+    """Raise what the server says while these schemas are dropped as the tool's own errors."""
+    listed = ", ".join(doomed)
+    try:
+        yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise errors.LockNotObtained(
-            f"schema {schema}, or a table that its foreign keys refer to, is in use: it cannot be dropped now",
+            f"schema {listed}, or a table that its foreign keys refer to, is in use: it cannot be dropped now",
             hint="Run `bluegreen prune` later.",
         ) from error
+    except psycopg.errors.OutOfMemory as error:
+        raise errors.LockTableFull(
+            f"the server's lock table has no room for what is in schema {listed}",
+            hint="Raise max_locks_per_transaction and restart the server.",
+        ) from error
+
+
+def _refuse_without_lock_room(connection: db.Connection, doomed: Mapping[str, int]) -> None:
+    """Refuse what would fill the server's lock table, which all its sessions share: DROP locks each single object."""
+    wanted, room = catalog.locks_to_drop(connection, doomed.values()), catalog.lock_room(connection)
+    if wanted > room:
+        raise errors.LockTableFull(
+            f"dropping schema {', '.join(doomed)} locks {wanted} objects at once; the server has room for {room} more",
+            hint="Raise max_locks_per_transaction and restart the server.",
+        )
 
 
 def _own_schema(connection: db.Connection, release: Release) -> int | None:
@@ -83,16 +119,18 @@ def _own_schema(connection: db.Connection, release: Release) -> int | None:
     return oid if release.status in {Status.LOADING, Status.FAILED} or oid == release.schema_oid else None
 
 
-def _lock(connection: db.Connection, oid: int) -> None:
+def _lock(connection: db.Connection, doomed: Mapping[str, int]) -> None:
     connection.execute("SET LOCAL lock_timeout = '2s'")
-    for relation in catalog.relations(connection, oid):
-        connection.execute(plan.lock_statement(relation, nowait=False))
+    for oid in doomed.values():
+        for relation in catalog.relations(connection, oid):
+            connection.execute(plan.lock_statement(relation, nowait=False))
 
 
-def _refuse_if_needed(connection: db.Connection, oid: int, schema: str) -> None:
-    dependents = catalog.outside_dependents(connection, oid)
-    if dependents:
-        listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
-        raise errors.StillNeeded(
-            f"schema {schema} cannot be dropped: {listed} depends on it", hint="Drop or re-create those first."
-        )
+def _refuse_if_needed(connection: db.Connection, doomed: Mapping[str, int]) -> None:
+    for schema, oid in doomed.items():
+        dependents = catalog.outside_dependents(connection, oid)
+        if dependents:
+            listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
+            raise errors.StillNeeded(
+                f"schema {schema} cannot be dropped: {listed} depends on it", hint="Drop or re-create those first."
+            )

@@ -143,7 +143,7 @@ def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
             state = "failed" if release.status is Status.FAILED else "dead"
             context.watcher.say(f"cleaning up release {release.number}, which is {state}")
             try:
-                dropping.drop(connection, release)
+                dropping.drop(context.server, connection, release)
             except errors.BluegreenError as error:
                 context.watcher.say(f"release {release.number} stays for now: {error.message}")
 
@@ -264,7 +264,7 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             ledger.note(own, failed, "failed", reason)
             if not keep:
                 with own.transaction():
-                    dropping.drop_schema(own, failed)
+                    dropping.drop_schema(context.server, own, failed)
         hooks.after_failure(context, failed, reason)
     except errors.BluegreenError as second:
         context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")

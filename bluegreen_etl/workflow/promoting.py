@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from bluegreen_etl import catalog, checks, citus, db, errors, interrupts, ledger, model, queries, sqlstates
+from bluegreen_etl import catalog, checks, citus, db, errors, interrupts, ledger, model, sqlstates
 from bluegreen_etl.cutover import blockers, changes, losses, matviews, references, swap, writes
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
@@ -281,10 +281,10 @@ def _refuse_without_privileges(connection: db.Connection, plan: Plan, trial: Tri
 
 def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:
     """Refuse what would fill the server's lock table, which all its sessions share."""
-    row = connection.execute(queries.get("lock_room")).fetchone()
-    if row and len(plan.locks) > row[0]:
+    room = catalog.lock_room(connection)
+    if len(plan.locks) > room:
         raise errors.LockTableFull(
-            f"the cut-over locks {len(plan.locks)} relations at once; the server has room for {row[0]} more locks",
+            f"the cut-over locks {len(plan.locks)} relations at once; the server has room for {room} more locks",
             hint="Raise max_locks_per_transaction and restart the server.",
         )
 

@@ -185,7 +185,7 @@ def abort(context: Context, number: int) -> upkeep.Pruned:
             raise _closed(release)
         release = ledger.advance(connection, release, Status.FAILED, "aborted")
         ledger.note(connection, release, "aborted")
-        dropping.drop(connection, release)
+        dropping.drop(context.server, connection, release)
         kept = [r.number for r in ledger.releases(connection, context.schema) if r.status is Status.PREVIOUS]
         return upkeep.Pruned(schema=context.schema, dropped=(number,), kept=tuple(kept), refused={})
 

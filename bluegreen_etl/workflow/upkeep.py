@@ -59,17 +59,17 @@ def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Prune
     dropped, refused = [], {}
     for release in chosen:
         try:
-            _drop_patiently(connection, release)
+            _drop_patiently(context.server, connection, release)
             dropped.append(release.number)
         except errors.BluegreenError as error:
-            refused[release.number] = error.message
+            refused[release.number] = "; HINT: ".join(filter(None, [error.message, error.hint]))
     kept = [r.number for r in ledger.releases(connection, context.schema) if r.status is Status.PREVIOUS]
     return Pruned(schema=context.schema, dropped=tuple(dropped), kept=tuple(kept), refused=refused)
 
 
-def _drop_patiently(connection: db.Connection, release: Release) -> None:
+def _drop_patiently(server: db.Server, connection: db.Connection, release: Release) -> None:
     db.retrying(
-        lambda _number: dropping.drop(connection, release),
+        lambda _number: dropping.drop(server, connection, release),
         max_wait=_MAX_WAIT,
         pause=lambda _number: 1.0,
         on_retry=lambda _number, _error: None,

@@ -111,3 +111,21 @@ def test_ledger_of_a_superuser_is_given_away_not_its_rights(
     assert statement.startswith(f"ALTER SCHEMA bluegreen OWNER TO {role}; ALTER TABLE bluegreen.")
     superuser.execute(statement.encode())
     assert bluegreen.json("status", "--dsn", as_role(bluegreen, role).dsn)["protected"] is True
+
+
+def test_release_is_not_dropped_where_no_second_connection_is_to_be_had(
+    bluegreen: Bluegreen, live: Live, superuser: Connection
+) -> None:
+    """The other one asks what outside needs it: without that, the release stays, and the reason is told."""
+    before = live.dump(sequences=False)
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    role = sql.Identifier(str(conninfo.conninfo_to_dict(bluegreen.dsn)["user"]))
+    # One is the fixture's.
+    superuser.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 2").format(role))
+    pruned = bluegreen.json("prune", "--keep", "0")
+    superuser.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT -1").format(role))
+    assert pruned["dropped"] == []
+    assert "too many connections for role" in pruned["refused"]["1"]
+    bluegreen("rollback")
+    assert live.dump(sequences=False) == before

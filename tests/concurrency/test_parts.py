@@ -189,10 +189,11 @@ def test_open_release_keeps_others_away_until_it_is_dead(
 
 def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, shared: SharedRelease) -> None:
     """The load's lock is free as soon as the process that has opened it ends."""
-    with psycopg.connect(dsn, autocommit=True) as own:
+    server = scene.context(dsn).server
+    with server.connect("prune league") as own:
         before = ledger.find(own, "league", shared.number)
         with pytest.raises(errors.StillOpen, match="release 2 was opened for parts a moment ago"):
-            dropping.drop(own, before)
+            dropping.drop(server, own, before)
     shared.part("teams", [(1, "Ajax")], key="all")
 
 

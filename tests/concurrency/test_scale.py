@@ -1,6 +1,10 @@
 """How long readers are held does not grow with the data, and a thousand tables are swapped like one."""
 
+import contextlib
+import re
 import statistics
+from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 
 import psycopg
@@ -14,6 +18,7 @@ from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
 TABLES = 1000
+RAISE = "Raise max_locks_per_transaction and restart the server."
 
 
 def make_tables(connection: Connection, schema: str) -> int:
@@ -26,6 +31,17 @@ def make_tables(connection: Connection, schema: str) -> int:
     row = connection.execute("SELECT %s::regnamespace::oid::bigint", (schema,)).fetchone()
     assert row
     return int(row[0])
+
+
+@contextlib.contextmanager
+def little_room(dsn: str) -> Iterator[None]:
+    """Fill the server's lock table while the body runs: there is room for whatever else runs, not for many tables."""
+    with psycopg.connect(dsn, autocommit=True) as greedy:
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            # In a select list, so that it is no table of ten million rows first.
+            greedy.execute("SELECT count(pg_advisory_lock(n)) FROM (SELECT generate_series(1, 10000000)) AS g(n)")
+        greedy.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1, 500) AS n")
+        yield
 
 
 @pytest.fixture
@@ -55,16 +71,32 @@ def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> 
 
 def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Connection) -> None:
     """Somebody fills the server's lock table: no lock is tried, and the error names the setting."""
-    with psycopg.connect(dsn, autocommit=True) as greedy:
-        with pytest.raises(psycopg.errors.OutOfMemory):
-            greedy.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 10000000) AS n")
-        # Room for whatever else runs, not for a thousand tables.
-        greedy.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1, 500) AS n")
-        with pytest.raises(errors.LockTableFull) as caught:
-            workflow.promote(scene.context(dsn, max_wait=1))
+    with little_room(dsn), pytest.raises(errors.LockTableFull) as caught:
+        workflow.promote(scene.context(dsn, max_wait=1))
     assert f"the cut-over locks {TABLES} relations at once" in caught.value.message
-    assert caught.value.hint == "Raise max_locks_per_transaction and restart the server."
+    assert caught.value.hint == RAISE
     assert scene.statuses(many) == {1: "live", 2: "ready"}
+    scene.assert_whole(many)
+
+
+def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Connection) -> None:
+    """DROP wants a lock for each type as well: prune looks beforehand, and knows the server's refusal."""
+    workflow.promote(scene.context(dsn))
+    with little_room(dsn):
+        refused = workflow.prune(scene.context(dsn), keep=0).refused
+    assert re.fullmatch(
+        f"dropping schema league__r1 locks {3 * TABLES + 1} objects at once; the server has room for [0-9]+ more; "
+        f"HINT: {RAISE}",
+        refused[1],
+    )
+    with contextlib.ExitStack() as later, futures.ThreadPoolExecutor() as pool:
+        with scene.holding(dsn, "LOCK TABLE league__r1.t1000"):  # somebody takes the room after prune has looked
+            pruning = pool.submit(workflow.prune, scene.context(dsn), keep=0)
+            scene.wait_until(lambda: scene.sessions(many, "wait_event_type = 'Lock'"))
+            later.enter_context(little_room(dsn))
+        refused = pruning.result(timeout=30).refused
+    assert refused[1].endswith(f"; HINT: {RAISE}")
+    workflow.rollback(scene.context(dsn))
     scene.assert_whole(many)
 
 

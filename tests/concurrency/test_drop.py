@@ -1,0 +1,37 @@
+"""A release is dropped with what is inside of it, and with nothing else, whatever others do at the same moment."""
+
+from concurrent import futures
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from bluegreen_etl import workflow
+from tests.concurrency import scene
+
+Connection = psycopg.Connection[TupleRow]
+NAMED = "schema league__r1 cannot be dropped: {} depends on it; HINT: Drop or re-create those first."
+
+
+def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
+    dsn: str, tmp_path: Path, connection: Connection
+) -> None:
+    """Functions and types are not locked: what is made between question and DROP is found by the second question."""
+    scene.generations(dsn, tmp_path, tables=2)
+    surroundings = scene.context(dsn)
+    scene.exchange(surroundings)
+    with futures.ThreadPoolExecutor() as pool:
+        with scene.holding(dsn, "SELECT FROM league__r1.t02"):
+            pruning = pool.submit(workflow.prune, surroundings, keep=0)
+            # It has asked, and has locked the first table.
+            scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+            connection.execute("CREATE FUNCTION public.late(league__r1.t01) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        refused = pruning.result(timeout=30).refused
+    assert refused == {1: NAMED.format("function public.late(league__r1.t01)")}
+    assert connection.execute("SELECT public.late(NULL)").fetchone() == (1,)
+    scene.exchange(surroundings)
+    scene.assert_whole(connection)
+    connection.execute("DROP FUNCTION public.late")
+    scene.exchange(surroundings)
+    assert workflow.prune(surroundings, keep=0).dropped == (1,)
+    scene.assert_whole(connection)
