@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["bluegreen_etl.cli"])
+_CONTEXT.set_forkserver_preload(["bluegreen_etl.__main__"])
 
 
 def run(
@@ -54,6 +54,6 @@ def _run(
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = ["bluegreen", *arguments]
 
-    from bluegreen_etl.cli import run as program  # noqa: PLC0415 - the fork server has it, the tests need not
+    from bluegreen_etl.__main__ import run as program  # noqa: PLC0415 - the fork server has it, the tests need not
 
     program()

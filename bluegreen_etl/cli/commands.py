@@ -375,8 +375,3 @@ def start() -> None:
 def stop() -> None:
     """Stop it; its data stay."""
     click.echo("stopped" if embedded.stop() else "it was not running", err=True)
-
-
-def run() -> None:
-    """Run the command line: the console script."""
-    main(prog_name="bluegreen")
