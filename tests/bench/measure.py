@@ -36,7 +36,11 @@ class Way(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one run took, in seconds, MB and milliseconds; the last two where readers were beside it."""
+    """What one run took, in seconds, MB and milliseconds.
+
+    `worst` and `errors` where readers were beside it; `copying` is the part of `wall` in which rows were copied, where
+    more than that was done.
+    """
 
     wall: float
     client: float
@@ -44,6 +48,7 @@ class Run(NamedTuple):
     memory: float
     worst: float | None = None
     errors: int | None = None
+    copying: float | None = None
 
 
 class Failed(Exception):

@@ -24,11 +24,12 @@ def table(document: Mapping[str, Any]) -> str:
     caption += f"PostgreSQL {machine['postgres']}, Python {machine['python']}"
     if "idle_worst" in document:
         caption += f"; readers alone: {document['idle_worst']:.0f} ms at worst"
-    rows = [_long_row(entry, document) if document["mode"] == "long" else _row(entry) for entry in document["results"]]
+    mode = document["mode"]
+    rows = [_long_row(entry, document) if mode == "long" else _row(entry, mode) for entry in document["results"]]
     return f"{caption}\n\n{tabulate.tabulate(rows, headers='keys', disable_numparse=True)}"
 
 
-def _row(entry: Mapping[str, Any]) -> dict[str, str]:
+def _row(entry: Mapping[str, Any], mode: str) -> dict[str, str]:
     ratio = entry["ratio"]
     if not ratio:
         return {**_name(entry), "rows": "failed"}
@@ -36,9 +37,14 @@ def _row(entry: Mapping[str, Any]) -> dict[str, str]:
         **_name(entry),
         "ratio": f"{ratio['median']:.2f}",
         "min–max": f"{ratio['min']:.2f}–{ratio['max']:.2f}",
+        **({"copy": _copy_ratio(entry)} if mode == "load" else {}),
         **{title: f"{entry[name]['median']:.{digits}f}" for name, title, digits in COLUMNS if entry[name]},
         "rows": "exact" if entry["exact"] else "not exact",
     }
+
+
+def _copy_ratio(entry: Mapping[str, Any]) -> str:
+    return f"{entry['copy_ratio']['median']:.2f}" if entry["copy_ratio"] else ""
 
 
 def _long_row(entry: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, str]:

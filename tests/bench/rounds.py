@@ -95,6 +95,9 @@ def _entry(result: Result, reference: Sequence[Run]) -> dict[str, Any]:
         "error": result.error,
         "exact": result.exact,
         "ratio": _spread([one.wall / other.wall for one, other in zip(runs, reference, strict=False)]),
+        "copy_ratio": _spread(
+            [one.copying and one.copying / other.wall for one, other in zip(runs, reference, strict=False)]
+        ),
         **{name: _spread([getattr(one, name) for one in runs]) for name in Run._fields},
     }
 

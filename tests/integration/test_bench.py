@@ -56,6 +56,7 @@ def test_every_own_way_loads_the_same_rows(bench: Bench) -> None:
         assert entry["exact"]
         assert entry["ratio"]["median"] > 0
         assert entry["memory"]["median"] > 0 or entry["way"] != "bluegreen"
+        assert (entry["way"] == "bluegreen") == bool(entry["copy_ratio"])
 
 
 def test_memory_is_measured_for_a_longer_file(bench: Bench) -> None:
