@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pgpq
 import pyarrow as pa
-import pyarrow.compute as pc
 from pgpq import encoders, schema
 from pyarrow import csv
 
@@ -234,8 +233,7 @@ def text(array: pa.Array, column: Column) -> pa.Array:
         prefix = "" if column.receive == "uuid_recv" else "\\x"
         return _mapped(array, lambda value: prefix + value.hex())
     if pa.types.is_duration(kind):
-        microseconds = array.cast(pa.duration("us")).cast(pa.int64()).cast(pa.string())
-        return pc.binary_join_element_wise(microseconds, "microseconds", " ")
+        return _mapped(array.cast(pa.duration("us")).cast(pa.int64()), lambda value: f"{value} microseconds")
     if pa.types.is_timestamp(kind) and kind.tz:
         # Arrow writes the zone's own time, and offsets in whole minutes, which old ones are not.
         array = array.cast(pa.timestamp(kind.unit, "UTC"))

@@ -7,8 +7,10 @@ import contextlib
 import csv
 import io
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -20,6 +22,8 @@ from bluegreen_etl.workers import Workers
 
 BLOCK_SIZE = 1 << 20
 _BUFFER = 1 << 20
+_AHEAD = 2  # blocks encoded before a connection asks for them
+T = TypeVar("T")
 _FAULTS = (pa.ArrowException, values.Refused, RecursionError, OverflowError)
 
 
@@ -102,8 +106,13 @@ class ParquetReader:
             BadSource: the file is damaged, or changed since it was opened.
             BadRow: a value does not fit its column, unless that is tolerated.
         """
+        yield from _ahead(self._encoded(), _AHEAD)
+        with streams.opened(self._source, self._before) as stream:
+            self._digest = stream.finish()
+
+    def _encoded(self) -> Iterator[Block]:
         first = 1
-        for number, batch in enumerate(self._batches()):
+        for number, batch in enumerate(_ahead(self._batches(), 1)):
             broken = False
             try:
                 data = self._encode(batch, first)
@@ -114,8 +123,6 @@ class ParquetReader:
             first += len(batch)
             consumed = (self._source.size or 0) * (first - 1) // max(self._rows, 1)
             yield Block(number, first - len(batch), self._lines(batch, data), data, consumed, batch, broken)
-        with streams.opened(self._source, self._before) as stream:
-            self._digest = stream.finish()
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
         """Say which row holds `line` of a block; where rows go as text, encodes the block again."""
@@ -167,6 +174,15 @@ class ParquetReader:
                 first, error = first + position, own
                 break
         return errors.BadRow(f"{self._source.path}, row {first}: {error}", hint="Correct the value in the file.")
+
+
+def _ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """Yield items, of which so many are made ahead in another thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
+        coming = deque(pool.submit(next, items, None) for _ in range(count))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, items, None))
+            yield item
 
 
 def _written(row: pa.RecordBatch) -> str:
