@@ -8,6 +8,7 @@ import gc
 gc.disable()
 
 from bluegreen_etl.cli import main  # noqa: E402
+from bluegreen_etl.workers import keep_memory  # noqa: E402
 
 gc.freeze()
 gc.enable()
@@ -15,6 +16,7 @@ gc.enable()
 
 def run() -> None:
     """Run the command line: the console script."""
+    keep_memory()
     atexit.register(gc.freeze)
     main(prog_name="bluegreen")
 

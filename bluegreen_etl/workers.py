@@ -108,7 +108,7 @@ def serve() -> None:
     """Answer calls from standard input on standard output until it ends: the life of a child."""
     # Ctrl-C reaches every process of the terminal; what is to happen is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _keep_memory()
+    keep_memory()
     calls = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb", _PIPE_SIZE) as answers:
         os.dup2(2, 1)  # whatever prints must not come between the answers
@@ -125,8 +125,8 @@ def serve() -> None:
             answers.flush()
 
 
-def _keep_memory() -> None:
-    """Keep what is freed for the next message: each page had from the kernel anew costs as much as to fill it."""
+def keep_memory() -> None:
+    """Keep what is freed for the next block: each page had from the kernel anew costs as much as to fill it."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
