@@ -231,10 +231,16 @@ def locks_to_drop(connection: db.Connection, oids: Iterable[int]) -> int:
     return int(row[0]) if row else 0
 
 
-def lock_room(connection: db.Connection) -> int:
-    """Return about how many more locks the server has room for."""
-    row = connection.execute(queries.get("lock_room")).fetchone()
+def lock_capacity(connection: db.Connection) -> int:
+    """Return about how many locks the server has room for when nobody holds any."""
+    row = connection.execute(queries.get("lock_capacity")).fetchone()
     return int(row[0]) if row else 0
+
+
+def lock_room(connection: db.Connection) -> int:
+    """Return about how many more locks the server has room for; other sessions want them too."""
+    row = connection.execute(queries.get("locks_held")).fetchone()
+    return max(0, lock_capacity(connection) - (int(row[0]) if row else 0))
 
 
 def dependents_on(connection: db.Connection, relation: int) -> list[Dependent]:

@@ -993,11 +993,13 @@ SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interv
 -- name: read_only
 SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
 
--- name: lock_room
--- About how many more locks the server can hold; it has some more than that, and other sessions want them.
-SELECT greatest(0, current_setting('max_locks_per_transaction')::bigint
-                   * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
-                   - (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath))
+-- name: lock_capacity
+-- The server has room for some more than that.
+SELECT current_setting('max_locks_per_transaction')::bigint
+       * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
+
+-- name: locks_held
+SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath
 
 -- name: locks_to_drop
 -- Each object that goes with these schemas, once: DROP locks them one by one.
@@ -1342,11 +1344,8 @@ ORDER BY 1
 -- Whether it is shown what sessions of other roles do, and may cancel that.
 SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
 
--- name: capacity
--- Locks that the server has room for, and connections left.
-SELECT pg_catalog.current_setting('max_locks_per_transaction')::bigint
-       * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint),
-       pg_catalog.current_setting('max_connections')::bigint - pg_catalog.current_setting('superuser_reserved_connections')::bigint
+-- name: free_connections
+SELECT pg_catalog.current_setting('max_connections')::bigint - pg_catalog.current_setting('superuser_reserved_connections')::bigint
        - (SELECT coalesce(sum(numbackends), 0) FROM pg_catalog.pg_stat_database)
 
 -- name: schema_size

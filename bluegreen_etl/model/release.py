@@ -22,7 +22,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.LOADING: frozenset({Status.READY, Status.FAILED}),
     Status.READY: frozenset({Status.LIVE, Status.PRUNED, Status.FAILED}),
     Status.LIVE: frozenset({Status.PREVIOUS}),
-    Status.PREVIOUS: frozenset({Status.LIVE, Status.PRUNED}),
+    Status.PREVIOUS: frozenset({Status.LIVE, Status.PRUNED, Status.FAILED}),
     Status.FAILED: frozenset({Status.PRUNED}),
     Status.PRUNED: frozenset(),
 }

@@ -239,14 +239,17 @@ def _citus(look: _Look) -> Iterator[Finding]:
 
 
 def _locks(look: _Look) -> Iterator[Finding]:
-    room, free = look.row("capacity")
-    # The most is what a prune needs: the cut-over locks live's relations, and pg_dump what it reads.
-    needed = catalog.locks_to_drop(look.connection, [look.live_oid or 0])
+    room, oid = catalog.lock_capacity(look.connection), look.live_oid or 0
+    # The cut-over locks live's relations, and pg_dump what it reads; to drop a release as a whole takes the most.
+    held, needed = len(catalog.relations(look.connection, oid)), catalog.locks_to_drop(look.connection, [oid])
     found = f"room for {room} locks, about {needed} needed at a time"
     hint = "Raise max_locks_per_transaction and start the server again."
-    grade = Grade.FAIL if needed > room else Grade.WARN if needed > room / 2 else Grade.OK
+    if held <= room < needed:
+        hint += " Until then releases are dropped table by table, and are no way back from the first one on."
+    grade = Grade.FAIL if held > room else Grade.WARN if needed > room / 2 else Grade.OK
     yield Finding(topic="locks", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
     jobs = planning.connections(look.context)
+    (free,) = look.row("free_connections")
     if free < jobs + 2:
         yield _fail("locks", f"{free} connections are free, {jobs + 2} needed", "Use --jobs, or raise max_connections.")
 

@@ -1,7 +1,9 @@
 """Drops a release: its schema, and nothing that is not inside."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -25,12 +27,9 @@ def drop(server: db.Server, connection: db.Connection, release: Release) -> None
     """
     with sqlstates.translated():
         scratch.drop(connection, release)
+        release = _thinned(server, connection, release)
     with sqlstates.translated(), connection.transaction():
-        if ledger.find(connection, release.live_schema, release.number).open_until is not None:
-            raise errors.StillOpen(
-                f"release {release.number} was opened for parts a moment ago",
-                hint=f"Finish it, or give it up: `bluegreen abort {release.number}`.",
-            )
+        _refuse_open(connection, release)
         schema = drop_schema(server, connection, release)
         if release.status is Status.LOADING:
             release = ledger.advance(connection, release, Status.FAILED, "its load died")
@@ -55,29 +54,77 @@ def drop_schema(server: db.Server, connection: db.Connection, release: Release) 
             # A program that filled it may have outlived the run that was killed.
             db.end_sessions(connection, names.program(release.live_schema, release.number))
     if doomed:
-        _drop(server, connection, doomed)
+        _refuse_without_lock_room(connection, doomed)
+        with _sparing(server, doomed) as refuse_if_needed:
+            refuse_if_needed()
+            relations = [relation for oid in doomed.values() for relation in catalog.relations(connection, oid)]
+            _drop(connection, relations, "SCHEMA", [sql.Identifier(schema) for schema in doomed])
+            refuse_if_needed()
     return schema if oid is not None else None
 
 
-def _drop(server: db.Server, connection: db.Connection, doomed: Mapping[str, int]) -> None:
-    """Drop schemas, by name with their OIDs, inside a transaction that is undone where something outside needs them."""
-    _refuse_without_lock_room(connection, doomed)
-    with server.connect(f"drop {', '.join(doomed)}", _BRIEFLY) as other, _in_words(doomed):
-        _refuse_if_needed(other, doomed)
-        _lock(connection, doomed)
-        # Its foreign keys lock the tables outside that they refer to, whose readers wait behind it.
-        connection.execute("SET LOCAL lock_timeout = '500ms'")
-        for schema in doomed:
-            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
-        # Functions and types cannot be locked: CASCADE has dropped what came to depend on them after the first
-        # question, and another session, for which nothing is dropped yet, still sees that.
-        _refuse_if_needed(other, doomed)
+def _thinned(server: db.Server, connection: db.Connection, release: Release) -> Release:
+    """Drop tables of a release, some at a time, until the server's lock table could hold the rest; return the release.
+
+    One that cannot be dropped as a whole is no way back any more when the first of its tables goes.
+    """
+    release = ledger.find(connection, release.live_schema, release.number)
+    oid = _own_schema(connection, release)
+    if oid is None or not (some := _some_tables(connection, oid)):
+        return release
+    with _sparing(server, {release.shadow_schema: oid}) as refuse_if_needed:
+        while some:
+            refuse_if_needed()
+            with connection.transaction():
+                _refuse_open(connection, release)
+                if release.status is not Status.FAILED:
+                    release = ledger.advance(connection, release, Status.FAILED, "it is being dropped table by table")
+                _drop(connection, some, "TABLE", [sql.Identifier(table.schema, table.name) for table in some])
+                refuse_if_needed()
+            some = _some_tables(connection, oid)
+    return release
+
+
+def _some_tables(connection: db.Connection, oid: int) -> list[catalog.Relation]:
+    """Return as many tables of a schema as can be dropped at once; none where all of it can."""
+    wanted, capacity = catalog.locks_to_drop(connection, [oid]), catalog.lock_capacity(connection)
+    if wanted <= capacity:
+        return []
+    tables = [relation for relation in catalog.relations(connection, oid) if relation.kind in {"r", "p"}]
+    # Others want locks too, and some tables have more that goes with them.
+    return tables[: max(1, len(tables) * capacity // (4 * wanted))]
 
 
 @contextmanager
-def _in_words(doomed: Iterable[str]) -> Iterator[None]:
-    """Raise what the server says while these schemas are dropped as the tool's own errors."""
+def _sparing(server: db.Server, doomed: Mapping[str, int]) -> Iterator[Callable[[], None]]:
+    """Give what refuses to drop schemas, by name with their OIDs, where something outside depends on them.
+
+    It asks on a connection of its own. Functions and types cannot be locked: what came to depend on them after it was
+    asked first goes with CASCADE. Asked again before the commit, it sees that, because for it nothing is dropped yet.
+    """
     listed = ", ".join(doomed)
+    with server.connect(f"drop {listed}", _BRIEFLY) as other, _in_words(listed):
+        yield partial(_refuse_if_needed, other, doomed)
+
+
+def _drop(
+    connection: db.Connection,
+    relations: Iterable[catalog.Relation],
+    kind: LiteralString,
+    doomed: Iterable[sql.Identifier],
+) -> None:
+    """Drop something with what is inside, having locked the relations, inside a transaction."""
+    connection.execute("SET LOCAL lock_timeout = '2s'")
+    for relation in relations:
+        connection.execute(plan.lock_statement(relation, nowait=False))
+    # Foreign keys lock the tables outside that they refer to, whose readers wait behind that.
+    connection.execute("SET LOCAL lock_timeout = '500ms'")
+    connection.execute(sql.SQL("DROP {} {} CASCADE").format(sql.SQL(kind), sql.SQL(", ").join(doomed)))
+
+
+@contextmanager
+def _in_words(listed: str) -> Iterator[None]:
+    """Raise what the server says while these schemas are dropped as the tool's own errors."""
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
@@ -119,11 +166,12 @@ def _own_schema(connection: db.Connection, release: Release) -> int | None:
     return oid if release.status in {Status.LOADING, Status.FAILED} or oid == release.schema_oid else None
 
 
-def _lock(connection: db.Connection, doomed: Mapping[str, int]) -> None:
-    connection.execute("SET LOCAL lock_timeout = '2s'")
-    for oid in doomed.values():
-        for relation in catalog.relations(connection, oid):
-            connection.execute(plan.lock_statement(relation, nowait=False))
+def _refuse_open(connection: db.Connection, release: Release) -> None:
+    if ledger.find(connection, release.live_schema, release.number).open_until is not None:
+        raise errors.StillOpen(
+            f"release {release.number} was opened for parts a moment ago",
+            hint=f"Finish it, or give it up: `bluegreen abort {release.number}`.",
+        )
 
 
 def _refuse_if_needed(connection: db.Connection, doomed: Mapping[str, int]) -> None:

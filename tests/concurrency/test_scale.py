@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from bluegreen_etl import errors, ledger, model, workflow
 from bluegreen_etl.cutover import changes
 from bluegreen_etl.model import Status
+from bluegreen_etl.workflow import upkeep
 from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
@@ -21,12 +22,14 @@ TABLES = 1000
 RAISE = "Raise max_locks_per_transaction and restart the server."
 
 
-def make_tables(connection: Connection, schema: str) -> int:
-    """Make a schema of many tiny tables, each with one row; return its OID."""
+def make_tables(connection: Connection, schema: str, tables: int = TABLES, defaults: int = 0) -> int:
+    """Make a schema of many tiny tables, each with one row, and columns with defaults; return its OID."""
+    added = ", ".join(f"ADD c{n} int DEFAULT 1" for n in range(defaults))
+    change = f"; ALTER TABLE {schema}.t%1$s {added}" if added else ""
     connection.execute(f"CREATE SCHEMA {schema}")
     connection.execute(
-        f"DO $$ BEGIN FOR n IN 1 .. {TABLES} LOOP "
-        f"EXECUTE format('CREATE TABLE {schema}.t%s AS SELECT 1 AS gen', n); END LOOP; END $$"
+        f"DO $$ BEGIN FOR n IN 1 .. {tables} LOOP "
+        f"EXECUTE format('CREATE TABLE {schema}.t%1$s AS SELECT 1 AS gen{change}', n); END LOOP; END $$"
     )
     row = connection.execute("SELECT %s::regnamespace::oid::bigint", (schema,)).fetchone()
     assert row
@@ -44,16 +47,21 @@ def little_room(dsn: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def many(connection: Connection) -> Connection:
-    """Two releases of 1,000 tables: 1 is live, 2 is ready."""
+def releases(connection: Connection, tables: int = TABLES, defaults: int = 0) -> None:
+    """Make two releases of such tables: 1 is live, 2 is ready."""
     ledger.ensure(connection)
-    live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league"))
+    live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league", tables, defaults))
     release = ledger.open_release(connection, "league", base_oid=live.schema_oid)
     changes.remember(connection, release, carried=())
-    oid = make_tables(connection, release.shadow_schema)
+    oid = make_tables(connection, release.shadow_schema, tables, defaults)
     release = ledger.set_structure(connection, release, schema_oid=oid, structure=model.StructureFrom.LIVE)
     ledger.advance(connection, release, Status.READY)
+
+
+@pytest.fixture
+def many(connection: Connection) -> Connection:
+    """Two releases of 1,000 tables."""
+    releases(connection)
     return connection
 
 
@@ -115,3 +123,27 @@ def test_readers_are_held_as_briefly_for_much_data_as_for_little(
     connection.execute("INSERT INTO league__r2.t01 SELECT n, 2 FROM generate_series(2, 500000) AS n")
     much = median()
     assert much < 3 * little + 0.02
+
+
+def test_release_for_whose_locks_there_never_is_room_goes_table_by_table(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole, and a way back, until its first table is dropped; what is begun goes on with the next prune."""
+    monkeypatch.setattr(upkeep, "_MAX_WAIT", 0)
+    releases(connection, tables=40, defaults=200)
+    workflow.promote(scene.context(dsn))
+    connection.execute("CREATE FUNCTION public.late(league__r1.t9) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    refused = workflow.prune(scene.context(dsn), keep=0).refused
+    assert "function public.late(league__r1.t9) depends on it" in refused[1]
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}
+    connection.execute("DROP FUNCTION public.late")
+    with scene.holding(dsn, "SELECT FROM league__r1.t9"):  # the last one by name
+        refused = workflow.prune(scene.context(dsn), keep=0).refused
+    assert "is in use" in refused[1]
+    assert scene.statuses(connection) == {1: "failed", 2: "live"}
+    left = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'league__r1'").fetchone()
+    assert left
+    assert 0 < left[0] < 40
+    assert workflow.prune(scene.context(dsn), keep=0).dropped == (1,)
+    assert scene.statuses(connection) == {1: "pruned", 2: "live"}
+    scene.assert_whole(connection)

@@ -19,7 +19,7 @@ def test_every_status_has_its_moves() -> None:
         (Status.LOADING, {Status.READY, Status.FAILED}),
         (Status.READY, {Status.LIVE, Status.FAILED, Status.PRUNED}),
         (Status.LIVE, {Status.PREVIOUS}),
-        (Status.PREVIOUS, {Status.LIVE, Status.PRUNED}),
+        (Status.PREVIOUS, {Status.LIVE, Status.FAILED, Status.PRUNED}),
         (Status.FAILED, {Status.PRUNED}),
     ],
 )
