@@ -310,19 +310,9 @@ class Load:
             where = f", {opened.reader.locate(block.number, block.first, line - before)}"
         column = f", column {names.quoted(said.column)}" if said.column else ""
         return errors.BadRow(
-            f"{opened.source.path}{where}{column}: {said.reason}", hint=self._hint(error.sqlstate or "", said.column)
+            f"{opened.source.path}{where}{column}: {said.reason}",
+            hint=said.hint(error.sqlstate or "", self.table.name, inferred=self._inferred),
         )
-
-    def _hint(self, sqlstate: str, column: str | None) -> str:
-        table = names.toml_key(self._work.table.name)
-        if sqlstate == "22021":
-            return f'Say how the file is encoded: encoding = "LATIN1" in [tables.{table}], or --encoding.'
-        if self._inferred and column and sqlstate.startswith("22"):
-            return (
-                f"The type was inferred from the file's first rows; declare another one in bluegreen.toml: "
-                f'[tables.{table}] types = {{ {names.toml_key(column)} = "text" }}, or give your own DDL.'
-            )
-        return "Mend the file and load again."
 
 
 def _send_ahead(connection: db.Connection) -> None:

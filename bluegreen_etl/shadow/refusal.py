@@ -23,6 +23,18 @@ class Refusal(NamedTuple):
         """The reason, with its column in front of it."""
         return f"column {names.quoted(self.column)}: {self.reason}" if self.column else self.reason
 
+    def hint(self, sqlstate: str, table: str, *, inferred: bool) -> str:
+        """Return what to do about it; `inferred`: the table's types were, from its files."""
+        table = names.toml_key(table)
+        if sqlstate == "22021":
+            return f'Say how the file is encoded: encoding = "LATIN1" in [tables.{table}], or --encoding.'
+        if inferred and self.column and sqlstate.startswith("22"):
+            return (
+                f"The type was inferred from the file's first rows; declare another one in bluegreen.toml: "
+                f'[tables.{table}] types = {{ {names.toml_key(self.column)} = "text" }}, or give your own DDL.'
+            )
+        return "Mend the file and load again."
+
     @classmethod
     def of(cls, error: psycopg.Error, table: str) -> "Refusal":
         """Read an error that COPY into a table has met."""
