@@ -68,8 +68,6 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
         Refused: live has a table that is spread in a way of the past.
         BadConfiguration: `wanted` names a table or a column that the release does not have.
     """
-    if not is_there(connection):
-        return
     own = catalog.tables(connection, release.schema_oid or 0)
     whole = bool(wanted.schema) and release.base_oid is None
     live: dict[str, Placement] = {}

@@ -2,7 +2,7 @@
 
 A table that one connection loads is truncated and copied in one transaction with FREEZE: its rows are then visible
 even to snapshots older than the load. A table that is larger than one connection's share is dealt out: every
-connection takes the next block of whole records, whoever is free.
+connection takes the next block of whole records, whoever is free. On Citus, how many do is measured.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from bluegreen_etl import db, errors, interrupts, model, names, parallel
 from bluegreen_etl.model import STDIN, Block, FileReader, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import rejects
 from bluegreen_etl.shadow.refusal import Refusal
+from bluegreen_etl.shadow.streams import Streams
 from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.
@@ -74,10 +75,17 @@ class Work(model.Record, frozen=True, kw_only=True):
 
 
 def begin(
-    release: model.Release, work: Sequence[Work], *, jobs: int, workers: Workers, progress: Progress
+    release: model.Release,
+    work: Sequence[Work],
+    *,
+    jobs: int,
+    workers: Workers,
+    progress: Progress,
+    measured: bool = False,
 ) -> list["Load"]:
     """Return the loads of the tables, the largest first, for parallel.run.
 
+    `measured`: no more connections take part in loading one table than prove to be of use.
     `progress(table, bytes)` is told of every block's bytes on disk, from any thread. The tasks raise BadRow when a
     value is refused, with file, line, column and the text shortened, and BadSource when a file cannot be read to
     its end.
@@ -85,7 +93,8 @@ def begin(
     total = sum(item.weight or 0 for item in work)
     largest_first = sorted(work, key=lambda item: -(item.weight or 0))
     return [
-        Load(release, item, jobs if _is_dealt(item, total, jobs) else 1, workers, progress) for item in largest_first
+        Load(release, item, Streams(jobs if _is_dealt(item, total, jobs) else 1, measured=measured), workers, progress)
+        for item in largest_first
     ]
 
 
@@ -97,7 +106,7 @@ def append(
     Raises:
         BadRow, BadSource: as the tasks of begin.
     """
-    load = Load(release, work, 1, workers, progress, beside=True)
+    load = Load(release, work, Streams(1, measured=False), workers, progress, beside=True)
     [task] = load.tasks
     task.work(connection, threading.Event())
     return load.result()
@@ -112,13 +121,13 @@ def _is_dealt(item: Work, total: int, jobs: int) -> bool:
 
 
 class Load:
-    """The load of one table: its `tasks` are the connections that take part in it."""
+    """The load of one table: its `tasks` are the connections that take part in it, `at_once` of them from the start."""
 
     def __init__(
         self,
         release: model.Release,
         work: Work,
-        connections: int,
+        streams: Streams,
         workers: Workers,
         progress: Progress,
         *,
@@ -126,10 +135,12 @@ class Load:
     ) -> None:
         self.table = work.table
         # Rows that are there, or that other connections bring, stay.
-        self._shared = beside or connections > 1
+        self._shared = beside or streams.most > 1
         repeatable = not self._shared and not work.once
-        self.tasks = [parallel.Task(self._copy, repeatable=repeatable) for _ in range(connections)]
-        self._busy = connections
+        self.tasks = [parallel.Task(self._copy, repeatable=repeatable) for _ in range(streams.most)]
+        self.at_once = streams.width.wanted
+        self.streams = streams
+        self._busy = streams.most
         self._work = work
         self._place = sql.Identifier(release.shadow_schema, work.table.name)
         self._inferred = release.structure is model.StructureFrom.FILES
@@ -167,16 +178,21 @@ class Load:
 
     def _share(self, connection: db.Connection, stop: threading.Event) -> int:
         """Copy blocks beside other connections; where one is refused, those of this connection one by one."""
-        rows = 0
+        rows, place = 0, self.streams.enter(stop)
         for dealer in self._dealers:
+            if place is None or not self.streams.stays(place):
+                break
+            blocks = self.streams.dealt(place, dealer.blocks(stop))
             sent: list[tuple[int, Block]] = []
             try:
                 with connection.transaction():
-                    rows += self._copy_file(connection, dealer, stop, sent)
+                    rows += self._copy_file(connection, dealer.opened, blocks, stop, sent)
             except rejects.Broken:
                 again = dealer.again({block.number for _, block in sent})
                 with connection.transaction():
-                    rows += self._sift(connection, dealer.opened, itertools.chain(again, dealer.blocks(stop)))
+                    rows += self._sift(connection, dealer.opened, itertools.chain(again, blocks))
+        if place is not None:
+            self.streams.leave(place)
         return rows
 
     def _alone(self, connection: db.Connection, stop: threading.Event) -> int:
@@ -196,7 +212,10 @@ class Load:
                     connection.execute(sql.SQL("TRUNCATE ONLY {}" if only else "TRUNCATE {}").format(self._place))
                     if sifting:
                         return sum(self._sift(connection, each.opened, each.blocks(stop)) for each in self._dealers)
-                    return sum(self._copy_file(connection, dealer, stop, []) for dealer in self._dealers)
+                    return sum(
+                        self._copy_file(connection, dealer.opened, dealer.blocks(stop), stop, [])
+                        for dealer in self._dealers
+                    )
             except rejects.Broken:
                 sifting = True
 
@@ -214,7 +233,12 @@ class Load:
         )
 
     def _copy_file(
-        self, connection: db.Connection, dealer: "_Dealer", stop: threading.Event, sent: list[tuple[int, Block]]
+        self,
+        connection: db.Connection,
+        opened: Opened,
+        blocks: Iterable[Block],
+        stop: threading.Event,
+        sent: list[tuple[int, Block]],
     ) -> int:
         """Copy blocks of a file in one COPY; `sent` gets each without its data, after the lines that came before it.
 
@@ -222,13 +246,13 @@ class Load:
             Broken: one is refused, and may be.
         """
         try:
-            return self._stream(connection, dealer.opened.reader, self._noted(dealer.blocks(stop), sent))
+            return self._stream(connection, opened.reader, self._noted(blocks, sent))
         except psycopg.Error as error:
             if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
                 raise
             if self._rejects and rejects.is_about_row(error):
                 raise rejects.Broken from error
-            raise self._bad_row(error, dealer.opened, sent) from error
+            raise self._bad_row(error, opened, sent) from error
 
     def _noted(self, blocks: Iterable[Block], sent: list[tuple[int, Block]]) -> Iterator[Block]:
         lines = 0

@@ -36,7 +36,9 @@ def run(
         BadSource: a file cannot be read to its end.
         ServerFailed: the server failed or is gone.
     """
-    copies = [task for load in loads for task in load.tasks]
+    # Those that wait until they are wanted come after what can be copied at once.
+    at_once = [task for load in loads for task in load.tasks[: load.at_once]]
+    copies = [*at_once, *(task for load in loads for task in load.tasks[load.at_once :])]
     told = parallel.Task(lambda _connection, _stop: copied(), after=copies)
     builds = {load.table.name: _build_on(load.table.name, entries, after=load.tasks) for load in loads}
     indexed = {load for load in loads if _may_have_index(load.table.name, entries)}

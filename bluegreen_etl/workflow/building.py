@@ -74,7 +74,8 @@ def put_off_keys(
     """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
     put_off = db.patiently(connection, partial(structure.put_off, connection, release, context.settings))
     release = note_structure(connection, plan, release)
-    citus.distribute(connection, release, context.settings.distribute)
+    if plan.distributed:
+        citus.distribute(connection, release, context.settings.distribute)
     return release, put_off
 
 
@@ -92,7 +93,7 @@ def fill_tables(
     Raises:
         BadSource, BadRow, Refused, ServerFailed: the release is not whole.
     """
-    if citus.is_there(connection):  # it takes FREEZE, and forgets it
+    if plan.distributed:  # Citus takes FREEZE, and forgets it
         work = [msgspec.structs.replace(item, freeze=False) for item in work]
     sizes = [item.size for item in work]
     stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
@@ -166,13 +167,19 @@ def _fill(
         stages.begin("finish")
 
     with contextlib.closing(Workers(plan.jobs)) as workers:
-        loads = copy.begin(release, work, jobs=plan.jobs, workers=workers, progress=reading.copied)
+        loads = copy.begin(
+            release, work, jobs=plan.jobs, workers=workers, progress=reading.copied, measured=plan.distributed
+        )
         try:
             fill.run(context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied)
         finally:  # a key may be broken for want of a rejected row
             for load in loads:
                 if found := load.rejected:
                     context.watcher.say(f"broken rows for table {load.table.name}: {found.count}, in {found.path}")
+    for load in loads:
+        if load.streams.measured:
+            streams = "1 stream" if load.streams.chosen == 1 else f"{load.streams.chosen} streams"
+            context.watcher.say(f"table {load.table.name} was copied by {streams} of at most {load.streams.most}")
     return [load.result() for load in loads]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from bluegreen_etl import catalog, checks, db, errors, ledger, model, names
+from bluegreen_etl import catalog, checks, citus, db, errors, ledger, model, names
 from bluegreen_etl.declared import Relationships, TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
@@ -25,7 +25,7 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
 
     `session` are the server settings of the connections that load and build. `work` is None where the tables are
     known only once the project's DDL has run; `temporary` are those that are dropped before the release is ready;
-    `carried` are those of live that stay live, `copied` those whose rows are copied from live.
+    `carried` are those of live that stay live, `copied` those whose rows are copied from live; `distributed`: on Citus.
     """
 
     schema: str
@@ -39,6 +39,7 @@ class LoadPlan(model.Record, frozen=True, kw_only=True):
     checks: tuple[checks.Check, ...]
     jobs: int
     session: dict[str, str]
+    distributed: bool
     carried: tuple[str, ...] = ()
     copied: tuple[Table, ...] = ()
 
@@ -94,6 +95,7 @@ def plan_load(
         checks=tuple(_readable_checks(context, connection, live_oid)),
         jobs=connections(context),
         session=session(context, connection),
+        distributed=citus.is_there(connection),
         carried=carried,
         copied=copied,
     )

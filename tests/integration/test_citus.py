@@ -5,8 +5,11 @@ Citus want its coordinator in BLUEGREEN_TEST_CITUS_DSN: a database of their own 
 a schema of a name of their own in the one that is named, as a role that may create it.
 """
 
+import contextlib
 import os
+import statistics
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,8 +19,12 @@ import pytest
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import citus, config, errors, workflow
+from bluegreen_etl import citus, config, db, errors, model, parallel, workflow
+from bluegreen_etl.shadow import copy, streams
+from bluegreen_etl.sources import discover, open_reader
+from bluegreen_etl.workers import Workers
 from tests.concurrency import scene
+from tests.records import release
 from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
@@ -36,9 +43,12 @@ def calls(connection: Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT what FROM standin.call ORDER BY id")]
 
 
-def surroundings(dsn: str, schema: str = "league", **settings: object) -> workflow.Context:
+def surroundings(
+    dsn: str, schema: str = "league", listener: scene.Listener | None = None, **settings: object
+) -> workflow.Context:
     """Return what a command works with; `settings` are sections of bluegreen.toml."""
-    return workflow.Context(config.resolve({"schema": schema, "dsn": dsn, **settings}, environ={}), scene.Listener())
+    resolved = config.resolve({"schema": schema, "dsn": dsn, **settings}, environ={})
+    return workflow.Context(resolved, listener or scene.Listener())
 
 
 def test_tables_of_a_release_are_spread_as_those_of_live(
@@ -162,6 +172,47 @@ def test_old_citus_and_old_ways_are_refused(standins: Live, connection: Connecti
         workflow.status(scene.context(standins.dsn))
 
 
+# ---- how many streams a table gets
+
+
+@pytest.mark.parametrize(("rates", "chosen"), [((1, 2, 3), 3), ((1, 2, 2), 2), ((2, 1, 3), 1)], ids=["3", "2", "1"])
+def test_as_many_streams_copy_into_a_table_as_are_of_use(
+    dsn: str, connection: Connection, tmp_path: Path, rates: tuple[float, ...], chosen: int
+) -> None:
+    """They join one by one while all together become faster, by a clock of the test's own; each row is there once."""
+    moment = 0.0
+    active: list[int] = []
+
+    def clock() -> float:
+        nonlocal moment
+        moment += 0.1 / rates[joining.width.wanted - 1]
+        return moment
+
+    def progress(_table: str, _size: int) -> None:
+        """Let nobody take a block before whoever is wanted has joined: a small file would be over by then."""
+        scene.wait_until(lambda: joining.width.settled or joining.active >= joining.width.wanted)
+        if joining.active > joining.width.wanted:  # it commits meanwhile
+            time.sleep(0.005)
+        if joining.width.settled:
+            active.append(joining.active)
+
+    count = 2000
+    connection.execute("CREATE SCHEMA league__r7 CREATE TABLE t (id int)")
+    (tmp_path / "t.csv").write_text("id\n" + "".join(f"{number}\n" for number in range(count)))
+    [source] = discover([str(tmp_path / "t.csv")], tables={})
+    columns = (model.Column(name="id", type="integer"),)
+    opened = copy.Opened(source=source, reader=open_reader(source, columns, block_size=20))
+    work = copy.Work(table=model.Table(name="t", columns=columns), files=(opened,))
+    joining = streams.Streams(3, measured=True, clock=clock)
+    with contextlib.closing(Workers(1)) as workers:
+        load = copy.Load(release(7), work, joining, workers, progress)
+        parallel.run(db.Server(dsn, origin="the test"), "test", load.tasks, jobs=3, settings={})
+    assert (joining.chosen, statistics.mode(active)) == (chosen, chosen)
+    assert load.result().rows == count
+    found = connection.execute("SELECT id FROM league__r7.t ORDER BY id").fetchall()
+    assert [row[0] for row in found] == list(range(count))
+
+
 # ---- Citus itself
 
 
@@ -255,3 +306,28 @@ def test_cluster_keeps_its_distribution_and_its_readers(cluster: tuple[str, str]
         assert citus.doubts(own, schema) == []
         assert own.execute(PLACED, (schema,)).fetchall() == placed[1]
     assert workflow.prune(context, keep=0).dropped == (1,)
+
+
+def test_cluster_gets_each_row_once_however_many_streams_bring_them(
+    cluster: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A distributed table that is dealt out: how many connections have proved to be of use is told."""
+    monkeypatch.setattr(copy, "DEAL_BYTES", 1)
+    monkeypatch.setattr(streams, "WARM_UP", 0.01)
+    monkeypatch.setattr(streams, "WINDOW", 0.02)
+    monkeypatch.setattr(streams, "BLOCKS", 1)
+    dsn, schema = cluster
+    count = 100_000
+    (tmp_path / "events.csv").write_text("id,text\n" + "".join(f"{n},{'x' * 40}\n" for n in range(count)))
+    ddl = tmp_path / "schema.sql"
+    ddl.write_text("CREATE TABLE events (id int PRIMARY KEY, text text)")
+    listener = scene.Listener()
+    context = surroundings(
+        dsn, schema, listener, structure={"ddl": [str(ddl)]}, distribute={"hash": {"events": "id"}}, load={"jobs": 2}
+    )
+    workflow.load_and_promote(context, [str(tmp_path / "events.csv")])
+    [told] = [line for line in listener.said if line.startswith("table events was copied by")]
+    assert told in {f"table events was copied by {number} of at most 2" for number in ("1 stream", "2 streams")}
+    with psycopg.connect(dsn, autocommit=True) as own:
+        query = sql.SQL("SELECT count(*), count(DISTINCT id), max(id) FROM {}").format(sql.Identifier(schema, "events"))
+        assert own.execute(query).fetchone() == (count, count, count - 1)
