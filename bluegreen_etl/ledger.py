@@ -9,7 +9,7 @@ import msgspec
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from bluegreen_etl import db, errors, model, names, queries
+from bluegreen_etl import db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
@@ -60,12 +60,12 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
     row = connection.execute(queries.get("ledger_exists")).fetchone()
     if row is None:
         return False
-    owner, readable, writable = row
+    oid, owner, readable, writable = row
     if not (readable if what == "read" else writable):
         role = connection.info.user
         raise errors.NotPermitted(
             f"role {role} may not {what} the ledger, the schema bluegreen, which belongs to role {owner}",
-            hint=_value(connection, "ledger_gift"),
+            hint=privileges.statements(privileges.of_schema(connection, oid)),
         )
     return True
 

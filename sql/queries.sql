@@ -522,8 +522,8 @@ WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
 
 -- name: ledger_exists
 -- Not to_regclass: it may answer from before a lock was waited for, out of the session's cache.
--- Its owner, and whether this role may read and write it.
-SELECT pg_catalog.pg_get_userbyid(n.nspowner),
+-- Its schema with the owner, and whether this role may read and write it.
+SELECT n.oid::bigint, pg_catalog.pg_get_userbyid(n.nspowner),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(
            pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
@@ -531,17 +531,6 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
-
--- name: ledger_gift
--- The statements by which somebody who may do so gives this role the rights of the ledger's owner.
-SELECT CASE WHEN r.rolsuper OR pg_catalog.starts_with(r.rolname, 'pg_')
-            THEN 'ALTER SCHEMA bluegreen OWNER TO ' || quote_ident(current_user) || '; '
-                 || (SELECT string_agg('ALTER TABLE bluegreen.' || quote_ident(c.relname) || ' OWNER TO '
-                                       || quote_ident(current_user) || ';', ' ' ORDER BY c.relname)
-                     FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'r')
-            ELSE 'GRANT ' || quote_ident(r.rolname) || ' TO ' || quote_ident(current_user) || ';' END
-FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
-WHERE n.nspname = 'bluegreen'
 
 -- name: ledger_version
 SELECT version FROM bluegreen.ledger

@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bluegreen_etl import catalog, citus, db, errors, ledger, model, names, process, queries, sqlstates
+from bluegreen_etl import catalog, citus, db, errors, ledger, model, names, privileges, process, queries, sqlstates
 from bluegreen_etl.cutover import outside
 from bluegreen_etl.model import Status
-from bluegreen_etl.workflow import planning, privileges, upkeep
+from bluegreen_etl.workflow import planning, upkeep
 from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 OLDEST, NEWEST = 15, 18  # major versions of the server that the tests run on

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psycopg
 
-from bluegreen_etl import catalog, checks, citus, db, errors, ledger, model, names
+from bluegreen_etl import catalog, checks, citus, db, errors, ledger, model, names, privileges
 from bluegreen_etl.declared import Relationships, TableChecks, Unique
 from bluegreen_etl.model import Status, StructureFrom, Table
 from bluegreen_etl.shadow import copy
-from bluegreen_etl.workflow import matching, privileges
+from bluegreen_etl.workflow import matching
 from bluegreen_etl.workflow.context import Context, refuse_extensions
 
 MOST_JOBS = 8

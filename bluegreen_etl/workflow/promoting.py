@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from bluegreen_etl import catalog, checks, citus, db, errors, interrupts, ledger, model, sqlstates
+from bluegreen_etl import catalog, checks, citus, db, errors, interrupts, ledger, model, privileges, sqlstates
 from bluegreen_etl.cutover import blockers, changes, losses, matviews, references, swap, writes
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.way import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.replicas import Replica
-from bluegreen_etl.workflow import backing, choosing, comparing, following, hooks, inspecting, privileges, upkeep, ways
+from bluegreen_etl.workflow import backing, choosing, comparing, following, hooks, inspecting, upkeep, ways
 from bluegreen_etl.workflow.context import Context, refuse_extensions, refuse_if_protected
 from bluegreen_etl.workflow.loading import Loaded, load, run_checks
 from bluegreen_etl.workflow.planning import find_checks

@@ -27,7 +27,7 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
         )
     if live_oid is None:
         return
-    yield from _of_others(connection, catalog.belonging_to_others(connection, live_oid))
+    yield from of_schema(connection, live_oid)
     schema = names.quoted(catalog.schema_name(connection, live_oid) or "")
     for owner in catalog.owners_without_create(connection, live_oid):
         yield Lacking(
@@ -46,10 +46,10 @@ def to_swap(
     connection: db.Connection, incoming: Release, outgoing: Release | None, *, carried: Sequence[str]
 ) -> Iterator[Lacking]:
     """Yield what the role lacks to exchange two releases; the tables in `carried` stay where they are."""
-    yield from _of_others(connection, catalog.belonging_to_others(connection, incoming.schema_oid or 0))
+    yield from of_schema(connection, incoming.schema_oid or 0)
     if outgoing is not None and outgoing.schema_oid is not None:
         oid = outgoing.schema_oid
-        yield from _of_others(connection, catalog.belonging_to_others(connection, oid))
+        yield from of_schema(connection, oid)
         plain = catalog.plain_tables(connection, oid)
         staying = [plain[name] for name in carried if name in plain]
         yield from to_follow(connection, catalog.outside_dependents(connection, oid, carried=staying))
@@ -76,7 +76,17 @@ def refuse(lacking: Iterable[Lacking]) -> None:
     found = list(lacking)
     if found:
         more = f", and {len(found) - 1} more" if found[1:] else ""
-        raise errors.NotPermitted(found[0].found + more, hint=" ".join(item.statement for item in found))
+        raise errors.NotPermitted(found[0].found + more, hint=statements(found))
+
+
+def statements(lacking: Iterable[Lacking]) -> str:
+    """Return what gives a role all that it lacks."""
+    return " ".join(item.statement for item in lacking)
+
+
+def of_schema(connection: db.Connection, oid: int) -> Iterator[Lacking]:
+    """Yield what the role lacks to do with a schema as its owner may."""
+    return _of_others(connection, catalog.belonging_to_others(connection, oid))
 
 
 def _of_others(connection: db.Connection, owned: Sequence[Owned]) -> Iterator[Lacking]:
