@@ -64,7 +64,8 @@ def _in_place(
     """Let the program work in the release's own schema, with all keys and indexes there from the beginning."""
     stages.begin("structure")
     release = building.make_structure(context, connection, plan, release)
-    citus.distribute(connection, release, context.settings.distribute)
+    if plan.distributed:
+        citus.distribute(connection, release, context.settings.distribute)
     stages.begin("command")
     _call(context, connection, release, command, schema=release.shadow_schema)
     return building.finish_filled(context, connection, plan, release, (), stages)
