@@ -43,16 +43,12 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
 
 
 def to_swap(
-    connection: db.Connection, incoming: Release, outgoing: Release | None, *, carried: Sequence[str]
+    connection: db.Connection, incoming: Release, outgoing: Release | None, dependents: Iterable[Dependent]
 ) -> Iterator[Lacking]:
-    """Yield what the role lacks to exchange two releases; the tables in `carried` stay where they are."""
-    yield from of_schema(connection, incoming.schema_oid or 0)
-    if outgoing is not None and outgoing.schema_oid is not None:
-        oid = outgoing.schema_oid
-        yield from of_schema(connection, oid)
-        plain = catalog.plain_tables(connection, oid)
-        staying = [plain[name] for name in carried if name in plain]
-        yield from to_follow(connection, catalog.outside_dependents(connection, oid, carried=staying))
+    """Yield what the role lacks to exchange two releases, and to make again what hangs on the outgoing one."""
+    for release in filter(None, (incoming, outgoing)):
+        yield from of_schema(connection, release.schema_oid or 0)
+    yield from to_follow(connection, dependents)
 
 
 def to_follow(connection: db.Connection, dependents: Iterable[Dependent]) -> Iterator[Lacking]:

@@ -17,9 +17,10 @@ from bluegreen_etl.cutover.references import Reference
 class Outside(model.Record, frozen=True, kw_only=True):
     """What follows: relations to be locked before live's own, what runs after the renames, and what is among that.
 
-    The statements are complete SQL with every name qualified.
+    `dependents` are all that hangs on live. The statements are complete SQL with every name qualified.
     """
 
+    dependents: tuple[Dependent, ...] = ()
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -64,6 +65,7 @@ def inspect(
     relations += [relation for relation, _ in keys.values()]
     relations += [each.place for each in rebuilt]
     return Outside(
+        dependents=tuple(dependents),
         # What lies in live is locked with the rest of it.
         relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
         statements=(

@@ -276,7 +276,7 @@ def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
 
 def _refuse_without_privileges(connection: db.Connection, plan: Plan, trial: Trial | None) -> None:
     if trial is not Trial.SCRIPT:  # which somebody else may run
-        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, carried=plan.carried))
+        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, plan.outside.dependents))
 
 
 def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:
