@@ -39,20 +39,13 @@ class Bluegreen:
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, `stdin` piped into it, and insist on its exit code."""
-        given = self.environment(**environment)
-        if stdin:
-            ended = subprocess.run(
-                self.command(*arguments),
-                cwd=self.directory,
-                env=given,
-                input=stdin.encode() if isinstance(stdin, str) else stdin,
-                capture_output=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-        else:
-            ended = warm.run(arguments, directory=self.directory, environment=given, timeout=TIMEOUT)
-        done = subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        command = warm.Command(
+            arguments, directory=self.directory, environment=self.environment(**environment), stdin=given
+        )
+        stdout, stderr = command.communicate(TIMEOUT)
+        assert command.returncode is not None
+        done = subprocess.CompletedProcess(command.args, command.returncode, stdout, stderr)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr or "--debug" in arguments, done.stderr
         return done
@@ -61,17 +54,9 @@ class Bluegreen:
         """Run a command with --json and return what it wrote to stdout."""
         return json.loads(self(*arguments, "--json", code=code, stdin=stdin).stdout)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> warm.Command:
         """Start a command and do not wait for it."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return warm.Command(arguments, directory=self.directory, environment=self.environment(**environment))
 
     def command(self, *arguments: str) -> list[str]:
         """Return the argument list of a command."""

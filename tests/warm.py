@@ -2,53 +2,123 @@
 
 The suite runs thousands of commands, and starting one costs more than most of them do. What a fork server has imported,
 its children share; each is a process of its own with its own arguments, directory, environment and streams, as
-`python -m bluegreen_etl` is, which is how Bluegreen.start still starts it.
+`python -m bluegreen_etl` is.
 """
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["bluegreen_etl.__main__"])
 
 
-def run(
-    arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str], timeout: float
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end, without standard input.
+class Command:
+    """A command under way, with what the tests use of subprocess.Popen; `stdin` is piped into it."""
 
-    Raises:
-        subprocess.TimeoutExpired: it took longer than `timeout` seconds; it was killed.
-    """
-    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
-        streams = (os.devnull, out.name, err.name)
-        child = _CONTEXT.Process(target=_run, args=(tuple(arguments), str(directory), dict(environment), streams))
-        child.start()
-        child.join(timeout)
-        if child.exitcode is None:
-            child.kill()
-            child.join()
-            raise subprocess.TimeoutExpired(list(arguments), timeout, out.read(), err.read())
-        code = child.exitcode
-        child.close()
-        return subprocess.CompletedProcess(list(arguments), code, out.read(), err.read())
+    def __init__(
+        self, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str], stdin: bytes = b""
+    ) -> None:
+        self.args = tuple(arguments)
+        given, feed = _CONTEXT.Pipe(duplex=False) if stdin else (Connection(os.open(os.devnull, os.O_RDONLY)), None)
+        out, to_out = _CONTEXT.Pipe(duplex=False)
+        err, to_err = _CONTEXT.Pipe(duplex=False)
+        with given, to_out, to_err:
+            streams = (given, to_out, to_err)
+            self._process = _CONTEXT.Process(target=_run, args=(self.args, str(directory), dict(environment), streams))
+            self._process.start()
+        self.pid = self._process.pid or 0
+        self.stdout, self.stderr = _opened(out), _opened(err)
+        self._texts: dict[TextIO, str] = {}
+        self._readers: list[threading.Thread] = []
+        if feed:
+            threading.Thread(target=_feed, args=(feed, stdin), daemon=True).start()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or minus the number of the signal that has ended it; None as long as it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """Return the exit code if it has ended."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait for its end."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to it, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
+        """Return what it has written to stdout and stderr since anybody read there, when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it took longer than `timeout` seconds; it was killed.
+        """
+        if not self._readers:
+            streams = (self.stdout, self.stderr)
+            self._readers = [threading.Thread(target=self._read, args=(stream,), daemon=True) for stream in streams]
+            for reader in self._readers:
+                reader.start()
+        deadline = time.monotonic() + timeout
+        for reader in self._readers:
+            reader.join(max(0, deadline - time.monotonic()))
+        self.wait(max(0, deadline - time.monotonic()))
+        if self.poll() is None or len(self._texts) < len(self._readers):
+            self.kill()
+            for reader in self._readers:
+                reader.join(1)  # what it has written tells why
+            raise subprocess.TimeoutExpired(
+                self.args, timeout, self._texts.get(self.stdout), self._texts.get(self.stderr)
+            )
+        return self._texts[self.stdout], self._texts[self.stderr]
+
+    def _read(self, stream: TextIO) -> None:
+        with stream:
+            self._texts[stream] = stream.read()
+
+
+def _opened(end: Connection) -> TextIO:
+    """Return the stream that a pipe's end is."""
+    with end:
+        return os.fdopen(os.dup(end.fileno()), encoding="utf-8", newline="")
+
+
+def _feed(end: Connection, data: bytes) -> None:
+    # Whoever refuses what it is given may have ended before all of it.
+    with end, contextlib.suppress(BrokenPipeError), os.fdopen(end.fileno(), "wb", closefd=False) as pipe:
+        pipe.write(data)
 
 
 def _run(
-    arguments: tuple[str, ...], directory: str, environment: dict[str, str], streams: tuple[str, str, str]
+    arguments: tuple[str, ...],
+    directory: str,
+    environment: dict[str, str],
+    streams: tuple[Connection, Connection, Connection],
 ) -> None:
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
-    for number, (path, flags) in enumerate(zip(streams, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True)):
-        opened = os.open(path, flags | os.O_APPEND)
-        os.dup2(opened, number)
-        os.close(opened)
+    for number, stream in enumerate(streams):
+        os.dup2(stream.fileno(), number)
+        stream.close()
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)

@@ -1,13 +1,13 @@
 """A live schema whose loads stop at any stage one likes, so that something can happen to them there."""
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from tests import warm
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
 
@@ -46,7 +46,7 @@ class SlowLoad:
         self.before = live.dump()
 
     @contextmanager
-    def stopped(self, stage: str) -> Iterator["subprocess.Popen[str]"]:
+    def stopped(self, stage: str) -> Iterator[warm.Command]:
         """Start a load and wait until it stands still in a stage; when the body ends it goes on to its end."""
         statement = "LOCK TABLE league.players" if stage == "structure" else "SELECT pg_advisory_xact_lock(4711)"
         self.connection.execute("DELETE FROM public.slow")

@@ -1,12 +1,12 @@
 """Ctrl-C, termination, kill -9 and lost backends in every stage: live is untouched and nothing stays behind."""
 
 import signal
-import subprocess
 
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from tests import warm
 from tests.concurrency import proxy, scene
 from tests.concurrency.slow import STAGES, STOPPED, SlowLoad
 from tests.support import Bluegreen, Live
@@ -21,7 +21,7 @@ def slow(bluegreen: Bluegreen, live: Live, connection: Connection) -> SlowLoad:
     return SlowLoad(bluegreen, live, connection)
 
 
-def ended(process: "subprocess.Popen[str]") -> str:
+def ended(process: warm.Command) -> str:
     """Wait for the end of a command; return its stderr, which has exactly one error and no traceback."""
     stderr = process.communicate(timeout=20)[1]
     assert process.returncode == 1, stderr

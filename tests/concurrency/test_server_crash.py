@@ -1,6 +1,5 @@
 """The server dies at once in the middle of something and comes back: live is one whole release, and status knows it."""
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import workflow
-from tests import servers
+from tests import servers, warm
 from tests.concurrency import proxy, scene
 from tests.concurrency.proxy import Cut
 from tests.concurrency.slow import STAGES, SlowLoad
@@ -52,7 +51,7 @@ def ready(bluegreen: Bluegreen, live: Live, connection: Connection) -> str:
     return live.dump(sequences=False)
 
 
-def crash(mortal: servers.Server, process: "subprocess.Popen[str]") -> str:
+def crash(mortal: servers.Server, process: warm.Command) -> str:
     """Crash the server, wait for the end of the command, start the server again; return the command's stderr."""
     mortal.crash()
     stderr = process.communicate(timeout=60)[1]

@@ -11,15 +11,15 @@ import psycopg
 from psycopg import conninfo
 from psycopg.rows import TupleRow
 
+from tests import warm
 from tests.concurrency.slow import SlowLoad
 from tests.support import PLAYERS, TEAMS, Bluegreen, Live
 
 SIZES = {"players": len(PLAYERS.encode()), "teams": len(TEAMS.encode())}
 
 
-def first_line(process: "subprocess.Popen[str]") -> str:
+def first_line(process: warm.Command) -> str:
     """Return what a command wrote first; it goes on."""
-    assert process.stdout
     return process.stdout.readline()
 
 
