@@ -47,7 +47,8 @@ def _swap(dsn: str, seconds: float, *, locks: bool) -> tuple[Sequence[model.Cuto
     not_obtained = 0
     while time.monotonic() < deadline:
         try:
-            cutovers.append(scene.exchange(surroundings, locks=locks))
+            plan = scene.exchange_plan(surroundings)
+            cutovers.append(scene.carry_out(surroundings, plan if locks else scene.unlocked(plan)))
         except errors.LockNotObtained:
             not_obtained += 1
     return cutovers, not_obtained

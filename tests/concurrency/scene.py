@@ -1,6 +1,7 @@
 """What these tests share: bluegreen as a library, two releases that can be told apart, and what must always hold."""
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,14 +106,24 @@ def exchange_plan(surroundings: workflow.Context) -> Plan:
         return inspecting.plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
 
 
-def exchange(surroundings: workflow.Context, *, locks: bool = True) -> model.Cutover:
-    """Cut over to release 2 if 1 is live, and to 1 if 2 is.
+def exchanges(surroundings: workflow.Context) -> Iterator[Plan]:
+    """Yield plans of exchanges for ever; each is made once, when both releases have been live."""
+    yield exchange_plan(surroundings)
+    there_and_back = []
+    for _ in range(2):
+        there_and_back.append(exchange_plan(surroundings))
+        yield there_and_back[-1]
+    yield from itertools.cycle(there_and_back)
 
-    Args:
-        locks: False takes the locks out of the plan, which nothing in the product can do.
-    """
-    plan = exchange_plan(surroundings)
-    return carry_out(surroundings, plan if locks else msgspec.structs.replace(plan, relations=()))
+
+def exchange(surroundings: workflow.Context) -> model.Cutover:
+    """Cut over to release 2 if 1 is live, and to 1 if 2 is."""
+    return carry_out(surroundings, exchange_plan(surroundings))
+
+
+def unlocked(plan: Plan) -> Plan:
+    """Take the locks out of a plan, which nothing in the product can do."""
+    return msgspec.structs.replace(plan, relations=())
 
 
 def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:

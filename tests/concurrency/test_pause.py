@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
@@ -66,16 +65,6 @@ def pausing(surroundings: workflow.Context, pooled: str) -> Iterator[Callable[[P
         yield way
 
 
-def exchanges(surroundings: workflow.Context) -> Iterator[Plan]:
-    """Yield plans of exchanges for ever; each is made once, when both releases have been live."""
-    yield scene.exchange_plan(surroundings)
-    there_and_back = []
-    for _ in range(2):
-        there_and_back.append(scene.exchange_plan(surroundings))
-        yield there_and_back[-1]
-    yield from itertools.cycle(there_and_back)
-
-
 def database(pooled: str) -> str:
     """Return the name of the database that a DSN leads to."""
     return str(psycopg.conninfo.conninfo_to_dict(pooled)["dbname"])
@@ -90,7 +79,7 @@ def test_reader_through_a_paused_pooler_never_sees_half_a_release(
     listener = scene.Listener()
     surroundings = scene.context(dsn, listener=listener)
     with pausing(surroundings, pooled) as way, readers(pooled, STYLES, tables=10, pooled=True) as storm:
-        for plan in itertools.islice(exchanges(surroundings), SWAPS):
+        for plan in itertools.islice(scene.exchanges(surroundings), SWAPS):
             cutover = swap.run(surroundings.server, plan, way(plan), say=surroundings.watcher.say)
             assert cutover.via is Via.PGBOUNCER
     assert storm.damage == (0, 0, 0)
@@ -108,8 +97,8 @@ def test_without_the_pause_readers_see_half_a_release(
     monkeypatch.setattr(pause, "LEAVING", 0)
     with pausing(surroundings, pooled) as way, readers(pooled, {"plain": 4}, tables=20, pooled=True) as storm:
         deadline = time.monotonic() + 60
-        for plan in exchanges(surroundings):
-            unlocked = msgspec.structs.replace(plan, relations=())
+        for plan in scene.exchanges(surroundings):
+            unlocked = scene.unlocked(plan)
             swap.run(surroundings.server, unlocked, way(unlocked), say=surroundings.watcher.say)
             if storm.seen_mixed or time.monotonic() > deadline:
                 break

@@ -1,5 +1,6 @@
 """Readers in a closed loop while releases are swapped: every answer comes from one release, whole."""
 
+import itertools
 import re
 import threading
 import time
@@ -17,8 +18,8 @@ def test_reader_never_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     with readers(dsn, {"plain": 4}, tables=20) as storm:
-        for _ in range(SWAPS):
-            scene.exchange(surroundings)
+        for plan in itertools.islice(scene.exchanges(surroundings), SWAPS):
+            scene.carry_out(surroundings, plan)
     assert storm.damage == (0, 0, 0)
     assert storm.total("reads") > SWAPS
 
@@ -28,8 +29,8 @@ def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> No
     scene.generations(dsn, tmp_path, tables=10)
     surroundings = scene.context(dsn)
     with readers(dsn, dict.fromkeys(IN_ORDER, 1), tables=10) as storm:
-        for _ in range(SWAPS // 4):
-            scene.exchange(surroundings)
+        for plan in itertools.islice(scene.exchanges(surroundings), SWAPS // 4):
+            scene.carry_out(surroundings, plan)
     assert storm.damage == (0, 0, 0)
     assert all(tally.reads > 0 for tally in storm.tallies)
 
@@ -63,10 +64,10 @@ def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
 
     thread = threading.Thread(target=dump)
     thread.start()
-    cutovers = 0
-    while cutovers < SWAPS // 4 or len(dumps) < SWAPS // 20:
-        scene.exchange(surroundings)
-        cutovers += 1
+    for cutovers, plan in enumerate(scene.exchanges(surroundings)):
+        if cutovers >= SWAPS // 2 and len(dumps) >= SWAPS // 4:
+            break
+        scene.carry_out(surroundings, plan)
     stop.set()
     thread.join(timeout=60)
     for text in dumps:
@@ -83,6 +84,8 @@ def test_without_the_locks_readers_see_half_a_release(dsn: str, tmp_path: Path) 
     surroundings = scene.context(dsn)
     with readers(dsn, {"plain": 4}, tables=20) as storm:
         deadline = time.monotonic() + 60
-        while not storm.seen_mixed and time.monotonic() < deadline:
-            scene.exchange(surroundings, locks=False)
+        for plan in scene.exchanges(surroundings):
+            scene.carry_out(surroundings, scene.unlocked(plan))
+            if storm.seen_mixed or time.monotonic() > deadline:
+                break
     assert storm.total("mixed") > 0
