@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -153,6 +153,19 @@ def downloaded(requirement: str, directory: Path, *options: str) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     subprocess.run([*command, *options, requirement], check=True, stdin=subprocess.DEVNULL)
     [file] = directory.iterdir()
+    return file
+
+
+def kept(name: str, fetch: Callable[[Path], object]) -> Path:
+    """Return the one file that `fetch` puts into an empty directory; once, for it is kept beside the packages."""
+    place = Path(sys.prefix) / "kept" / name
+    with alone():
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            new = Path(tempfile.mkdtemp(dir=place.parent))
+            fetch(new)
+            new.rename(place)  # at once, so that an interrupted session leaves no half of it
+    [file] = place.iterdir()
     return file
 
 
