@@ -101,7 +101,7 @@ def test_pip_installs_it_into_an_empty_environment(built: tuple[Path, Path], ver
         pytest.skip(f"there is no Python {version} here, neither on PATH nor from pyenv")
     run(python, "-m", "venv", "--without-pip", tmp_path / "venv")
     own = tmp_path / "venv/bin/python"
-    run(sys.executable, "-m", "pip", "--python", own, "install", "--quiet", wheel)
+    run(sys.executable, "-m", "pip", "--python", own, "install", "--quiet", "--no-compile", wheel)
     command = tmp_path / "venv/bin/bluegreen"
     assert run(command, "--version") == f"bluegreen, version {VERSION}\n"
     assert "exit code 1, a kind of Refused" in run(command, "explain", "Orphans")
