@@ -4,14 +4,17 @@ It is bound to the old tables by OID (docs/how-it-works.md). Each is made again 
 a way that keeps owner, grants and comments, and what hangs on it in turn needs nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bluegreen_etl import catalog, db, errors, followers, ledger, model
 from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import matviews, publications
 from bluegreen_etl.cutover.matviews import Rebuilt
+from bluegreen_etl.cutover.publications import Publication
 from bluegreen_etl.cutover.references import Reference
+from bluegreen_etl.followers import Follower
+from bluegreen_etl.model import ForeignKey
 
 
 class Outside(model.Record, frozen=True, kw_only=True):
@@ -68,17 +71,7 @@ def inspect(
         dependents=tuple(dependents),
         # What lies in live is locked with the rest of it.
         relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
-        statements=(
-            *(statement for each in rebuilt for statement in each.exchange),
-            *(statement for follower in found.values() for statement in follower.statements),
-            *(
-                statement
-                for relation, key in keys.values()
-                for statement in (followers.drop(relation.schema, key), *followers.add(relation.schema, key))
-            ),
-            *(statement for each in rebuilt for statement in each.clear),
-            *(publication.statement for publication in published),
-        ),
+        statements=tuple(_statements(found.values(), keys.values(), rebuilt, published)),
         rebuilt=tuple(rebuilt),
         publications=tuple(publication.name for publication in published),
         references=tuple(
@@ -86,6 +79,26 @@ def inspect(
             for relation, key in keys.values()
         ),
     )
+
+
+def _statements(
+    found: Iterable[Follower],
+    keys: Iterable[tuple[Relation, ForeignKey]],
+    rebuilt: Sequence[Rebuilt],
+    published: Sequence[Publication],
+) -> Iterator[str]:
+    """Yield what runs after the renames: what was built takes its place, and the old goes when nothing hangs on it."""
+    for each in rebuilt:
+        yield from each.exchange
+    for follower in found:
+        yield from follower.statements
+    for relation, key in keys:
+        yield followers.drop(relation.schema, key)
+        yield from followers.add(relation.schema, key)
+    for each in rebuilt:
+        yield from each.clear
+    for publication in published:
+        yield publication.statement
 
 
 def _refuse(left: Sequence[Dependent], live_schema: str) -> None:

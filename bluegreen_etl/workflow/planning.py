@@ -70,15 +70,7 @@ def plan_load(
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
     kept = [table for table in tables if table.name in carried]
-    # Looking at every value of a file's first records takes longer than most of the rest of a plan.
-    to_infer = [item for item in found if source is StructureFrom.FILES or item.table in temporary]
-    inferred = matching.infer(to_infer, context.settings.tables)
-    if source is StructureFrom.FILES:
-        matching.refuse_shapeless(found, inferred)
-        tables = inferred
-    else:
-        made = {table.name for table in tables}
-        tables += [table for table in inferred if table.name in temporary - made]
+    tables = _shaped(context, source, tables, found, temporary)
     known = source is not StructureFrom.DDL and not by_program
     if known:
         refuse_unknown_columns(context, [*tables, *kept])
@@ -99,6 +91,24 @@ def plan_load(
         carried=carried,
         copied=copied,
     )
+
+
+def _shaped(
+    context: Context,
+    source: StructureFrom,
+    tables: Sequence[Table],
+    found: Sequence[matching.Found],
+    temporary: Collection[str],
+) -> list[Table]:
+    """Return live's `tables` and the temporary ones it lacks; or what the files look like, where they decide."""
+    # Looking at every value of a file's first records takes longer than most of the rest of a plan.
+    to_infer = [item for item in found if source is StructureFrom.FILES or item.table in temporary]
+    inferred = matching.infer(to_infer, context.settings.tables)
+    if source is StructureFrom.FILES:
+        matching.refuse_shapeless(found, inferred)
+        return inferred
+    made = {table.name for table in tables}
+    return [*tables, *(table for table in inferred if table.name in temporary and table.name not in made)]
 
 
 def _readable_checks(context: Context, connection: db.Connection, live_oid: int | None) -> list[checks.Check]:
