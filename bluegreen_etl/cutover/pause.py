@@ -140,6 +140,13 @@ class Pause:
 
     def _direct_before(self, connection: db.Connection, own: Sequence[int]) -> set[int]:
         """Return the sessions that come through none of the poolers, as far as these tell before the pause."""
+        deadline = time.monotonic() + LEAVING
+        # Those that a pooler has closed of late, as in the try before, are leaving; nobody is held off yet.
+        while (found := self._not_pooled(connection, own)) and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY)
+        return found
+
+    def _not_pooled(self, connection: db.Connection, own: Sequence[int]) -> set[int]:
         found = {session.pid for session in _sessions(connection, own)}
         return found.difference(*(pooler.backends() for pooler in self._poolers))
 
