@@ -26,8 +26,9 @@ K = TypeVar("K")
 SHARED_SIZE = 8 << 20
 # A message is about this long; with the default of 64 KB the two sides would take turns far more often.
 _PIPE_SIZE = 1 << 20
-# glibc's mallopt: from which size on, and beyond how much that is free, memory goes back to the kernel.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+# glibc's mallopt: from which size on, and beyond how much that is free, memory goes back to the kernel; and how many
+# heaps the threads have, each of which keeps as much.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT = 16 << 20
 _START = "import sys; sys.path[:] = {path!r}; from bluegreen_etl import workers; workers.serve()"
 
@@ -131,3 +132,4 @@ def keep_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        library.mallopt(_M_ARENA_MAX, 2)
