@@ -47,9 +47,10 @@ class Scene:
         """Run one way with the readers beside it."""
         with _readers(self._server, shop.small(self._rows)) as told:
             run = measure.run(way, self._server)
-        return run._replace(
-            worst=max(one["worst"] for one in told) * 1000, errors=sum(len(one["errors"]) for one in told)
-        )
+        errors = [error for one in told for error in one["errors"]]
+        for error in dict.fromkeys(errors):
+            measure.say(f"a reader's error beside {way.label}: {error}")
+        return run._replace(worst=max(one["worst"] for one in told) * 1000, errors=len(errors))
 
     def idle(self) -> float:
         """Return the longest wait of the readers in milliseconds with nothing beside them."""
