@@ -180,8 +180,13 @@ WITH carried(classid, oid) AS (
       AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
 )
 SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
-FROM dependents AS d,
-     pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
+FROM dependents AS d
+-- A view depends by its rule, which nobody knows by name.
+LEFT JOIN pg_catalog.pg_rewrite AS w
+    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
+     pg_catalog.pg_identify_object(
+         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
+         coalesce(w.ev_class, d.objid), 0) AS o,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 WHERE (d.namespace IS DISTINCT FROM %(oid)s
        OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
@@ -281,8 +286,12 @@ ORDER BY 1
 -- name: dependents_on
 -- What depends on a table or a view, but for what belongs to it, in the form of outside_dependents.
 SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
-FROM pg_catalog.pg_depend AS d,
-     pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o,
+FROM pg_catalog.pg_depend AS d
+LEFT JOIN pg_catalog.pg_rewrite AS w
+    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
+     pg_catalog.pg_identify_object(
+         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
+         coalesce(w.ev_class, d.objid), 0) AS o,
      pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
   -- A view's own rule names it before PostgreSQL 16.

@@ -22,6 +22,7 @@ DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
+_BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}  # of a question while locks are held
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
@@ -107,17 +108,26 @@ def _create_table(connection: db.Connection, place: sql.Identifier, columns: Seq
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
 
 
-def put_off(connection: db.Connection, release: model.Release, settings: config.Settings) -> list[dump.Entry]:
-    """Leave only what COPY needs in the release's schema, and return the entries to be made after it."""
+def put_off(
+    server: db.Server, connection: db.Connection, release: model.Release, settings: config.Settings
+) -> list[dump.Entry]:
+    """Leave only what COPY needs in the release's schema, and return the entries to be made after it.
+
+    Raises:
+        BadScript: something outside has come to depend on the release.
+    """
     entries = dump.read(connection, release.shadow_schema, settings)
     if not any(entry.after_copy for entry in entries):
         return []
-    tables = catalog.tables_built_on(connection, release.schema_oid or 0)
-    with connection.transaction():
-        # Nothing depends on it from outside: that was refused when it was made a moment ago.
+    oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+    tables = catalog.tables_built_on(connection, oid)
+    purpose = f"load {release.live_schema} r{release.number}"
+    with server.connect(purpose, _BRIEFLY) as other, connection.transaction():
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
         db.run_script(connection, DUMP_SETTINGS + before)
+        # Who has made something on it a moment ago would lose that. For another connection nothing is dropped yet.
+        _refuse_dependents(other, release, oid)
     return list(_by_table([entry for entry in entries if entry.after_copy], tables))
 
 
@@ -224,6 +234,10 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
             "of every release would be seen",
             hint="Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema.",
         )
+    _refuse_dependents(connection, release, oid)
+
+
+def _refuse_dependents(connection: db.Connection, release: model.Release, oid: int) -> None:
     dependents = catalog.outside_dependents(connection, oid)
     if dependents:
         listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))

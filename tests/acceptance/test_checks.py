@@ -170,7 +170,7 @@ def test_table_of_offending_rows_that_is_used_stays(bluegreen: Bluegreen, live: 
     bluegreen("promote")
     bluegreen("rollback")
     [[number, reason]] = bluegreen.json("prune", "--keep", "0")["refused"].items()
-    sentence = 'schema league__r2_failures cannot be dropped: rule "_RETURN" on public.seen depends on it'
+    sentence = "schema league__r2_failures cannot be dropped: view public.seen depends on it"
     assert (number, reason) == ("2", f"{sentence}; HINT: Drop or re-create those first.")
 
 

@@ -34,11 +34,11 @@ def dependents(connection: Connection, schema: str = "league") -> list[tuple[str
     [
         (
             "CREATE VIEW app.v AS SELECT name FROM league.teams",
-            ("rule", '"_RETURN" on app.v', "league.teams"),
+            ("view", "app.v", "league.teams"),
         ),
         (
             "CREATE MATERIALIZED VIEW app.m AS SELECT name FROM league.squads",
-            ("rule", '"_RETURN" on app.m', "league.squads"),
+            ("materialized view", "app.m", "league.squads"),
         ),
         (
             "ALTER TABLE app.t ADD CONSTRAINT k FOREIGN KEY (id) REFERENCES league.teams",
@@ -130,7 +130,7 @@ def test_what_the_schema_itself_needs_is_not_outside(connection: Connection, liv
     connection.execute("CREATE TABLE app.t (id int)")
     connection.execute("CREATE VIEW league.of_app AS SELECT * FROM app.t")
     assert dependents(connection) == []
-    assert [(kind, name) for kind, name, _ in dependents(connection, "app")] == [("rule", '"_RETURN" on league.of_app')]
+    assert [(kind, name) for kind, name, _ in dependents(connection, "app")] == [("view", "league.of_app")]
 
 
 def test_relations_come_in_the_order_of_locking(connection: Connection) -> None:

@@ -35,13 +35,14 @@ def cloned(connection: Connection, ddl: str) -> int:
 def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> None:
     """Put off what can be, fill the tables, and build what was put off."""
     shadow = release(1)
-    entries = structure.put_off(connection, shadow, config.Settings())
+    server = db.Server(dsn, origin="test")
+    entries = structure.put_off(server, connection, shadow, config.Settings())
     # The rows are not copied here, so nothing is built as soon as a copy has ended.
     entries = [msgspec.structs.replace(entry, table=None) for entry in entries]
     connection.execute(fill.encode())
     oid = catalog.schema_oid(connection, "league__r1")
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)
-    finish.build(db.Server(dsn, origin="test"), shadow, entries, jobs=jobs, settings={})
+    finish.build(server, shadow, entries, jobs=jobs, settings={})
 
 
 # ---- indexes and keys

@@ -76,7 +76,7 @@ def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connec
     """During COPY there is no index, no trigger, no rule but those of views, and no foreign key."""
     clone = release(1, base=catalog.schema_oid(connection, "league"))
     structure.clone(connection, clone, SETTINGS)
-    structure.put_off(connection, clone, SETTINGS)
+    structure.put_off(db.Server(everything.dsn, origin="test"), connection, clone, SETTINGS)
     for query in (
         "SELECT indexrelid::regclass FROM pg_index WHERE indrelid",
         "SELECT tgname FROM pg_trigger WHERE tgrelid",
@@ -86,6 +86,25 @@ def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connec
     ):
         inside = " IN (SELECT oid FROM pg_class WHERE relnamespace = 'league__r1'::regnamespace)"
         assert all_rows(connection, query + inside) == []
+
+
+def test_what_somebody_made_on_the_release_is_not_lost(
+    live: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are put off by making the schema anew: not where a view has come to depend on it a moment before."""
+    clone = release(1, base=catalog.schema_oid(connection, "league"))
+    structure.clone(connection, clone, SETTINGS)
+    read = dump.read
+
+    def overtaken(connection: Connection, schema: str, settings: config.Settings) -> list[dump.Entry]:
+        entries = read(connection, schema, settings)
+        connection.execute("CREATE VIEW public.their_names AS SELECT name FROM league__r1.players")
+        return entries
+
+    monkeypatch.setattr(dump, "read", overtaken)
+    with pytest.raises(errors.BadScript, match=r"depends on the release: view public\.their_names"):
+        structure.put_off(db.Server(live.dsn, origin="test"), connection, clone, SETTINGS)
+    assert all_rows(connection, "SELECT 'public.their_names'::regclass::text") == [("their_names",)]
 
 
 def test_everything_survives_load_promote_and_rollback(
