@@ -7,6 +7,7 @@ recovered, and the coordinator calls the commit a success all the same: so the n
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 import psycopg
@@ -73,13 +74,19 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
     live: dict[str, Placement] = {}
     known: set[str] = set()
     if release.base_oid is not None:
-        row = connection.execute(queries.get("citus_schema"), {"oid": release.base_oid}).fetchone()
-        whole = bool(row and row[0])
+        whole = is_whole(connection, release.base_oid)
         live = {} if whole else placements(connection, release.base_oid)
         known = {table.name for table in catalog.tables(connection, release.base_oid)}
     _refuse_strangers(wanted, own)
-    for statement in statements(release, own, live, known, wanted, whole=whole):
+    keys = connection.execute(queries.get("referring_tables"), {"oid": release.schema_oid}).fetchall()
+    for statement in statements(release, own, live, known, wanted, whole=whole, keys=keys):
         connection.execute(statement)
+
+
+def is_whole(connection: db.Connection, oid: int | None) -> bool:
+    """Say whether a schema lies on one node as a whole."""
+    row = connection.execute(queries.get("citus_schema"), {"oid": oid}).fetchone()
+    return bool(row and row[0])
 
 
 def placements(connection: db.Connection, oid: int) -> dict[str, Placement]:
@@ -106,13 +113,18 @@ def statements(
     wanted: config.Distribute,
     *,
     whole: bool,
+    keys: Iterable[tuple[str, str]] = (),
 ) -> list[sql.Composed]:
-    """Return what spreads the tables: pure. Reference tables come first, because keys lead to them.
+    """Return what spreads the tables: pure. Reference tables come first, and tables before those that refer to them.
 
     Args:
         live: where live's tables lie; a release's lies in the same co-location group, with the same number of shards.
         known: all tables that live has.
         whole: the schema lies on one node as a whole.
+        keys: which tables have foreign keys already, and to which others.
+
+    Raises:
+        Refused: tables refer to each other.
     """
     if whole:
         name = sql.Identifier(release.shadow_schema).as_string()
@@ -120,11 +132,25 @@ def statements(
     asked = {name: Placement(table=name, kind=Kind.REFERENCE) for name in wanted.reference}
     asked |= {name: Placement(table=name, kind=Kind.HASH, column=column) for name, column in wanted.hash.items()}
     chosen = [live.get(table.name) or (None if table.name in known else asked.get(table.name)) for table in tables]
-    order = list(Kind)
-    ordered = sorted(
-        filter(None, chosen), key=lambda placement: (placement.kind is not Kind.REFERENCE, order.index(placement.kind))
-    )
-    return [_statement(release, placement, placement.table in live, wanted.shards) for placement in ordered]
+    order = [Kind.REFERENCE, Kind.HASH, Kind.SINGLE, Kind.LOCAL]
+    ordered = sorted(filter(None, chosen), key=lambda placement: order.index(placement.kind))
+    placed = _parents_first({placement.table: placement for placement in ordered}, keys)
+    return [_statement(release, placement, placement.table in live, wanted.shards) for placement in placed]
+
+
+def _parents_first(placed: Mapping[str, Placement], keys: Iterable[tuple[str, str]]) -> list[Placement]:
+    """Return these so that keys lead to what is distributed already, as Citus asks, and otherwise in their order."""
+    order = TopologicalSorter[str](dict.fromkeys(placed, ()))
+    for child, parent in keys:
+        if child in placed and parent in placed:
+            order.add(child, parent)
+    try:
+        return [placed[table] for table in order.static_order()]
+    except CycleError as error:
+        raise errors.Refused(
+            f"tables {', '.join(sorted(set(error.args[1])))} refer to each other, and Citus distributes neither first",
+            hint="Let the program add one of the keys at its end, or load files: the keys of a load come last.",
+        ) from error
 
 
 def _statement(release: model.Release, placement: Placement, from_live: bool, shards: int | None) -> sql.Composed:
@@ -216,7 +242,7 @@ def _doubts(connection: db.Connection, live_schema: str) -> list[str]:
 
 
 def nodes(connection: db.Connection, live_schema: str) -> list[Node]:
-    """Return what each node has of a live schema and its releases, the coordinator included where it is one."""
+    """Return what each node but the coordinator has of a live schema and its releases."""
     command = _own_schemas(live_schema).as_string(connection)
     answers = connection.execute(queries.get("citus_ask_nodes"), {"command": command}).fetchall()
     return [parsed(*answer) for answer in answers]
@@ -237,7 +263,7 @@ def told(own: Iterable[str], nodes: Iterable[Node]) -> list[str]:
     """Return, a sentence each, which nodes are not as the coordinator is: pure.
 
     A node without a schema is well: what is the coordinator's alone need not be there. One that has a schema which the
-    coordinator lacks has missed a rename, or a drop.
+    coordinator lacks has missed a rename, or a drop; or the coordinator has.
     """
     here = set(own)
     found = []
@@ -247,6 +273,7 @@ def told(own: Iterable[str], nodes: Iterable[Node]) -> list[str]:
             found.append(f"node {node.number} cannot be asked: {node.failure}")
         elif strange:
             found.append(
-                f"node {node.number} has schema {', '.join(strange)}, which the coordinator has not: it missed a commit"
+                f"node {node.number} has schema {', '.join(strange)}, which the coordinator has not: a commit has not "
+                "reached all"
             )
     return found

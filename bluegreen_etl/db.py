@@ -31,6 +31,10 @@ SESSION_SETTINGS: dict[str, str] = {
     "client_min_messages": "warning",
     # Without it the statement of a client that was killed runs to its end, and holds what it has locked.
     "client_connection_check_interval": "2s",
+    # Of Citus: what is made stays the coordinator's own until it is distributed, and SET stays here.
+    "citus.enable_schema_based_sharding": "off",
+    "citus.use_citus_managed_tables": "off",
+    "citus.propagate_set_commands": "none",
 }
 # Firewalls drop silent connections, often after five minutes.
 CONNECTION_DEFAULTS: dict[str, str | int] = {
@@ -239,8 +243,9 @@ def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
         # A server on Windows cannot look at its clients and refuses the setting.
         "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value) "
         "WHERE (name <> 'client_connection_check_interval' OR pg_catalog.version() !~* 'windows|visual c|mingw') "
-        # New in PostgreSQL 17.
-        "AND (name <> 'transaction_timeout' OR pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL)",
+        # The one is new in PostgreSQL 17, the others are there where Citus is.
+        "AND (name <> 'transaction_timeout' AND name NOT LIKE 'citus.%%' "
+        "OR pg_catalog.current_setting(name, true) IS NOT NULL)",
         (names, values),
     )
 

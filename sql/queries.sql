@@ -191,6 +191,11 @@ LEFT JOIN pg_catalog.pg_rewrite AS w
 WHERE (d.namespace IS DISTINCT FROM %(oid)s
        OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
+  -- Citus hides its shards in pg_class, but not what belongs to them.
+  AND NOT (d.namespace IS NULL
+           AND d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass,
+                             'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
+                             'pg_catalog.pg_rewrite'::regclass))
   -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
@@ -1027,6 +1032,14 @@ SELECT schemaname, relname FROM pg_catalog.pg_stat_xact_user_tables
 WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND schemaname !~ '^pg_'
 ORDER BY schemaname, relname
 
+-- name: referring_tables
+-- Tables of a schema whose foreign keys refer to others of it.
+SELECT DISTINCT c.relname, r.relname
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid
+WHERE k.contype = 'f' AND c.relnamespace = %(oid)s AND r.relnamespace = %(oid)s AND k.conrelid <> k.confrelid
+
 -- name: unvalidated_keys
 SELECT c.relname, k.conname
 FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
@@ -1441,7 +1454,10 @@ WHERE nspname = {schema}
 SELECT pg_catalog.set_config('citus.propagate_set_commands', 'local', false)
 
 -- name: citus_ask_nodes
-SELECT nodeid, success, result FROM pg_catalog.run_command_on_all_nodes(%(command)s)
+-- The coordinator has answered on this connection, and need not be able to log in to itself.
+SELECT a.nodeid, a.success, a.result
+FROM pg_catalog.run_command_on_all_nodes(%(command)s) AS a LEFT JOIN pg_catalog.pg_dist_node AS n USING (nodeid)
+WHERE coalesce(n.groupid, 0) <> 0
 
 -- name: citus_recover
 SELECT pg_catalog.recover_prepared_transactions()

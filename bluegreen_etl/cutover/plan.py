@@ -110,7 +110,8 @@ def _transaction(plan: Plan, attempt: Try) -> Iterator[sql.Composable]:
     # Whatever the role's defaults are: each statement has to see what was committed while it waited for a lock.
     yield sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
-    yield sql.SQL("SET LOCAL synchronous_commit = off")
+    # Other nodes are told to commit at once, and must not be ahead of a coordinator that crashes then.
+    yield queries.get("flush") if plan.distributed else sql.SQL("SET LOCAL synchronous_commit = off")
     # The definitions of what follows from outside were read with every name qualified.
     yield sql.SQL("SET LOCAL search_path = ''")
     yield sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout))

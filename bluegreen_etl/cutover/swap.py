@@ -199,7 +199,10 @@ class _Swap:
         self, connection: db.Connection, error: psycopg.Error | errors.LockNotObtained
     ) -> errors.BluegreenError:
         if isinstance(error, errors.LockNotObtained) or db.is_lock_error(error):
-            return self._way.given_up(connection)
+            given_up = self._way.given_up(connection)
+            if isinstance(error.__cause__, psycopg.Error):  # of a node: it may have been no lock at all
+                return type(given_up)(f"{given_up.message}; {error}", hint=given_up.hint)
+            return given_up
         if error.sqlstate == planning.CONFLICT_SQLSTATE:
             return errors.Conflict(
                 f"{error.diag.message_primary}: live is unchanged", hint="Look with `bluegreen status`, run it again."

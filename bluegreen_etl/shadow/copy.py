@@ -23,7 +23,7 @@ from psycopg import sql
 from bluegreen_etl import db, errors, interrupts, model, names, parallel
 from bluegreen_etl.model import STDIN, Block, FileReader, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import rejects
-from bluegreen_etl.shadow.refusal import Refusal
+from bluegreen_etl.shadow.refusal import Refusal, is_refusal
 from bluegreen_etl.shadow.streams import Streams
 from bluegreen_etl.workers import Workers
 
@@ -248,7 +248,7 @@ class Load:
         try:
             return self._stream(connection, opened.reader, self._noted(blocks, sent))
         except psycopg.Error as error:
-            if stop.is_set() or not error.diag.context or (error.sqlstate or "")[:2] not in {"22", "23", "42", "P0"}:
+            if stop.is_set() or not is_refusal(error):
                 raise
             if self._rejects and rejects.is_about_row(error):
                 raise rejects.Broken from error

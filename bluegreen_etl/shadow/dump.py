@@ -6,6 +6,8 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import time
 
+import msgspec
+
 from bluegreen_etl import config, db, errors, ledger, model, process, queries
 
 _ENTRY = re.compile(
@@ -15,6 +17,9 @@ _ENTRY = re.compile(
 )
 # Written between two entries, and meant for the one that follows.
 _DEFAULTS = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
+# What pg_dump writes into one entry is one statement but for what follows a key, an index or a trigger.
+_FURTHER = re.compile(r"(?<=;)\n+(?=ALTER (?:TABLE|INDEX) )")
+_OF_SEVERAL = frozenset({"CONSTRAINT", "INDEX", "TRIGGER"})
 _END = "\n-- Completed on "
 
 # What is built after COPY: a table without indexes, keys and triggers loads several times faster. pg_dump writes
@@ -49,6 +54,14 @@ class Entry(model.Record, frozen=True, kw_only=True):
     sql: str
     after_copy: bool
     table: str | None = None
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements one by one: Citus hands its nodes the message in which one came as a whole."""
+        head = _DEFAULTS.match(self.sql)
+        if head:
+            return [head[0], *msgspec.structs.replace(self, sql=self.sql[head.end() :]).statements]
+        return _FURTHER.split(self.sql) if self.type in _OF_SEVERAL else [self.sql]
 
 
 def read(connection: db.Connection, schema: str, settings: config.Settings) -> list[Entry]:

@@ -108,6 +108,7 @@ def _build(entry: Entry, connection: db.Connection, _stop: threading.Event) -> N
         # Only for this transaction: rows are copied on the same connection, with the search path of the role.
         with connection.transaction():
             connection.execute("SET LOCAL search_path = ''")
-            db.run_script(connection, entry.sql)
+            for statement in entry.statements:
+                db.run_script(connection, statement)
     except psycopg.errors.IntegrityError as error:
-        raise finish.bad_key(error) from error
+        raise finish.bad_key(error, entry.name) from error

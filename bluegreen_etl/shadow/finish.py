@@ -43,7 +43,7 @@ def build(
             run([partial(_run_entries, [entry]) for entry in members], jobs)
         elif step is _FOREIGN_KEYS:
             run_in_order([_not_valid(entry) for entry in members if _can_be_put_off(entry)])
-            run([partial(_validate, constraint) for constraint in _unvalidated(server, release)], jobs)
+            run([partial(_validate, release, *constraint) for constraint in _unvalidated(server, release)], jobs)
             run_in_order([entry for entry in members if not _can_be_put_off(entry)])
         else:
             run_in_order(members)
@@ -103,13 +103,11 @@ def _not_valid(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, sql=entry.sql.rstrip().removesuffix(";") + " NOT VALID;\n")
 
 
-def _unvalidated(server: db.Server, release: model.Release) -> list[sql.Composed]:
+def _unvalidated(server: db.Server, release: model.Release) -> list[tuple[str, str]]:
+    """Return the foreign keys whose rows are still to be checked: table and name of each."""
     with server.connect(f"load {release.live_schema} r{release.number}") as connection:
         rows = connection.execute(queries.get("unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
-    statement = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}")
-    return [
-        statement.format(sql.Identifier(release.shadow_schema, table), sql.Identifier(name)) for table, name in rows
-    ]
+    return [(table, name) for table, name in rows]
 
 
 def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: threading.Event) -> None:
@@ -119,28 +117,31 @@ def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: thre
         if stop.is_set():
             return
         try:
-            make = partial(db.run_script, connection, entry.sql)
-            # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
-            db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
+            for statement in entry.statements:
+                make = partial(db.run_script, connection, statement)
+                # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
+                db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
         except psycopg.errors.IntegrityError as error:
-            raise bad_key(error) from error
+            raise bad_key(error, entry.name) from error
 
 
-def _validate(statement: sql.Composed, connection: db.Connection, _stop: threading.Event) -> None:
+def _validate(release: model.Release, table: str, name: str, connection: db.Connection, _stop: threading.Event) -> None:
+    place = sql.Identifier(release.shadow_schema, table)
     try:
-        connection.execute(statement)
+        connection.execute(sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(place, sql.Identifier(name)))
     except psycopg.errors.IntegrityError as error:
-        raise bad_key(error) from error
+        raise bad_key(error, f"{table} {name}") from error
 
 
-def bad_key(error: psycopg.Error) -> errors.BadRow:
-    """Return the tool's error for rows that break a key or a constraint."""
+def bad_key(error: psycopg.Error, name: str) -> errors.BadRow:
+    """Return the tool's error for rows that break a key or a constraint, which pg_dump calls `name`."""
     diag = error.diag
     kind = "orphan" if error.sqlstate == "23503" else "duplicate key" if error.sqlstate == "23505" else "bad row"
     detail = (diag.message_detail or diag.message_primary or "").rstrip(".")
+    # A node of Citus does not tell which they are.
+    table = f" in table {diag.table_name}" if diag.table_name else ""
     return errors.ConstraintBroken(
-        f"{kind} in table {diag.table_name}: {detail} (constraint {diag.constraint_name})",
-        hint="Mend the files and load again.",
+        f"{kind}{table}: {detail} (constraint {diag.constraint_name or name})", hint="Mend the files and load again."
     )
 
 

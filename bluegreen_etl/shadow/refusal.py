@@ -8,7 +8,18 @@ import psycopg
 from bluegreen_etl import names
 
 _CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<text>.*)[^\w\s])?$", re.DOTALL)
+_ON_NODE = "\nwhile executing command on "  # of Citus, and then the node's address
 _SHOWN = 60
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Say whether COPY has refused what it was sent.
+
+    Where a constraint is broken on a node of Citus, its words are handed on without SQLSTATE and line.
+    """
+    if error.diag.context:
+        return (error.sqlstate or "")[:2] in {"22", "23", "42", "P0"}
+    return error.sqlstate == "XX000" and error.diag.message_detail is not None
 
 
 class Refusal(NamedTuple):
@@ -38,11 +49,13 @@ class Refusal(NamedTuple):
     @classmethod
     def of(cls, error: psycopg.Error, table: str) -> "Refusal":
         """Read an error that COPY into a table has met."""
-        context = error.diag.context or ""
+        context = (error.diag.context or "").partition(_ON_NODE)[0]
         match = _CONTEXT.search(context.partition(f"COPY {table}, ")[2] or context)
         column, text = error.diag.column_name, None
         if match:
             column, text = column or match["column"], match["text"]
+        if not context:
+            text = error.diag.message_detail
         reason = _with_value(error.diag.message_primary or "", text or "")
         return cls(int(match["line"]) if match else None, column, reason)
 

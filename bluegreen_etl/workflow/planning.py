@@ -150,6 +150,12 @@ def _carried(
             f"[carry] names {absent[0]}, and {context.schema} has no such table", hint=f"It has {', '.join(live)}."
         )
     carried = [name for name in settings.tables if name in live]
+    if carried and citus.is_there(connection) and citus.is_whole(connection, live_oid):
+        raise errors.NotReplaceable(
+            f"table {carried[0]} cannot be carried: {context.schema} is distributed as a whole, "
+            "and Citus copies a table that leaves such a schema",
+            hint="Name it under [carry] copy, which copies its rows into each release.",
+        )
     plain = catalog.plain_tables(connection, live_oid) if live_oid and carried else {}
     if kin := [name for name in carried if name not in plain]:
         raise errors.NotReplaceable(

@@ -8,6 +8,7 @@ a schema of a name of their own in the one that is named, as a role that may cre
 import contextlib
 import os
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import citus, config, db, errors, model, parallel, workflow
+from bluegreen_etl import catalog, citus, config, db, errors, model, parallel, workflow
 from bluegreen_etl.shadow import copy, streams
 from bluegreen_etl.sources import discover, open_reader
 from bluegreen_etl.workers import Workers
@@ -56,8 +57,8 @@ def test_tables_of_a_release_are_spread_as_those_of_live(
 ) -> None:
     """Reference tables first, hash ones in live's own co-location group; no row counts as frozen, keys come after."""
     before = standins.definition()
-    connection.execute("SELECT create_distributed_table('league.players', 'team_id')")
     connection.execute("SELECT create_reference_table('league.teams')")
+    connection.execute("SELECT create_distributed_table('league.players', 'team_id')")
     connection.execute("CREATE TABLE league.notes (id int)")
     connection.execute("CREATE TABLE league.colours (id int)")
     connection.execute("SELECT citus_add_local_table_to_metadata('league.colours')")
@@ -79,6 +80,30 @@ def test_tables_of_a_release_are_spread_as_those_of_live(
     scene.assert_whole(connection)
     added = connection.execute("INSERT INTO league__r2.players (team_id, name) VALUES (1, 'x') RETURNING id").fetchone()
     assert added == (4,)
+
+
+def test_table_is_not_carried_out_of_a_schema_that_lies_on_one_node(
+    bluegreen: Bluegreen, standins: Live, connection: Connection
+) -> None:
+    """Citus would copy it to the coordinator while nobody may read it."""
+    connection.execute("CREATE TABLE league.notes (id int)")
+    connection.execute("SELECT citus_schema_distribute('league')")
+    bluegreen.write_league()
+    with pytest.raises(errors.NotReplaceable, match=r"table notes cannot be carried: league is distributed as a whole"):
+        workflow.load(surroundings(standins.dsn, carry={"tables": ["notes"]}), [str(bluegreen.directory / "data")])
+
+
+def test_what_belongs_to_a_shard_on_the_coordinator_is_not_outside(standins: Live, connection: Connection) -> None:
+    """Citus hides it in pg_class; a default of it that calls a function of live has no schema, then."""
+    connection.execute("CREATE FUNCTION league.one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    connection.execute("CREATE TABLE public.shard (id int DEFAULT league.one())")
+    oid = catalog.schema_oid(connection, "league") or 0
+    assert [found.identity for found in catalog.outside_dependents(connection, oid)] == ["for public.shard.id"]
+    # Hidden as Citus hides it: by a condition on pg_class, for which no other way is open here.
+    connection.execute("SET allow_system_table_mods = on")
+    with connection.transaction(force_rollback=True):
+        connection.execute("DELETE FROM pg_class WHERE oid = 'public.shard'::regclass")
+        assert catalog.outside_dependents(connection, oid) == []
 
 
 def test_schema_that_lies_on_one_node_stays_so(bluegreen: Bluegreen, standins: Live, connection: Connection) -> None:
@@ -129,7 +154,7 @@ def test_node_that_misses_the_commit_is_waited_for(
     )
     assert workflow.promote(context).cutover
     assert "the server warns: failed to commit transaction on postgres@worker:5432" in listener.said
-    missed = "node 2 has schema league__r2, which the coordinator has not: it missed a commit"
+    missed = "node 2 has schema league__r2, which the coordinator has not: a commit has not reached all"
     assert f"waiting for the recovery of a node: {missed}" in listener.said
     assert workflow.status(context).doubts == ()
 
@@ -159,6 +184,33 @@ def test_node_that_misses_the_commit_is_waited_for(
     connection.execute("DROP TRIGGER miss ON bluegreen.cutover")
     workflow.promote(context, number=2)
     scene.assert_whole(connection)
+
+
+def test_what_a_node_says_is_told_where_it_may_be_no_lock(
+    bluegreen: Bluegreen, standins: Live, connection: Connection
+) -> None:
+    """It is tried again like one, because nothing in it tells them apart."""
+    bluegreen.write_league()
+    workflow.load(surroundings(standins.dsn), [str(bluegreen.directory / "data")])
+    connection.execute(
+        "CREATE FUNCTION standin.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'cannot modify it because it is a shard' USING ERRCODE = 'XX000'; END $$"
+    )
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON bluegreen.cutover FOR EACH ROW EXECUTE FUNCTION standin.refuse()"
+    )
+    with pytest.raises(errors.LockNotObtained, match="on another node: cannot modify it because it is a shard"):
+        workflow.promote(surroundings(standins.dsn, promote={"max_wait": 0.5}))
+    scene.assert_whole(connection)
+
+
+def test_what_is_made_is_not_distributed_by_a_setting(standins: Live) -> None:
+    """The usual setting where schemas are distributed would distribute the ledger, and each schema of a release."""
+    setting = "citus.enable_schema_based_sharding"
+    dsn = conninfo.make_conninfo(standins.dsn, options=f"-c {setting}=on")
+    query = f"SELECT current_setting('{setting}'), current_setting('citus.absent', true)"
+    with db.Server(dsn, origin="the test").connect("test") as own:
+        assert own.execute(query.encode()).fetchone() == ("off", None)
 
 
 def test_old_citus_and_old_ways_are_refused(standins: Live, connection: Connection) -> None:
@@ -307,6 +359,50 @@ def test_cluster_keeps_its_distribution_and_its_readers(cluster: tuple[str, str]
         assert citus.doubts(own, schema) == []
         assert own.execute(PLACED, (schema,)).fetchall() == placed[1]
     assert workflow.prune(context, keep=0).dropped == (1,)
+
+
+KEYED = """
+    CREATE TABLE teams (id int PRIMARY KEY);
+    CREATE TABLE players (id int PRIMARY KEY, team_id int REFERENCES teams);
+    CREATE TABLE goals (id int, player_id int REFERENCES players, PRIMARY KEY (id, player_id));
+"""
+PROGRAM = """
+import psycopg
+with psycopg.connect() as own:
+    own.execute("INSERT INTO teams VALUES (1)")
+    own.execute("INSERT INTO players VALUES (1, 1)")
+    own.execute("INSERT INTO goals VALUES (1, 1)")
+"""
+
+
+def test_cluster_spreads_tables_in_the_order_of_their_keys_for_a_program(
+    cluster: tuple[str, str], tmp_path: Path
+) -> None:
+    """It has all keys and indexes from the beginning; by name, goals would come before the players they refer to."""
+    dsn, schema = cluster
+    (tmp_path / "schema.sql").write_text(KEYED)
+    wanted = {"reference": ["teams"], "hash": {"goals": "player_id", "players": "id"}}
+    context = surroundings(dsn, schema, structure={"ddl": [str(tmp_path / "schema.sql")]}, distribute=wanted)
+    for _ in range(2):
+        workflow.run_and_promote(context, [sys.executable, "-c", PROGRAM])
+    with psycopg.connect(dsn, autocommit=True) as own:
+        assert [row[:3] for row in own.execute(PLACED, (schema,))] == [
+            ("goals", "h", "s"),
+            ("players", "h", "s"),
+            ("teams", "n", "t"),
+        ]
+        assert own.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, "goals"))).fetchall() == [(1, 1)]
+
+
+def test_cluster_refuses_a_row_without_what_it_must_have(cluster: tuple[str, str], tmp_path: Path) -> None:
+    """As a bad row of the file; which one, Citus does not tell."""
+    dsn, schema = cluster
+    (tmp_path / "schema.sql").write_text("CREATE TABLE events (id int PRIMARY KEY, text text NOT NULL)")
+    (tmp_path / "events.csv").write_text("id,text\n1,x\n2,\n")
+    wanted = {"hash": {"events": "id"}}
+    context = surroundings(dsn, schema, structure={"ddl": [str(tmp_path / "schema.sql")]}, distribute=wanted)
+    with pytest.raises(errors.BadRow, match=r'events\.csv.*null value in column "text"'):
+        workflow.load(context, [str(tmp_path / "events.csv")])
 
 
 def test_cluster_gets_each_row_once_however_many_streams_bring_them(

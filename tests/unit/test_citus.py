@@ -3,17 +3,23 @@
 import msgspec
 import pytest
 
-from bluegreen_etl import citus, config, model
+from bluegreen_etl import citus, config, errors, model, queries
 from bluegreen_etl.citus import Kind, Node, Placement
 from bluegreen_etl.cutover import plan as planning
 from tests.records import release
 from tests.unit.test_plan import PLAN, attempt
 
 
-def asked(live: dict[str, Placement], wanted: config.Distribute, *tables: str, whole: bool = False) -> list[str]:
+def asked(
+    live: dict[str, Placement],
+    wanted: config.Distribute,
+    *tables: str,
+    whole: bool = False,
+    keys: tuple[tuple[str, str], ...] = (),
+) -> list[str]:
     """Return the statements for a release's tables, without what all have."""
     own = [model.Table(name=name, columns=()) for name in tables]
-    found = citus.statements(release(2), own, live, live, wanted, whole=whole)
+    found = citus.statements(release(2), own, live, live, wanted, whole=whole, keys=keys)
     return [each.as_string().removeprefix("SELECT pg_catalog.") for each in found]
 
 
@@ -35,6 +41,17 @@ def test_live_decides_and_the_settings_where_it_is_silent() -> None:
     assert asked({}, wanted, "plain", whole=True) == ["citus_schema_distribute('\"league__r2\"'::regnamespace)"]
 
 
+def test_tables_come_after_those_that_their_keys_lead_to() -> None:
+    """As a program finds them, with all keys: Citus refuses them in any other order, and in a circle altogether."""
+    wanted = config.Distribute(reference=("teams",), hash={"goals": "id", "matches": "id", "players": "id"})
+    tables = ("goals", "matches", "players", "teams")
+    keys = (("goals", "players"), ("players", "teams"), ("players", "strangers"))
+    named = [each.split('"."')[1].split('"')[0] for each in asked({}, wanted, *tables, keys=keys)]
+    assert named == ["teams", "matches", "players", "goals"]
+    with pytest.raises(errors.Refused, match="tables goals, players refer to each other"):
+        asked({}, wanted, *tables, keys=(*keys, ("players", "goals")))
+
+
 @pytest.mark.parametrize(
     ("answer", "sentences"),
     [
@@ -42,7 +59,7 @@ def test_live_decides_and_the_settings_where_it_is_silent() -> None:
         ((3, True, "[]"), []),
         (
             (3, True, '["league", "league__r2"]'),
-            ["node 3 has schema league__r2, which the coordinator has not: it missed a commit"],
+            ["node 3 has schema league__r2, which the coordinator has not: a commit has not reached all"],
         ),
         ((3, False, "connection\n  refused"), ["node 3 cannot be asked: connection refused"]),
         ((3, False, None), ["node 3 cannot be asked: no answer"]),
@@ -58,14 +75,17 @@ def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
 
 
 def test_several_nodes_are_told_statement_by_statement() -> None:
-    """Each SET goes along to them; all tables are locked in one statement, which as a whole waits for so long."""
+    """Each SET goes along to them; all tables are locked in one statement, which as a whole waits for so long.
+
+    None may be told to commit before the coordinator's own commit is on disk.
+    """
     plan = msgspec.structs.replace(PLAN, distributed=True)
     sent = [message.as_string() for message in planning.messages(plan, attempt(plan, timeout=0.25))]
     assert len([text for text in sent if text.startswith("LOCK TABLE")]) == 1
     place = next(number for number, text in enumerate(sent) if text.startswith("LOCK TABLE"))
     assert sent[:6] == [
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        "SET LOCAL synchronous_commit = off",
+        queries.get("flush").as_string(),
         "SET LOCAL search_path = ''",
         "SET LOCAL lock_timeout = '250ms'",
         "SET LOCAL statement_timeout = '5s'",

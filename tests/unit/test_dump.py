@@ -93,6 +93,18 @@ def test_a_setting_inside_an_entry_stays_there() -> None:
     )
 
 
+def test_a_statement_that_follows_a_key_is_one_of_its_own() -> None:
+    """So are the settings before it; what is one statement, with whatever text in it, stays one."""
+    defaults = ["SET default_tablespace = '';\n", "SET default_table_access_method = heap;\n"]
+    index = "CREATE UNIQUE INDEX teams_key ON league.teams USING btree (id);\n"
+    further = "ALTER TABLE ONLY league.teams REPLICA IDENTITY USING INDEX teams_key;\n"
+    sql = f"{''.join(defaults)}{index}\n{further}"
+    entry = dump.Entry(type="INDEX", name="teams_key", sql=sql, after_copy=True)
+    assert entry.statements == [*defaults, index.rstrip(), further]
+    body = "CREATE FUNCTION league.f() RETURNS void LANGUAGE sql AS $$\n;\n\nALTER TABLE x OWNER TO y;\n$$;\n"
+    assert dump.Entry(type="FUNCTION", name="f()", sql=body, after_copy=True).statements == [body]
+
+
 def test_an_empty_dump_has_no_entries() -> None:
     """A schema `public` as initdb makes it has none."""
     assert dump.parse(TEXT[: TEXT.index("--\n-- TOC entry")]) == []
