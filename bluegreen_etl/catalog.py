@@ -1,9 +1,10 @@
 """Reads PostgreSQL's catalogs: what schemas hold. SQL only, no policy, writes nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from psycopg import sql
 
 from bluegreen_etl import db, model, names, queries
 from bluegreen_etl.model import Table
@@ -222,7 +223,12 @@ def outside_dependents(connection: db.Connection, oid: int, *, carried: Iterable
     The tables in `carried`, by OID, count as being outside although they lie in the schema.
     """
     values = {"oid": oid, "carried": list(carried)}
-    return [_dependent(row) for row in connection.execute(queries.get("outside_dependents"), values)]
+    return _described(connection, queries.get("outside_dependents"), values)
+
+
+def listed(dependents: Iterable[Dependent]) -> str:
+    """Return the names of what depends on something, for a message."""
+    return ", ".join(sorted({f"{dependent.type} {dependent.identity}" for dependent in dependents}))
 
 
 def locks_to_drop(connection: db.Connection, oids: Iterable[int]) -> int:
@@ -245,13 +251,14 @@ def lock_room(connection: db.Connection) -> int:
 
 def dependents_on(connection: db.Connection, relation: int) -> list[Dependent]:
     """Return what depends on a table or view, but for what belongs to it."""
-    return [_dependent(row) for row in connection.execute(queries.get("dependents_on"), {"relation": relation})]
+    return _described(connection, queries.get("dependents_on"), {"relation": relation})
 
 
-def _dependent(row: tuple[Any, ...]) -> Dependent:
+def _described(connection: db.Connection, dependents: sql.Composed, values: Mapping[str, object]) -> list[Dependent]:
+    rows = connection.execute(queries.get("dependents_described", dependents=dependents), values).fetchall()
     # Where the search path is empty, the server writes its own schema too.
-    row = (row[0].removeprefix("pg_catalog."), *row[1:])
-    return Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True)))
+    rows = [(row[0].removeprefix("pg_catalog."), *row[1:]) for row in rows]
+    return [Dependent(**dict(zip(Dependent.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def outside_parents(connection: db.Connection, oid: int) -> list[tuple[str, str]]:

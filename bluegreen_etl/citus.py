@@ -22,10 +22,10 @@ _PASSING = 2.0  # seconds for which nodes may differ because a commit is under w
 
 
 class Kind(StrEnum):
-    """How a table's rows are spread over the nodes."""
+    """How a table's rows are spread over the nodes; tables are distributed in this order."""
 
-    HASH = "hash"  # by the value of a column
     REFERENCE = "reference"  # all of them on each node
+    HASH = "hash"  # by the value of a column
     SINGLE = "single"  # all of them on one node
     LOCAL = "local"  # on the coordinator, known to the other nodes
 
@@ -113,7 +113,7 @@ def statements(
     wanted: config.Distribute,
     *,
     whole: bool,
-    keys: Iterable[tuple[str, str]] = (),
+    keys: Iterable[tuple[str, str]],
 ) -> list[sql.Composed]:
     """Return what spreads the tables: pure. Reference tables come first, and tables before those that refer to them.
 
@@ -132,7 +132,7 @@ def statements(
     asked = {name: Placement(table=name, kind=Kind.REFERENCE) for name in wanted.reference}
     asked |= {name: Placement(table=name, kind=Kind.HASH, column=column) for name, column in wanted.hash.items()}
     chosen = [live.get(table.name) or (None if table.name in known else asked.get(table.name)) for table in tables]
-    order = [Kind.REFERENCE, Kind.HASH, Kind.SINGLE, Kind.LOCAL]
+    order = list(Kind)
     ordered = sorted(filter(None, chosen), key=lambda placement: order.index(placement.kind))
     placed = _parents_first({placement.table: placement for placement in ordered}, keys)
     return [_statement(release, placement, placement.table in live, wanted.shards) for placement in placed]

@@ -36,6 +36,8 @@ SESSION_SETTINGS: dict[str, str] = {
     "citus.use_citus_managed_tables": "off",
     "citus.propagate_set_commands": "none",
 }
+# Of a question that is asked on a connection of its own while another one holds locks for it.
+BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}
 # Firewalls drop silent connections, often after five minutes.
 CONNECTION_DEFAULTS: dict[str, str | int] = {
     "connect_timeout": 10,

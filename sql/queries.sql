@@ -179,15 +179,7 @@ WITH carried(classid, oid) AS (
       -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
       AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
 )
-SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
-FROM dependents AS d
--- A view depends by its rule, which nobody knows by name.
-LEFT JOIN pg_catalog.pg_rewrite AS w
-    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
-     pg_catalog.pg_identify_object(
-         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
-         coalesce(w.ev_class, d.objid), 0) AS o,
-     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
+SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM dependents AS d
 WHERE (d.namespace IS DISTINCT FROM %(oid)s
        OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
@@ -199,6 +191,18 @@ WHERE (d.namespace IS DISTINCT FROM %(oid)s
   -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
+
+-- name: dependents_described
+-- What depends on something, which is so given, and on what, for people.
+SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
+FROM ({dependents}) AS d
+-- A view depends by its rule, which nobody knows by name.
+LEFT JOIN pg_catalog.pg_rewrite AS w
+    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
+     pg_catalog.pg_identify_object(
+         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
+         coalesce(w.ev_class, d.objid), 0) AS o,
+     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
 ORDER BY o.type, o.identity
 
 -- name: outside_parents
@@ -289,15 +293,8 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS o WHERE o.polrelid = own.o
 ORDER BY 1
 
 -- name: dependents_on
--- What depends on a table or a view, but for what belongs to it, in the form of outside_dependents.
-SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
-FROM pg_catalog.pg_depend AS d
-LEFT JOIN pg_catalog.pg_rewrite AS w
-    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
-     pg_catalog.pg_identify_object(
-         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
-         coalesce(w.ev_class, d.objid), 0) AS o,
-     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
+-- What depends on a table or a view, but for what belongs to it.
+SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_catalog.pg_depend AS d
 WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
   -- A view's own rule names it before PostgreSQL 16.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r
@@ -306,7 +303,6 @@ WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.r
                   WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = d.refobjid)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conrelid = d.refobjid)
-ORDER BY o.type, o.identity
 
 -- name: followers
 -- Of these objects, those that one statement makes again in their place, with the relation that they belong to and the
@@ -1211,7 +1207,7 @@ INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}
 SELECT pg_catalog.pg_notify('bluegreen', {payload})
 
 -- name: flush
--- A synchronous commit after the swap's asynchronous one: both are on disk when it returns.
+-- Has this transaction's commit wait for the disk; what was committed before it is there then, too.
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
 

@@ -6,8 +6,6 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import time
 
-import msgspec
-
 from bluegreen_etl import config, db, errors, ledger, model, process, queries
 
 _ENTRY = re.compile(
@@ -17,6 +15,7 @@ _ENTRY = re.compile(
 )
 # Written between two entries, and meant for the one that follows.
 _DEFAULTS = re.compile(r"^SET default_(?:tablespace|table_access_method) = .*;\n", re.MULTILINE)
+_HEAD = re.compile(rf"(?:{_DEFAULTS.pattern})*", re.MULTILINE)
 # What pg_dump writes into one entry is one statement but for what follows a key, an index or a trigger.
 _FURTHER = re.compile(r"(?<=;)\n+(?=ALTER (?:TABLE|INDEX) )")
 _OF_SEVERAL = frozenset({"CONSTRAINT", "INDEX", "TRIGGER"})
@@ -58,10 +57,10 @@ class Entry(model.Record, frozen=True, kw_only=True):
     @property
     def statements(self) -> list[str]:
         """The statements one by one: Citus hands its nodes the message in which one came as a whole."""
-        head = _DEFAULTS.match(self.sql)
-        if head:
-            return [head[0], *msgspec.structs.replace(self, sql=self.sql[head.end() :]).statements]
-        return _FURTHER.split(self.sql) if self.type in _OF_SEVERAL else [self.sql]
+        head = _HEAD.match(self.sql)
+        assert head  # of no line at least
+        body = self.sql[head.end() :]
+        return [*head[0].splitlines(keepends=True), *(_FURTHER.split(body) if self.type in _OF_SEVERAL else [body])]
 
 
 def read(connection: db.Connection, schema: str, settings: config.Settings) -> list[Entry]:

@@ -51,11 +51,9 @@ class Refusal(NamedTuple):
         """Read an error that COPY into a table has met."""
         context = (error.diag.context or "").partition(_ON_NODE)[0]
         match = _CONTEXT.search(context.partition(f"COPY {table}, ")[2] or context)
-        column, text = error.diag.column_name, None
+        column, text = error.diag.column_name, None if context else error.diag.message_detail
         if match:
             column, text = column or match["column"], match["text"]
-        if not context:
-            text = error.diag.message_detail
         reason = _with_value(error.diag.message_primary or "", text or "")
         return cls(int(match["line"]) if match else None, column, reason)
 

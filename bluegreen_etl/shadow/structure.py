@@ -22,7 +22,6 @@ DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
-_BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}  # of a question while locks are held
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
@@ -122,7 +121,7 @@ def put_off(
     oid = catalog.schema_oid(connection, release.shadow_schema) or 0
     tables = catalog.tables_built_on(connection, oid)
     purpose = f"load {release.live_schema} r{release.number}"
-    with server.connect(purpose, _BRIEFLY) as other, connection.transaction():
+    with server.connect(purpose, db.BRIEFLY) as other, connection.transaction():
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
         db.run_script(connection, DUMP_SETTINGS + before)
@@ -240,9 +239,9 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
 def _refuse_dependents(connection: db.Connection, release: model.Release, oid: int) -> None:
     dependents = catalog.outside_dependents(connection, oid)
     if dependents:
-        listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
         raise errors.BadScript(
-            f"something outside of {release.live_schema} was made that depends on the release: {listed}",
+            f"something outside of {release.live_schema} was made that depends on the release: "
+            f"{catalog.listed(dependents)}",
             hint="Leave it out of the DDL or the program, and make it once, on live: it follows every promote.",
         )
 

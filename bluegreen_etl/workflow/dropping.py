@@ -13,9 +13,6 @@ from bluegreen_etl.cutover import plan
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.shadow import scratch
 
-# The second question is asked while locks are held.
-_BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}
-
 
 def drop(server: db.Server, connection: db.Connection, release: Release) -> None:
     """Drop a release's schema and mark it pruned; never anything that is not inside it.
@@ -103,7 +100,7 @@ def _sparing(server: db.Server, doomed: Mapping[str, int]) -> Iterator[Callable[
     asked first goes with CASCADE. Asked again before the commit, it sees that, because for it nothing is dropped yet.
     """
     listed = ", ".join(doomed)
-    with server.connect(f"drop {listed}", _BRIEFLY) as other, _in_words(listed):
+    with server.connect(f"drop {listed}", db.BRIEFLY) as other, _in_words(listed):
         yield partial(_refuse_if_needed, other, doomed)
 
 
@@ -178,7 +175,7 @@ def _refuse_if_needed(connection: db.Connection, doomed: Mapping[str, int]) -> N
     for schema, oid in doomed.items():
         dependents = catalog.outside_dependents(connection, oid)
         if dependents:
-            listed = ", ".join(sorted({f"{item.type} {item.identity}" for item in dependents}))
             raise errors.StillNeeded(
-                f"schema {schema} cannot be dropped: {listed} depends on it", hint="Drop or re-create those first."
+                f"schema {schema} cannot be dropped: {catalog.listed(dependents)} depends on it",
+                hint="Drop or re-create those first.",
             )

@@ -67,6 +67,9 @@ def plan_load(
     refuse_subscribers(connection)
     by_program, found = found is None, found or ()
     carried, copied = _carried(context, connection, live_oid, source, found)
+    distributed = citus.is_there(connection)
+    if carried and distributed:
+        _refuse_to_carry_from_whole(context, connection, live_oid, carried[0])
     marked = {name for name, table in context.settings.tables.items() if table.temporary}
     temporary = marked & {item.table for item in found}
     kept = [table for table in tables if table.name in carried]
@@ -87,7 +90,7 @@ def plan_load(
         checks=tuple(_readable_checks(context, connection, live_oid)),
         jobs=connections(context),
         session=session(context, connection),
-        distributed=citus.is_there(connection),
+        distributed=distributed,
         carried=carried,
         copied=copied,
     )
@@ -150,12 +153,6 @@ def _carried(
             f"[carry] names {absent[0]}, and {context.schema} has no such table", hint=f"It has {', '.join(live)}."
         )
     carried = [name for name in settings.tables if name in live]
-    if carried and citus.is_there(connection) and citus.is_whole(connection, live_oid):
-        raise errors.NotReplaceable(
-            f"table {carried[0]} cannot be carried: {context.schema} is distributed as a whole, "
-            "and Citus copies a table that leaves such a schema",
-            hint="Name it under [carry] copy, which copies its rows into each release.",
-        )
     plain = catalog.plain_tables(connection, live_oid) if live_oid and carried else {}
     if kin := [name for name in carried if name not in plain]:
         raise errors.NotReplaceable(
@@ -163,6 +160,15 @@ def _carried(
             hint="Name it under [carry] copy, which copies its rows into each release.",
         )
     return tuple(carried), tuple(live[name] for name in settings.copy if name in live)
+
+
+def _refuse_to_carry_from_whole(context: Context, connection: db.Connection, live_oid: int | None, table: str) -> None:
+    if citus.is_whole(connection, live_oid):
+        raise errors.NotReplaceable(
+            f"table {table} cannot be carried: {context.schema} is distributed as a whole, "
+            "and Citus copies a table that leaves such a schema",
+            hint="Name it under [carry] copy, which copies its rows into each release.",
+        )
 
 
 def connections(context: Context) -> int:
