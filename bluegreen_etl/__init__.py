@@ -23,36 +23,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bluegreen_etl import config, errors
+    from bluegreen_etl.commands.backup import backup
+    from bluegreen_etl.commands.check import check
+    from bluegreen_etl.commands.diff import diff
+    from bluegreen_etl.commands.doctor import doctor
+    from bluegreen_etl.commands.history import history
+    from bluegreen_etl.commands.init import init
+    from bluegreen_etl.commands.load import load
+    from bluegreen_etl.commands.promote import load_and_promote, promote
+    from bluegreen_etl.commands.protect import protect
+    from bluegreen_etl.commands.prune import prune
+    from bluegreen_etl.commands.python_release import OpenRelease, release
+    from bluegreen_etl.commands.python_shared_release import SharedRelease
+    from bluegreen_etl.commands.restore import restore, restore_and_promote
+    from bluegreen_etl.commands.rollback import rollback
+    from bluegreen_etl.commands.run import run, run_and_promote
+    from bluegreen_etl.commands.shared_release import abort, copy_part, finish, finish_and_promote, open_shared
+    from bluegreen_etl.commands.status import status
     from bluegreen_etl.errors import BluegreenError
     from bluegreen_etl.model import Watcher
-    from bluegreen_etl.workflow import (
-        Context,
-        SharedRelease,
-        abort,
-        backup,
-        check,
-        copy_part,
-        diff,
-        doctor,
-        finish,
-        finish_and_promote,
-        history,
-        init,
-        load,
-        load_and_promote,
-        open_shared,
-        promote,
-        protect,
-        prune,
-        release,
-        restore,
-        restore_and_promote,
-        rollback,
-        run,
-        run_and_promote,
-        status,
-    )
-    from bluegreen_etl.workflow.filling import OpenRelease
+    from bluegreen_etl.releases.context import Context
 
 __all__ = [
     "BluegreenError",
@@ -87,20 +77,33 @@ __all__ = [
     "status",
 ]
 
-# Worker processes import parts of this package and need neither the driver nor most of the rest: where a name is not
-# in the workflow, it is here.
-_ELSEWHERE = {
-    "OpenRelease": "workflow.filling",
-    "BluegreenError": "errors",
-    "Watcher": "model",
-    "config": "",
-    "errors": "",
+# Worker processes import parts of this package and need neither the driver nor most of the rest, so each public name
+# is imported when it is first used. An empty module is the submodule of that name itself.
+_MODULES = {
+    "commands.backup": ("backup",),
+    "commands.diff": ("diff",),
+    "commands.doctor": ("doctor",),
+    "commands.init": ("init",),
+    "commands.load": ("load",),
+    "commands.promote": ("load_and_promote", "promote", "rollback"),
+    "commands.prune": ("protect", "prune"),
+    "commands.python_release": ("OpenRelease", "release"),
+    "commands.python_shared_release": ("SharedRelease",),
+    "commands.restore": ("restore", "restore_and_promote"),
+    "commands.run": ("run", "run_and_promote"),
+    "commands.shared_release": ("abort", "copy_part", "finish", "finish_and_promote", "open_shared"),
+    "commands.status": ("check", "history", "status"),
+    "errors": ("BluegreenError",),
+    "model": ("Watcher",),
+    "releases.context": ("Context",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is (PEP 562)."""
+    """Import a public name when it is first used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place = _ELSEWHERE.get(name, "workflow")
-    return getattr(import_module(f"{__name__}.{place}"), name) if place else import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        return import_module(f"{__name__}.{name}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -7,7 +7,7 @@ import gc
 # again while it grows, and as long once more at the exit.
 gc.disable()
 
-from bluegreen_etl.cli import main  # noqa: E402
+from bluegreen_etl.cli.root import main  # noqa: E402
 from bluegreen_etl.workers import keep_memory  # noqa: E402
 
 gc.freeze()

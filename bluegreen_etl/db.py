@@ -13,7 +13,7 @@ import tenacity
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, embedded, engines, errors, queries, sqlstates
+from bluegreen_etl import config, embedded, errors, queries, server_support, sqlstates
 
 Connection = psycopg.Connection[TupleRow]
 T = TypeVar("T")
@@ -216,13 +216,13 @@ class Server:
 
 def _refuse_engine(connection: Connection) -> None:
     row = connection.execute("SELECT pg_catalog.version()").fetchone()
-    if reason := engines.unfit(str(row[0] if row else ""), lambda name: _shown(connection, name)):
+    if reason := server_support.unfit(str(row[0] if row else ""), lambda name: _shown(connection, name)):
         raise errors.UnfitEngine(reason.message, hint=reason.hint)
 
 
 def _refuse_read_only(connection: Connection) -> None:
     row = connection.execute(queries.get("read_only")).fetchone()
-    if row and (reason := engines.read_only(in_recovery=row[0], transaction_read_only=row[1])):
+    if row and (reason := server_support.read_only(in_recovery=row[0], transaction_read_only=row[1])):
         raise errors.ReadOnly(reason.message, hint=reason.hint)
 
 

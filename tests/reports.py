@@ -3,28 +3,32 @@
 from datetime import timedelta
 from uuid import UUID
 
-from bluegreen_etl import model, workflow
+from bluegreen_etl import model
+from bluegreen_etl.commands import diff
+from bluegreen_etl.commands import report as report_command
+from bluegreen_etl.commands import status as status_command
+from bluegreen_etl.commands.diff import Difference
+from bluegreen_etl.commands.report import NEWEST, NEWEST_CUTOVERS, Figures
+from bluegreen_etl.commands.status import Condition
 from bluegreen_etl.model import CheckResult, CheckStatus, Direction, Severity, Status
-from bluegreen_etl.workflow.comparing import Difference
-from bluegreen_etl.workflow.looking import Condition
-from bluegreen_etl.workflow.reporting import NEWEST, NEWEST_CUTOVERS, Figures
+from bluegreen_etl.releases import verify
 from tests.records import NOON
 
 EVIL = '"><script>document.title = "evil"</script><img src=x onerror="document.title=1">{{ 7 * 7 }}'
 LONG = "an_unbroken_name_of_" + "x" * 43
 
 
-def report(releases: int, tables: int = 3, *, name: str = "league") -> workflow.Report:
+def report(releases: int, tables: int = 3, *, name: str = "league") -> report_command.Report:
     """A schema loaded every night; each seventh load fails, and there is one rollback in ten cut-overs."""
     names = [f"table_{number}" for number in range(tables - 2)] + [EVIL, LONG][: min(tables, 2)]
     states = [_condition(number, live=number == releases) for number in range(1, releases + 1)]
     whole = [state.number for state in states if not state.failure]
     cutovers = [_cutover(old, new) for old, new in zip([None, *whole], whole, strict=False)]
     told = states[-NEWEST:]
-    return workflow.Report(
+    return report_command.Report(
         at=NOON + timedelta(days=releases, hours=3),
         version="1.2.3",
-        state=workflow.State(
+        state=status_command.State(
             schema=name,
             database="app",
             server="PostgreSQL 18.6",
@@ -104,7 +108,7 @@ def _cutover(old: int | None, new: int) -> model.Cutover:
     )
 
 
-def _checked(schema: str, number: int) -> workflow.Checked:
+def _checked(schema: str, number: int) -> verify.Checked:
     results = [
         CheckResult(
             name=f"{status} {EVIL if status == CheckStatus.FAILED else ''}",
@@ -120,10 +124,10 @@ def _checked(schema: str, number: int) -> workflow.Checked:
         for status in CheckStatus
         for columns in [("id", EVIL) if status in {CheckStatus.FAILED, CheckStatus.WARNED} else ()]
     ]
-    return workflow.Checked(schema=schema, number=number, checks=tuple(results))
+    return verify.Checked(schema=schema, number=number, checks=tuple(results))
 
 
-def _changes(schema: str, number: int) -> workflow.Diff:
+def _changes(schema: str, number: int) -> diff.Diff:
     differences = (
         Difference(table=EVIL, what=f"column {EVIL}", live="text", release=EVIL),
         Difference(table="new_one", what="table", live="12", release=None),
@@ -131,4 +135,4 @@ def _changes(schema: str, number: int) -> workflow.Diff:
         Difference(table="players", what="nulls in born", live="12.5%", release="1.0%"),
         Difference(table="teams", what="index (name)", live=None, release="there"),
     )
-    return workflow.Diff(schema=schema, number=number, differences=differences, prepared=(EVIL,), tables=4)
+    return diff.Diff(schema=schema, number=number, differences=differences, prepared=(EVIL,), tables=4)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import child_process, client_programs
 from tests import warm
 
 TIMEOUT = 120  # seconds that a command may take
@@ -118,8 +118,8 @@ class Live:
     def _pg_dump(self, schema: str, *options: str) -> list[str]:
         with psycopg.connect(self.dsn) as connection:
             major = connection.info.server_version // 10000
-        program = process.client_program("pg_dump", server_major=major)
+        program = client_programs.client_program("pg_dump", server_major=major)
         arguments: list[str | Path] = [program, "--no-password", f"--schema={schema}", "--dbname", self.dsn, *options]
         # Each dump carries a random key of its own in these two lines.
-        lines = process.output(arguments, environment={}).splitlines()
+        lines = child_process.output(arguments, environment={}).splitlines()
         return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]

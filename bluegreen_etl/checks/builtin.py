@@ -6,7 +6,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from bluegreen_etl.checks.check import Check
-from bluegreen_etl.checks.psql import LIVE, SHADOW
+from bluegreen_etl.checks.psql_variables import LIVE, SHADOW
 
 EMPTY, HALVED = "no_empty_table", "no_halved_table"
 NAMES = frozenset({EMPTY, HALVED})

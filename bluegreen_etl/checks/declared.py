@@ -9,9 +9,10 @@ from typing import Any
 
 from psycopg import sql
 
-from bluegreen_etl import config, declared
+from bluegreen_etl import config
 from bluegreen_etl.checks.check import Check, Compared, Scan, threshold
-from bluegreen_etl.checks.psql import LIVE, LIVE_NUMBER, NUMBER, SHADOW, bound, mentions
+from bluegreen_etl.checks.psql_variables import LIVE, LIVE_NUMBER, NUMBER, SHADOW, bound, mentions
+from bluegreen_etl.config import table_checks
 
 _COUNT = sql.SQL("count(*)")
 
@@ -21,7 +22,7 @@ def from_settings(tables: Mapping[str, config.TableSettings]) -> list[Check]:
     return [check for name, table in tables.items() for check in _of_table(name, table.checks)]
 
 
-def _of_table(table: str, wanted: declared.TableChecks) -> Iterator[Check]:
+def _of_table(table: str, wanted: table_checks.TableChecks) -> Iterator[Check]:
     """Yield the checks of one table: its own, then those of its columns."""
     if wanted.row_count:
         yield _row_count(table, wanted.row_count)
@@ -30,10 +31,10 @@ def _of_table(table: str, wanted: declared.TableChecks) -> Iterator[Check]:
     if wanted.keys_against_live:
         yield _keys_against_live(table, wanted.keys_against_live)
     for each in wanted.unique:
-        keys = each if isinstance(each, declared.Unique) else declared.Unique(columns=each)
+        keys = each if isinstance(each, table_checks.Unique) else table_checks.Unique(columns=each)
         yield _unique(table, ",".join(keys.columns), keys, keys.columns)
     for name, text in wanted.expressions.items():
-        expression = text if isinstance(text, declared.Expression) else declared.Expression(sql=text)
+        expression = text if isinstance(text, table_checks.Expression) else table_checks.Expression(sql=text)
         # The text is the project's own SQL; the server runs it read only.
         condition = sql.SQL("NOT ({}\n)").format(sql.SQL(expression.sql))
         yield _rows(table, f"expressions.{name}", expression, condition)
@@ -41,11 +42,11 @@ def _of_table(table: str, wanted: declared.TableChecks) -> Iterator[Check]:
         for kind, (short, make) in _OF_COLUMNS.items():
             given = getattr(checks, kind)
             if given is not None and given is not False:
-                yield make(table, column, given if isinstance(given, declared.Declared) else short(given))
+                yield make(table, column, given if isinstance(given, table_checks.Declared) else short(given))
 
 
 def _check(
-    table: str, name: str, wanted: declared.Declared, query: sql.Composable, scan: Scan | None = None, *needs: str
+    table: str, name: str, wanted: table_checks.Declared, query: sql.Composable, scan: Scan | None = None, *needs: str
 ) -> Check:
     """Return a check; `needs` are the columns that a comparison with live needs there."""
     return Check(
@@ -76,24 +77,24 @@ def _percent(text: str) -> sql.Literal:
 # ---- what is wrong with single rows
 
 
-def _rows(table: str, name: str, wanted: declared.Declared, condition: sql.Composable) -> Check:
+def _rows(table: str, name: str, wanted: table_checks.Declared, condition: sql.Composable) -> Check:
     """Return a check whose offending rows are those that a condition is true of."""
     query = sql.SQL("SELECT * FROM {} WHERE {}").format(_place(SHADOW, table), condition)
     count = sql.SQL("count(*) FILTER (WHERE {})").format(condition)
     return _check(table, name, wanted, query, Scan(number=count, failures=NUMBER))
 
 
-def _not_null(table: str, column: str, wanted: declared.Declared) -> Check:
+def _not_null(table: str, column: str, wanted: table_checks.Declared) -> Check:
     return _rows(table, f"{column}.not_null", wanted, sql.SQL("{} IS NULL").format(sql.Identifier(column)))
 
 
-def _accepted_values(table: str, column: str, wanted: declared.AcceptedValues) -> Check:
+def _accepted_values(table: str, column: str, wanted: table_checks.AcceptedValues) -> Check:
     values = sql.SQL(", ").join(map(sql.Literal, wanted.values))
     condition = sql.SQL("{} NOT IN ({})").format(sql.Identifier(column), values)
     return _rows(table, f"{column}.accepted_values", wanted, condition)
 
 
-def _in_range(table: str, column: str, wanted: declared.InRange) -> Check:
+def _in_range(table: str, column: str, wanted: table_checks.InRange) -> Check:
     condition = _outside(sql.Identifier(column), wanted.min, wanted.max)
     return _rows(table, f"{column}.in_range", wanted, condition)
 
@@ -103,7 +104,7 @@ def _outside(value: sql.Composable, least: object, most: object) -> sql.Composed
     return sql.SQL(" OR ").join(sql.SQL(part).format(value, sql.Literal(end)) for part, end in ends if end is not None)
 
 
-def _matches(table: str, column: str, wanted: declared.Matches) -> Check:
+def _matches(table: str, column: str, wanted: table_checks.Matches) -> Check:
     condition = sql.SQL("{}::text !~ {}").format(sql.Identifier(column), sql.Literal(wanted.pattern))
     return _rows(table, f"{column}.matches", wanted, condition)
 
@@ -111,11 +112,11 @@ def _matches(table: str, column: str, wanted: declared.Matches) -> Check:
 # ---- what rows are to each other, and to those of other tables
 
 
-def _unique_column(table: str, column: str, wanted: declared.Declared) -> Check:
+def _unique_column(table: str, column: str, wanted: table_checks.Declared) -> Check:
     return _unique(table, column, wanted, (column,))
 
 
-def _unique(table: str, name: str, wanted: declared.Declared, columns: Sequence[str]) -> Check:
+def _unique(table: str, name: str, wanted: table_checks.Declared, columns: Sequence[str]) -> Check:
     query = sql.SQL(
         "SELECT {columns}, count(*) AS rows FROM {table} WHERE ({columns}) IS NOT NULL "
         "GROUP BY {columns} HAVING count(*) > 1"
@@ -123,7 +124,7 @@ def _unique(table: str, name: str, wanted: declared.Declared, columns: Sequence[
     return _check(table, f"{name}.unique", wanted, query)
 
 
-def _relationships(table: str, column: str, wanted: declared.Relationships) -> Check:
+def _relationships(table: str, column: str, wanted: table_checks.Relationships) -> Check:
     query = sql.SQL(
         "SELECT own.* FROM {table} AS own WHERE own.{column} IS NOT NULL "
         "AND NOT EXISTS (SELECT FROM {to} AS other WHERE other.{field} = own.{column})"
@@ -136,7 +137,7 @@ def _relationships(table: str, column: str, wanted: declared.Relationships) -> C
     return _check(table, f"{column}.relationships", wanted, query)
 
 
-def _keys_against_live(table: str, wanted: declared.KeysAgainstLive) -> Check:
+def _keys_against_live(table: str, wanted: table_checks.KeysAgainstLive) -> Check:
     query = sql.SQL(
         "WITH vanished AS (SELECT {columns} FROM {live} WHERE ({columns}) IS NOT NULL "
         "EXCEPT SELECT {columns} FROM {shadow}) SELECT * FROM vanished "
@@ -154,7 +155,7 @@ def _keys_against_live(table: str, wanted: declared.KeysAgainstLive) -> Check:
 
 
 def _measured(
-    table: str, name: str, wanted: declared.Declared, number: sql.Composable, condition: sql.Composable, *needs: str
+    table: str, name: str, wanted: table_checks.Declared, number: sql.Composable, condition: sql.Composable, *needs: str
 ) -> Check:
     """Return a check whose offending row is a number of the table, and live's where the condition mentions it."""
     label = name.rpartition(".")[2].removesuffix("_against_live")
@@ -169,17 +170,17 @@ def _measured(
     return _check(table, name, wanted, query, Scan(number=number, failures=failures), *needs)
 
 
-def _row_count(table: str, wanted: declared.RowCount) -> Check:
+def _row_count(table: str, wanted: table_checks.RowCount) -> Check:
     return _measured(table, "row_count", wanted, _COUNT, _outside(NUMBER, wanted.min, wanted.max))
 
 
-def _freshness(table: str, column: str, wanted: declared.Freshness) -> Check:
+def _freshness(table: str, column: str, wanted: table_checks.Freshness) -> Check:
     condition = sql.SQL("coalesce({} < now() - {}::interval, true)").format(NUMBER, sql.Literal(wanted.max_age))
     newest = sql.SQL("max({})").format(sql.Identifier(column))
     return _measured(table, f"{column}.freshness", wanted, newest, condition)
 
 
-def _rows_against_live(table: str, wanted: declared.RowsAgainstLive) -> Check:
+def _rows_against_live(table: str, wanted: table_checks.RowsAgainstLive) -> Check:
     ends = [
         ("{} < {} * (1 - {} / 100.0)", wanted.max_drop),
         ("{} > {} * (1 + {} / 100.0)", wanted.max_growth),
@@ -194,11 +195,11 @@ def _nulls(column: sql.Identifier) -> sql.Composed:
 
 def _against_live(
     kind: str, number: Callable[[sql.Identifier], sql.Composed], condition: str
-) -> Callable[[str, str, declared.MaxChange], Check]:
+) -> Callable[[str, str, table_checks.MaxChange], Check]:
     """Return what makes checks of one kind of number of a column; null is as far from a number as can be."""
     text = f"coalesce({condition}, ({{own}} IS NULL) <> ({{live}} IS NULL))"
 
-    def make(table: str, column: str, wanted: declared.MaxChange) -> Check:
+    def make(table: str, column: str, wanted: table_checks.MaxChange) -> Check:
         far = sql.SQL(text).format(own=NUMBER, live=LIVE_NUMBER, percent=_percent(wanted.max_change))
         return _measured(table, f"{column}.{kind}", wanted, number(sql.Identifier(column)), far, column)
 
@@ -212,23 +213,23 @@ def _aggregate(text: str) -> Callable[[sql.Identifier], sql.Composed]:
     return lambda column: sql.SQL(text).format(column)
 
 
-def _max_change(text: str) -> declared.MaxChange:
-    return declared.MaxChange(max_change=text)
+def _max_change(text: str) -> table_checks.MaxChange:
+    return table_checks.MaxChange(max_change=text)
 
 
-def _plain(_given: bool) -> declared.Declared:
-    return declared.Declared()
+def _plain(_given: bool) -> table_checks.Declared:
+    return table_checks.Declared()
 
 
 # By key of [tables.NAME.checks.columns]: what its short form means, and what makes the check.
-_OF_COLUMNS: dict[str, tuple[Callable[[Any], declared.Declared], Callable[[str, str, Any], Check]]] = {
+_OF_COLUMNS: dict[str, tuple[Callable[[Any], table_checks.Declared], Callable[[str, str, Any], Check]]] = {
     "not_null": (_plain, _not_null),
     "unique": (_plain, _unique_column),
-    "accepted_values": (lambda values: declared.AcceptedValues(values=values), _accepted_values),
+    "accepted_values": (lambda values: table_checks.AcceptedValues(values=values), _accepted_values),
     "relationships": (_plain, _relationships),
     "in_range": (_plain, _in_range),
-    "matches": (lambda pattern: declared.Matches(pattern=pattern), _matches),
-    "freshness": (lambda max_age: declared.Freshness(max_age=max_age), _freshness),
+    "matches": (lambda pattern: table_checks.Matches(pattern=pattern), _matches),
+    "freshness": (lambda max_age: table_checks.Freshness(max_age=max_age), _freshness),
     "nulls_against_live": (
         _max_change,
         _against_live("nulls_against_live", _nulls, "abs({own} - {live}) > {percent}"),

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from bluegreen_etl import errors
-from bluegreen_etl.checks import psql
+from bluegreen_etl.checks import psql_variables
 from bluegreen_etl.checks.check import Check, Threshold, threshold
 from bluegreen_etl.model import Severity
 
 _HEADER = re.compile(r"--\s*(?P<key>\w+):\s*(?P<value>.*?)\s*")
 
 
-def find(directory: Path) -> list[Check]:
+def find_check_files(directory: Path) -> list[Check]:
     """Read every *.sql file of a directory and those below it, in the order of their names.
 
     Raises:
@@ -30,17 +30,17 @@ def _read(name: str, file: Path) -> Check:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise errors.BadConfiguration(f"{file} cannot be read: {error}", hint="Check checks.path.") from error
-    pieces = psql.statement(text)
+    pieces = psql_variables.statement(text)
     if all(piece.kind in {"space", "comment"} for piece in pieces):
         raise errors.BadConfiguration(f"{file} holds no statement", hint="Write one SELECT of offending rows into it.")
     # The text is the project's own SQL; the server runs it read only.
-    return Check(name=name, query=psql.composed(pieces), file=str(file), **_headers(file, text))
+    return Check(name=name, query=psql_variables.composed(pieces), file=str(file), **_headers(file, text))
 
 
 def _headers(file: Path, text: str) -> dict[str, Any]:
     """Return what the comments before the statement say, by the names of a check's fields."""
     found: dict[str, Any] = {}
-    for comment in psql.leading_comments(text):
+    for comment in psql_variables.leading_comments(text):
         match = _HEADER.fullmatch(comment.text)
         if match is None:
             continue

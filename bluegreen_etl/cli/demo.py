@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bluegreen_etl import embedded, process
+from bluegreen_etl import child_process, client_programs, embedded
 
 DIRECTORY = Path(".demo")
 SQL_LIVE = (
@@ -87,13 +87,15 @@ class _Story:
         click.secho(f"$ bluegreen {arguments}", fg="green")
         command = [sys.executable, "-m", "bluegreen_etl", *arguments.split()]
         self._check(
-            process.visible(command, directory=self._directory, environment={"DATABASE_URL": self._dsn}), expected
+            child_process.visible(command, directory=self._directory, environment={"DATABASE_URL": self._dsn}), expected
         )
 
     def _show_live(self) -> None:
         click.secho(f'$ psql -c "{SQL_LIVE}"', fg="green")
-        psql = process.client_program("psql", server_major=0)
-        self._check(process.visible([psql, self._dsn, "-c", SQL_LIVE], directory=self._directory, environment={}), 0)
+        psql = client_programs.client_program("psql", server_major=0)
+        self._check(
+            child_process.visible([psql, self._dsn, "-c", SQL_LIVE], directory=self._directory, environment={}), 0
+        )
 
     def _edit(self, name: str, file: str, old: str, new: str) -> None:
         """Make a copy of the second edition with one value replaced."""

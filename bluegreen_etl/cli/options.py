@@ -1,23 +1,15 @@
-"""Options that several commands share, and what every command does around its own work."""
+"""Options that several commands share, and the settings that they become."""
 
-import logging
-import os
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
+import msgspec
 
-from bluegreen_etl import config, errors, interrupts, junit, metrics, report, workflow
-from bluegreen_etl.cli import talk
+from bluegreen_etl import config, errors, model
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-INTERRUPTED = errors.Interrupted(
-    "interrupted: live is unchanged", hint="`bluegreen status` shows what is left; the next load cleans it up."
-)
 
 
 class Common(NamedTuple):
@@ -96,97 +88,117 @@ def _beside_others(_context: click.Context, _parameter: click.Parameter, file: P
     return file
 
 
-def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[workflow.Context], object]) -> None:
-    """Run one workflow with the settings that the options lead to, show its outcome, exit with its code."""
-    options = Common(**{name: values[name] for name in Common._fields})
-    talker = talk.listener(options.log_format)
-    interrupts.install()
-    # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
-    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    error: errors.BluegreenError | None = None
+max_wait = click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long the cut-over may try to get its locks.  [default: 30]",
+)
+
+
+as_script = click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+
+
+rehearse = click.option(
+    "--rehearse", is_flag=True, help="Do all of it but commit, and say how long readers would be held."
+)
+
+
+cancel_blockers = click.option(
+    "--cancel-blockers",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Cancel statements that have been in the way for so long; sessions are never ended.  [default: never]",
+)
+
+
+via = click.option(
+    "--via",
+    type=click.Choice([each.value for each in model.Via]),
+    help="How readers are held off: by locks, or by pausing the poolers of promote.pgbouncer.  [default: locks]",
+)
+
+
+wait_replicas = click.option(
+    "--wait-replicas",
+    type=click.FloatRange(min=0),
+    is_flag=False,
+    flag_value=60.0,
+    metavar="[SECONDS]",
+    help="Wait until all physical replicas have what is live, 60 seconds at most unless said otherwise.",
+)
+
+
+def cutting_over(command: F) -> F:
+    """Add the options about how a cut-over goes."""
+    for option in (wait_replicas, via, cancel_blockers, max_wait):
+        command = option(command)
+    return command
+
+
+discard_writes = click.option(
+    "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
+)
+
+
+allow_drop = click.option(
+    "--allow-drop", is_flag=True, help="Go on although the release lacks tables, columns or other objects of live."
+)
+
+
+on_orphans = click.option(
+    "--on-orphans",
+    type=click.Choice(["refuse", "delete", "null"]),
+    help="What becomes of rows outside that refer to rows which the release does not have.  [default: refuse]",
+)
+
+
+no_backup = click.option("--no-backup", is_flag=True, help="Make no backup, although load.backup says so.")
+
+
+checks_directory = click.option(
+    "--checks",
+    type=click.Path(file_okay=False, resolve_path=True),
+    metavar="DIR",
+    help="A directory of *.sql files, each a SELECT of offending rows.",
+)
+
+
+store_failures = click.option(
+    "--store-failures", is_flag=True, help="Write all offending rows into tables beside the release."
+)
+
+
+def share(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is neither a number of rows nor a share of them."""
     try:
-        outcome = _carried_out(options, flags, work, talker)
-    except errors.BluegreenError as failure:
-        outcome, error = failure.results, failure
-    except KeyboardInterrupt:
-        outcome, error = None, INTERRUPTED
-    talker.end()
-    _write_junit(values.get("junit"), outcome or error, talker)
-    if outcome:
-        _show(outcome, as_json=options.json)
-    if options.metrics:
-        _write_metrics(options, outcome, error, talker)
-    if error:
-        fail(error, debug=options.debug, talker=talker)
+        msgspec.convert(text, config.Share | None)
+    except msgspec.ValidationError:
+        raise click.BadParameter(f'{text!r} is neither a number of rows nor a share such as "1 %".') from None
+    return text
 
 
-def _carried_out(
-    options: Common,
-    flags: Mapping[str, Any],
-    work: Callable[[workflow.Context], object],
-    talker: talk.Talker | talk.LogLines,
-) -> object:
-    resolved = config.resolve(
-        {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
-    )
-    return work(workflow.Context(resolved, talker, force=options.force))
+def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the options of a cut-over set."""
+    return {
+        "promote": {
+            "via": options["via"],
+            "wait_replicas": options["wait_replicas"],
+            "max_wait": options["max_wait"],
+            "cancel_blockers": options["cancel_blockers"],
+            "discard_writes": options.get("discard_writes") or None,
+            "allow_drop": options.get("allow_drop") or None,
+            "on_orphans": options["on_orphans"],
+        }
+    }
 
 
-def _write_metrics(
-    options: Common, outcome: object, error: errors.BluegreenError | None, talker: talk.Talker | talk.LogLines
-) -> None:
-    """Write the metrics; the work is done, so that a file that cannot be written changes nothing."""
-    command = click.get_current_context().info_name or ""
-    schema = getattr(getattr(outcome, "loaded", outcome), "schema", options.schema)
-    labels = {"command": command, "schema": schema or ""}
-    try:
-        metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
-    except OSError as failure:
-        talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
+def no_backup_setting(options: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what --no-backup sets under [load]."""
+    return {"backup": "none" if options["no_backup"] else None}
 
 
-def _write_junit(file: Path | None, outcome: object, talker: talk.Talker | talk.LogLines) -> None:
-    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
-    if file is None:
-        return
-    try:
-        junit.write(file, outcome)
-    except OSError as error:
-        talker.say(f"{file} could not be written: {error.strerror}")
-
-
-def watching(context: workflow.Context, *, every: float, as_json: bool) -> None:
-    """Look at a load until it ends, somebody interrupts, or nobody reads any more: none of these is an error."""
-    screen = report.Screen(as_json=as_json)
-    try:
-        workflow.watch(context, every=every, show=screen.show)
-    except KeyboardInterrupt:
-        interrupts.finish()
-    except BrokenPipeError:
-        _write_nowhere()
-
-
-def _show(outcome: object, *, as_json: bool) -> None:
-    """Write the outcome; where nobody reads it, the exit code still tells what was done."""
-    if sys.stdout is None:  # closed by whoever started the program
-        return
-    try:
-        report.show(outcome, as_json=as_json)
-    except OSError as error:
-        _write_nowhere()
-        talk.tell(f"the outcome could not be written to stdout: {error.strerror}")
-
-
-def _write_nowhere() -> None:
-    """Let go of stdout: what is left in the buffer would fail once more at the exit, and change its code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def fail(
-    error: errors.BluegreenError, *, debug: bool = False, talker: talk.Talker | talk.LogLines | None = None
-) -> NoReturn:
-    """Write the error as one sentence with its hint, and exit with its code."""
-    if debug:
-        traceback.print_exception(error)
-    (talker or talk.Talker()).fail(error)
-    sys.exit(error.exit_code)
+def trial(options: Mapping[str, Any]) -> model.Trial | None:
+    if options["dry_run"] and options["rehearse"]:
+        raise errors.UsageError("--dry-run and --rehearse are two different things", hint="Give one of them.")
+    return model.Trial.SCRIPT if options["dry_run"] else model.Trial.REHEARSAL if options["rehearse"] else None

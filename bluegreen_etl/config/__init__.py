@@ -4,7 +4,7 @@ The order is flag > environment variable > bluegreen.toml (an environment's sect
 This is the only package that reads the process environment; flags and their BLUEGREEN_* variables come from cli.
 """
 
-from bluegreen_etl.config.resolving import (
+from bluegreen_etl.config.resolution import (
     PLATFORM_VARIABLES,
     PLATFORMS,
     Resolved,

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from bluegreen_etl import model
-from bluegreen_etl.declared import TableChecks
+from bluegreen_etl.config.table_checks import TableChecks
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]

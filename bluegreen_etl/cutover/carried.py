@@ -9,12 +9,14 @@ forbidding that rows of live are deleted.
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, followers, ledger, queries
+from bluegreen_etl import catalog, db, errors, ledger, model, queries
 from bluegreen_etl.catalog import Dependent
-from bluegreen_etl.cutover.outside import Outside
-from bluegreen_etl.cutover.references import Reference
+from bluegreen_etl.cutover import recreate
+from bluegreen_etl.cutover.dependents import Outside
+from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.model import ForeignKey, Release
 
 _AWAY = "bluegreen stand-in"
@@ -65,13 +67,13 @@ def follow(
         statistics = catalog.statistics_of(connection, outgoing.schema_oid or 0, carried.values())
         # Where live is called by now: the texts of its keys are to name no schema.
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(outgoing.shadow_schema)))
-        found = followers.keys(connection, schema=outgoing.schema_oid, into=carried.values(), owed=owed)
+        found = recreate.keys(connection, schema=outgoing.schema_oid, into=carried.values(), owed=owed)
         left = [key for _, key in found.values()]
     statements = [
         *(statement for name in carried for statement in _moves(name, live, outgoing.shadow_schema)),
         *(_set_schema("STATISTICS", outgoing.shadow_schema, name, live) for name in statistics),
         *again,
-        *(followers.drop(outgoing.shadow_schema, key) for key in left),
+        *(recreate.drop(outgoing.shadow_schema, key) for key in left),
         *outside.statements,
         *_own_keys(live, own),
         *(statement.as_string() for statement in ledger.carry_statements(outgoing, carried, left)),
@@ -101,7 +103,7 @@ def _built_on_stand_ins(
             hint="Somebody has dropped it: load again.",
         )
     dependents = {(d.catalog, d.oid): d for name in carried for d in catalog.dependents_on(connection, views[name])}
-    found = followers.find(connection, list(dependents.values()))
+    found = recreate.find(connection, list(dependents.values()))
     refuse_stuck([dependent for key, dependent in dependents.items() if key not in found], carried)
     return [statement for follower in found.values() for statement in follower.statements]
 
@@ -132,7 +134,7 @@ def _own_keys(live: str, keys: Sequence[ForeignKey]) -> Iterator[str]:
     if keys:
         yield f"SET LOCAL search_path = {_place(live)}"
         for key in keys:
-            yield from followers.add(live, key)
+            yield from recreate.add(live, key)
         yield "SET LOCAL search_path = ''"
 
 
@@ -142,3 +144,78 @@ def _set_schema(kind: str, schema: str, name: str, to: str) -> str:
 
 def _place(*parts: str) -> str:
     return sql.Identifier(*parts).as_string()
+
+
+def create_stand_ins(connection: db.Connection, release: model.Release, carried: Sequence[str]) -> None:
+    """Put a stand-in into the place of each carried table, and write into the ledger what the release thereby lacks.
+
+    Raises:
+        Refused: something of the release is built on such a table and cannot be built on a view.
+    """
+    if not carried:
+        return
+    with connection.transaction():
+        oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+        own = {name: table for name, table in catalog.plain_tables(connection, oid).items() if name in carried}
+        connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(release.shadow_schema)))
+        # A clone of live has them as they are there.
+        owed = [
+            (release.shadow_schema, key)
+            for schema, key in ledger.unvalidated(connection, release.live_schema)
+            if schema == release.live_schema
+        ]
+        keys = [key for _, key in recreate.keys(connection, schema=oid, into=own.values(), owed=owed).values()]
+        connection.execute("SET LOCAL search_path = ''")
+        ledger.carry(connection, release, carried, keys)
+        for key in keys:
+            connection.execute(sql.SQL(recreate.drop(release.shadow_schema, key)))
+        for name in carried:
+            _create_stand_in(connection, release, name, own.get(name))
+        # Last, because they may refer to each other.
+        for name in own:
+            _drop_own(connection, release, name)
+
+
+def _create_stand_in(connection: db.Connection, release: model.Release, name: str, own: int | None) -> None:
+    shadow, live = (sql.Identifier(schema, name) for schema in (release.shadow_schema, release.live_schema))
+    again = []
+    if own is not None:
+        found = recreate.find(connection, catalog.dependents_on(connection, own))
+        again = [statement for follower in found.values() for statement in follower.statements]
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(shadow, sql.Identifier(_away(name))))
+    # WITH makes a view that nobody can write through; what its readers may see is what they may see of the table.
+    connection.execute(
+        sql.SQL(
+            "CREATE VIEW {0} WITH (security_invoker = true) AS "
+            "WITH live AS NOT MATERIALIZED (SELECT * FROM {1}) SELECT * FROM live"
+        ).format(shadow, live)
+    )
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO PUBLIC").format(shadow))
+    for statement in again:
+        try:
+            connection.execute(sql.SQL(statement))
+        except psycopg.errors.ProgrammingError as error:
+            raise errors.CannotFollow(
+                f"carried table {name} is a view while its release is not live, and something needs the table: "
+                f"{error.diag.message_primary}, in {' '.join(statement.split())[:_SHOWN]}",
+                hint="Name all columns in GROUP BY, leave WITH CHECK OPTION out.",
+            ) from error
+
+
+_SHOWN = 100  # characters of a statement in a message
+
+
+def _drop_own(connection: db.Connection, release: model.Release, name: str) -> None:
+    place = sql.Identifier(release.shadow_schema, _away(name))
+    try:
+        connection.execute(sql.SQL("DROP TABLE {}").format(place))
+    except psycopg.errors.DependentObjectsStillExist as error:
+        detail = (error.diag.message_detail or "").replace(_away(name), name)
+        raise errors.CannotFollow(
+            f"something is built on carried table {name} that cannot follow it: {'; '.join(detail.splitlines())}",
+            hint="Views, functions with a parsed body and policies follow; materialized views and types do not.",
+        ) from error
+
+
+def _away(name: str) -> str:
+    return f"{name[:40]} {_AWAY}"

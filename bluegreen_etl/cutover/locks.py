@@ -14,7 +14,7 @@ from bluegreen_etl import db, errors, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.plan import Plan, Terms
-from bluegreen_etl.cutover.way import Patience, Say
+from bluegreen_etl.cutover.strategy import Patience, Say
 from bluegreen_etl.model import Via
 
 # Tries that do not wait: each holds anything for well under a millisecond, so an idle instant is enough.

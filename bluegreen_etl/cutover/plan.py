@@ -10,7 +10,7 @@ from psycopg import sql
 from bluegreen_etl import ledger, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import matviews
-from bluegreen_etl.cutover.outside import Outside
+from bluegreen_etl.cutover.dependents import Outside
 from bluegreen_etl.model import Direction, Release, Via
 
 # What the swap itself raises when live is not what was inspected; class BG is not PostgreSQL's.

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from bluegreen_etl import db, errors, interrupts, ledger, model, queries, sqlstates
 from bluegreen_etl.cutover import plan as planning
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
-from bluegreen_etl.cutover.way import Say, Way
+from bluegreen_etl.cutover.strategy import Say, Way
 from bluegreen_etl.model import Cutover
 
 _SHOWN = 100

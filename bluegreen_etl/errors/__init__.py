@@ -42,7 +42,6 @@ from bluegreen_etl.errors.causes import (
     WrongColumns,
     WrongParts,
 )
-from bluegreen_etl.errors.explaining import family, find, kinds, meaning
 from bluegreen_etl.errors.families import (
     BadRow,
     BadSource,
@@ -59,6 +58,7 @@ from bluegreen_etl.errors.families import (
     Unfit,
     UsageError,
 )
+from bluegreen_etl.errors.reference import family, find, kinds, meaning
 
 __all__ = [
     "AlreadyPaused",

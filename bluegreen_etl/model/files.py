@@ -67,7 +67,7 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class SourceFile(Record, frozen=True, kw_only=True):
     """A data file found: `path` names it for people, `address` is what is opened where that is something else.
 
-    An address may hold secrets: what leaves the workflow has none. `size` is what lies on disk, compressed or not, and
+    An address may hold secrets: what leaves a command has none. `size` is what lies on disk, compressed or not, and
     `sha256` its digest; both are known once it was read, and the size often before.
     """
 

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator
 from textwrap import shorten
 
-from bluegreen_etl import model, workflow
+from bluegreen_etl import model
+from bluegreen_etl.commands import report as report_command
+from bluegreen_etl.commands import status
 from bluegreen_etl.model import CheckResult, CheckStatus
-from bluegreen_etl.report import differences, forms, series
+from bluegreen_etl.report import diff, humanize
+from bluegreen_etl.report.html import series
 
 _SHOWN = 10  # cut-overs and failures
 
 
-def head(state: workflow.State) -> str:
+def head(state: status.State) -> str:
     """Return which database this is, and what is live in it."""
     lines = [
         ("schema", state.schema),
@@ -27,11 +30,11 @@ def head(state: workflow.State) -> str:
         lines.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
     lines += [("replica", str(replica)) for replica in state.replicas]
     lines += [
-        ("open for parts", f"release {item.number}, which has {item.parts}, until {forms.time(item.open_until)}")
+        ("open for parts", f"release {item.number}, which has {item.parts}, until {humanize.time(item.open_until)}")
         for item in state.releases
         if item.open_until
     ]
-    return forms.plain(lines)
+    return humanize.plain(lines)
 
 
 def checks(results: Iterable[CheckResult]) -> str:
@@ -43,74 +46,74 @@ def checks(results: Iterable[CheckResult]) -> str:
             check.severity,
             check.status,
             check.failures,
-            forms.seconds(check.seconds),
+            humanize.seconds(check.seconds),
             check.message or model.rows_shown(check),
         )
         for check in results
     ]
-    return forms.table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
+    return humanize.table(("check", "table", "severity", "status", "failures", "seconds", "first offending rows"), rows)
 
 
-def text_of(report: workflow.Report) -> str:
+def text_of(report: report_command.Report) -> str:
     """Return a report in short: what a page says of live, of the newest cut-overs and of what failed."""
     return "\n\n".join([head(report.state), *_sections(report)])
 
 
-def _sections(report: workflow.Report) -> Iterator[str]:
+def _sections(report: report_command.Report) -> Iterator[str]:
     courses = [course for course in series.courses(report) if course.now]
     if courses:
         yield _titled("tables", _tables(courses))
     if report.changes:
         title = f"from release {report.changes.number}, which was live before, to live"
-        yield _titled(title, differences.text_of(report.changes, backwards=True))
+        yield _titled(title, diff.text_of(report.changes, backwards=True))
     for checked in report.checks:
         bad = [check for check in checked.checks if check.status is not CheckStatus.PASSED]
         title = f"checks of release {checked.number}: {len(checked.checks) - len(bad)} of {len(checked.checks)} passed"
         yield _titled(title, checks(bad) if bad else "")
     shown = next((item for item in report.figures if item.number == report.state.live), None)
     if shown and shown.stages:
-        stages = [(name, seconds and forms.seconds(seconds)) for name, seconds in shown.stages.items()]
-        yield _titled(f"load of release {shown.number}", forms.plain(stages))
+        stages = [(name, seconds and humanize.seconds(seconds)) for name, seconds in shown.stages.items()]
+        yield _titled(f"load of release {shown.number}", humanize.plain(stages))
     if report.cutovers:
         yield _titled("promotes and rollbacks, the newest last", _cutovers(report))
     failures = [lane for lane in series.lanes(report) if lane.failure][:_SHOWN]
     if failures:
         rows = [
-            (lane.release.number, forms.time(lane.release.created_at), lane.failed_in, _short(lane.failure))
+            (lane.release.number, humanize.time(lane.release.created_at), lane.failed_in, _short(lane.failure))
             for lane in failures
         ]
-        yield _titled("failed loads, the newest first", forms.table(("release", "begun", "stage", "failure"), rows))
+        yield _titled("failed loads, the newest first", humanize.table(("release", "begun", "stage", "failure"), rows))
 
 
 def _tables(courses: Iterable[series.Course]) -> str:
     rows = [
         (
             course.table,
-            forms.count(course.now.rows),
+            humanize.count(course.now.rows),
             course.now.rejected,
-            forms.change(course.before.rows, course.now.rows) if course.before else None,
-            forms.size(course.now.bytes),
-            forms.seconds(course.now.seconds),
+            humanize.change(course.before.rows, course.now.rows) if course.before else None,
+            humanize.size(course.now.bytes),
+            humanize.seconds(course.now.seconds),
         )
         for course in courses
         if course.now
     ]
-    return forms.table(("table", "rows", "rejected", "change", "size", "seconds"), rows, optional="rejected")
+    return humanize.table(("table", "rows", "rejected", "change", "size", "seconds"), rows, optional="rejected")
 
 
-def _cutovers(report: workflow.Report) -> str:
+def _cutovers(report: report_command.Report) -> str:
     rows = [
         (
-            forms.time(item.committed_at),
+            humanize.time(item.committed_at),
             item.direction,
             item.from_number,
             item.to_number,
-            forms.milliseconds(item.held),
+            humanize.milliseconds(item.held),
             item.by,
         )
         for item in report.cutovers[-_SHOWN:]
     ]
-    return forms.table(("when", "what", "from", "to", "readers held", "by"), rows)
+    return humanize.table(("when", "what", "from", "to", "readers held", "by"), rows)
 
 
 def _titled(title: str, text: str) -> str:

@@ -6,8 +6,24 @@ from textwrap import shorten
 
 import msgspec
 
-from bluegreen_etl import model, workflow
-from bluegreen_etl.report import differences, forms, overview, screen
+from bluegreen_etl import model
+from bluegreen_etl.commands import (
+    backup,
+    doctor,
+    history,
+    init,
+    promote,
+    protect,
+    report,
+    shared_release,
+    status,
+    watch,
+)
+from bluegreen_etl.commands.diff import Diff
+from bluegreen_etl.releases import retention
+from bluegreen_etl.releases.lifecycle import Loaded
+from bluegreen_etl.releases.verify import Checked
+from bluegreen_etl.report import diff, humanize, live_view, overview
 
 
 def show(outcome: object, *, as_json: bool) -> None:
@@ -26,26 +42,26 @@ def text_of(outcome: object) -> str:
 
 
 @text_of.register
-def _(outcome: workflow.Loaded) -> str:
+def _(outcome: Loaded) -> str:
     if outcome.release is None:
         files = [
-            (file.table, file.path, file.format, file.compression, forms.size(file.size)) for file in outcome.files
+            (file.table, file.path, file.format, file.compression, humanize.size(file.size)) for file in outcome.files
         ]
-        return forms.table(("table", "file", "format", "compression", "size"), files)
+        return humanize.table(("table", "file", "format", "compression", "size"), files)
     rows = [
-        (load.table, load.rows, load.rejected, load.files, forms.size(load.bytes), forms.seconds(load.seconds))
+        (load.table, load.rows, load.rejected, load.files, humanize.size(load.bytes), humanize.seconds(load.seconds))
         for load in sorted(outcome.tables, key=lambda load: load.table)
     ]
-    return forms.table(("table", "rows", "rejected", "files", "size", "seconds"), rows, optional="rejected")
+    return humanize.table(("table", "rows", "rejected", "files", "size", "seconds"), rows, optional="rejected")
 
 
 @text_of.register
-def _(outcome: workflow.Checked) -> str:
+def _(outcome: Checked) -> str:
     return overview.checks(outcome.checks)
 
 
 @text_of.register
-def _(outcome: workflow.Promoted) -> str:
+def _(outcome: promote.Promoted) -> str:
     if outcome.rehearsal is not None:
         return _rehearsed(outcome.rehearsal)
     if outcome.cutover is None:
@@ -55,27 +71,33 @@ def _(outcome: workflow.Promoted) -> str:
         outcome.schema,
         cutover.to_number,
         cutover.from_number,
-        forms.milliseconds(cutover.held),
+        humanize.milliseconds(cutover.held),
         cutover.tries,
-        forms.seconds(cutover.waited),
+        humanize.seconds(cutover.waited),
         ", ".join(map(str, outcome.pruned)),
     )
     heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
-    return forms.table(heads, [row])
+    return humanize.table(heads, [row])
 
 
 def _rehearsed(done: model.Rehearsal) -> str:
-    row = (done.live_schema, done.to_number, forms.milliseconds(done.held), done.tries, forms.seconds(done.waited))
-    return forms.table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
+    row = (
+        done.live_schema,
+        done.to_number,
+        humanize.milliseconds(done.held),
+        done.tries,
+        humanize.seconds(done.waited),
+    )
+    return humanize.table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
 
 
 @text_of.register
-def _(outcome: workflow.Released) -> str:
+def _(outcome: promote.Released) -> str:
     return text_of(outcome.loaded) + "\n\n" + text_of(outcome.promoted)
 
 
 @text_of.register
-def _(outcome: workflow.State) -> str:
+def _(outcome: status.State) -> str:
     rows = [
         (
             item.number,
@@ -83,30 +105,30 @@ def _(outcome: workflow.State) -> str:
             item.schema,
             item.rows,
             item.rejected,
-            forms.time(item.created_at),
+            humanize.time(item.created_at),
             item.created_by,
-            forms.time(item.promoted_at),
+            humanize.time(item.promoted_at),
             shorten(item.failure or "", 60, placeholder=" …"),
         )
         for item in outcome.releases
     ]
     heads = ("release", "status", "schema", "rows", "rejected", "begun", "by", "promoted", "failure")
-    return f"{overview.head(outcome)}\n\n{forms.table(heads, rows, optional='rejected')}"
+    return f"{overview.head(outcome)}\n\n{humanize.table(heads, rows, optional='rejected')}"
 
 
 @text_of.register
-def _(outcome: workflow.Report) -> str:
+def _(outcome: report.Report) -> str:
     return overview.text_of(outcome)
 
 
 @text_of.register
-def _(outcome: workflow.Opened) -> str:
+def _(outcome: shared_release.Opened) -> str:
     # For a script: everything else is in the JSON.
     return str(outcome.release)
 
 
 @text_of.register
-def _(outcome: workflow.Copied) -> str:
+def _(outcome: shared_release.Copied) -> str:
     part = outcome.part
     what = "was there" if outcome.repeated else "copied"
     row = (
@@ -116,56 +138,62 @@ def _(outcome: workflow.Copied) -> str:
         what,
         part.rows,
         part.files,
-        forms.size(part.bytes),
-        forms.seconds(part.seconds),
+        humanize.size(part.bytes),
+        humanize.seconds(part.seconds),
     )
-    return forms.table(("release", "table", "part", "what", "rows", "files", "size", "seconds"), [row])
+    return humanize.table(("release", "table", "part", "what", "rows", "files", "size", "seconds"), [row])
 
 
 @text_of.register
-def _(outcome: workflow.Progress) -> str:
-    return screen.text_of(outcome)
+def _(outcome: watch.Progress) -> str:
+    return live_view.text_of(outcome)
 
 
 @text_of.register
-def _(outcome: workflow.History) -> str:
+def _(outcome: history.History) -> str:
     cutovers = iter(outcome.cutovers)
     rows = []
     for event in outcome.events:
         # Each cut-over writes its event in its own transaction, so that both come in the same order.
         cutover = next(cutovers, None) if event.kind in {"promoted", "rolled back to"} else None
-        stall = forms.milliseconds(cutover.held) if cutover else None
-        rows.append((forms.time(event.at), event.number, event.kind, event.by, event.detail, stall))
-    return forms.table(("when", "release", "what", "by", "detail", "readers held"), rows)
+        stall = humanize.milliseconds(cutover.held) if cutover else None
+        rows.append((humanize.time(event.at), event.number, event.kind, event.by, event.detail, stall))
+    return humanize.table(("when", "release", "what", "by", "detail", "readers held"), rows)
 
 
 @text_of.register
-def _(outcome: workflow.Diff) -> str:
-    return differences.text_of(outcome)
+def _(outcome: Diff) -> str:
+    return diff.text_of(outcome)
 
 
 @text_of.register
-def _(outcome: workflow.Pruned) -> str:
-    rows: list[forms.Row] = [(number, "dropped", None) for number in outcome.dropped]
+def _(outcome: retention.Pruned) -> str:
+    rows: list[humanize.Row] = [(number, "dropped", None) for number in outcome.dropped]
     rows += [(number, "not dropped", reason) for number, reason in outcome.refused.items()]
     rows += [(number, "kept", None) for number in outcome.kept]
-    return forms.table(("release", "what", "why"), rows)
+    return humanize.table(("release", "what", "why"), rows)
 
 
 @text_of.register
-def _(outcome: workflow.BackedUp) -> str:
-    row = (outcome.release, outcome.path, outcome.files, forms.size(outcome.bytes), forms.seconds(outcome.seconds))
+def _(outcome: backup.BackedUp) -> str:
+    row = (
+        outcome.release,
+        outcome.path,
+        outcome.files,
+        humanize.size(outcome.bytes),
+        humanize.seconds(outcome.seconds),
+    )
     dropped = [(None, path, None, None, "dropped") for path in outcome.dropped]
-    return forms.table(("release", "backup", "files", "size", "seconds"), [row, *dropped])
+    return humanize.table(("release", "backup", "files", "size", "seconds"), [row, *dropped])
 
 
 @text_of.register
-def _(outcome: workflow.Begun) -> str:
-    return forms.table(("written",), [(file,) for file in outcome.files])
+def _(outcome: init.Begun) -> str:
+    return humanize.table(("written",), [(file,) for file in outcome.files])
 
 
 @text_of.register
-def _(outcome: workflow.Diagnosis) -> str:
+def _(outcome: doctor.Diagnosis) -> str:
     # Too long for a table: a finding a line, as errors are told.
     lines = []
     for item in outcome.findings:
@@ -175,5 +203,5 @@ def _(outcome: workflow.Diagnosis) -> str:
 
 
 @text_of.register
-def _(outcome: workflow.Protection) -> str:
-    return forms.table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])
+def _(outcome: protect.Protection) -> str:
+    return humanize.table(("database", "protected"), [(outcome.database, "yes" if outcome.protected else "no")])

@@ -23,8 +23,8 @@ from psycopg import sql
 from bluegreen_etl import db, errors, interrupts, model, names, parallel
 from bluegreen_etl.model import STDIN, Block, FileReader, Reader, SourceFile, Table, TableLoad
 from bluegreen_etl.shadow import rejects
-from bluegreen_etl.shadow.refusal import Refusal, is_refusal
-from bluegreen_etl.shadow.streams import Streams
+from bluegreen_etl.shadow.copy_errors import Refusal, is_refusal
+from bluegreen_etl.shadow.copy_parallelism import Streams
 from bluegreen_etl.workers import Workers
 
 # Below this, the transactions and the missing FREEZE of a dealt table cost more than a second connection gives.

@@ -6,7 +6,7 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import time
 
-from bluegreen_etl import config, db, errors, ledger, model, process, queries
+from bluegreen_etl import child_process, client_programs, config, db, errors, ledger, model, queries
 
 _ENTRY = re.compile(
     r"^--\n-- TOC entry \d+ \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
@@ -80,13 +80,13 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
         LockNotObtained: somebody held a table of the schema for longer than it may wait.
     """
     major = connection.info.server_version // 10000
-    program = process.client_program("pg_dump", server_major=major, directory=settings.pg_bindir)
+    program = client_programs.client_program("pg_dump", server_major=major, directory=settings.pg_bindir)
     pattern = '"' + schema.replace('"', '""') + '"'
     wait = db.OUTSIDE_WAIT
     arguments = ["--no-password", f"--schema={pattern}", f"--lock-wait-timeout={wait:.0f}s", *options]
     begun = time.monotonic()
     try:
-        return process.output([program, *arguments], environment=db.client_environment(connection))
+        return child_process.output([program, *arguments], environment=db.client_environment(connection))
     except errors.ServerFailed as error:
         # It gives no SQLSTATE, and the server's words may be in any language.
         if time.monotonic() - begun < wait:

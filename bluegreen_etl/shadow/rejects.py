@@ -16,7 +16,7 @@ import psycopg
 
 from bluegreen_etl import errors, model
 from bluegreen_etl.model import Block, FileReader, FileRecord
-from bluegreen_etl.shadow.refusal import Refusal
+from bluegreen_etl.shadow.copy_errors import Refusal
 
 _HEAD = ("file", "line", "reason", "text")
 # A share says nothing of the first few rows; a file that is wholly broken must not be taken apart to its end.

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, config, db, errors, model, names, queries
-from bluegreen_etl.shadow import dump, scripts
+from bluegreen_etl.shadow import dump, sql_scripts
 
 # An entry of live's dump about what the project's DDL has not made, or has made as something else, is left out.
 _ABSENT_SQLSTATES = frozenset({"42P01", "42809", "42883", "42703", "42704", "3F000", "0LP01"})
@@ -22,7 +21,7 @@ DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
-_NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
+NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
 def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
@@ -77,10 +76,10 @@ def run_ddl(
     """
     with (
         _with_privileges_of_live(connection, release, settings),
-        scripts.leaving_others_alone(connection, release.live_schema),
+        sql_scripts.leaving_others_alone(connection, release.live_schema),
     ):
         for file in files:
-            scripts.run(connection, file)
+            sql_scripts.run(connection, file)
 
 
 def create_tables(
@@ -105,39 +104,6 @@ def _create_table(connection: db.Connection, place: sql.Identifier, columns: Seq
     # A type is SQL text that the user or infer() wrote; it is checked by the server like any DDL.
     parts = [sql.SQL("{} " + column.type).format(sql.Identifier(column.name)) for column in columns]
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(place, sql.SQL(", ").join(parts)))
-
-
-def put_off(
-    server: db.Server, connection: db.Connection, release: model.Release, settings: config.Settings
-) -> list[dump.Entry]:
-    """Leave only what COPY needs in the release's schema, and return the entries to be made after it.
-
-    Raises:
-        BadScript: something outside has come to depend on the release.
-    """
-    entries = dump.read(connection, release.shadow_schema, settings)
-    if not any(entry.after_copy for entry in entries):
-        return []
-    oid = catalog.schema_oid(connection, release.shadow_schema) or 0
-    tables = catalog.tables_built_on(connection, oid)
-    purpose = f"load {release.live_schema} r{release.number}"
-    with server.connect(purpose, db.BRIEFLY) as other, connection.transaction():
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
-        before = "".join(entry.sql for entry in entries if not entry.after_copy)
-        db.run_script(connection, DUMP_SETTINGS + before)
-        # Who has made something on it a moment ago would lose that. For another connection nothing is dropped yet.
-        _refuse_dependents(other, release, oid)
-    return list(_by_table([entry for entry in entries if entry.after_copy], tables))
-
-
-def _by_table(entries: Sequence[dump.Entry], tables: Mapping[tuple[str, str], str]) -> Iterator[dump.Entry]:
-    """Tell of indexes and constraints whose table they belong to, as far as they need nothing but that table."""
-    needing = False
-    for entry in entries:
-        # What needs an index, such as a view that groups by a key, is dumped after it; an index may need that again.
-        needing = needing or entry.type in _NEEDING
-        table = None if needing else tables.get((entry.type.removeprefix("CHECK "), entry.name))
-        yield msgspec.structs.replace(entry, table=table)
 
 
 @contextmanager
@@ -233,10 +199,10 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
             "of every release would be seen",
             hint="Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema.",
         )
-    _refuse_dependents(connection, release, oid)
+    refuse_dependents(connection, release, oid)
 
 
-def _refuse_dependents(connection: db.Connection, release: model.Release, oid: int) -> None:
+def refuse_dependents(connection: db.Connection, release: model.Release, oid: int) -> None:
     dependents = catalog.outside_dependents(connection, oid)
     if dependents:
         raise errors.BadScript(

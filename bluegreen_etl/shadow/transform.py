@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import db, errors, model
-from bluegreen_etl.shadow import scripts
+from bluegreen_etl.shadow import sql_scripts
 
 
 def run(connection: db.Connection, release: model.Release, files: Sequence[Path], watcher: model.Watcher) -> None:
@@ -25,8 +25,8 @@ def run(connection: db.Connection, release: model.Release, files: Sequence[Path]
                 "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
                 (release.shadow_schema,),
             )
-            with scripts.leaving_others_alone(connection, release.shadow_schema):
-                scripts.run(connection, file)
+            with sql_scripts.leaving_others_alone(connection, release.shadow_schema):
+                sql_scripts.run(connection, file)
         watcher.say(f"{file.name}: {time.monotonic() - begun:.2f} s")
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import msgspec
 
 from bluegreen_etl.model import Record
-from bluegreen_etl.sources.peeking import Kind, Peek
+from bluegreen_etl.sources.peek import Kind, Peek
 
 # No sign +, no leading zero: what looks so is a telephone number or a postal code, and means its zeros.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")

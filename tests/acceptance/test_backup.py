@@ -8,8 +8,8 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import config
-from bluegreen_etl.shadow.archive import Manifest
-from bluegreen_etl.workflow import backing
+from bluegreen_etl.commands import backup
+from bluegreen_etl.shadow.backup_files import Manifest
 from tests.acceptance.refusals import refused
 from tests.records import NOON
 from tests.support import Bluegreen, Live
@@ -130,4 +130,4 @@ def manifest(age: float, schema: str = "league") -> tuple[str, Manifest]:
 def test_retention_is_by_count_and_age_and_spares_the_newest(settings: config.Backup, dropped: list[str]) -> None:
     """And other schemas' backups in the same directory."""
     found = [manifest(9), manifest(1), manifest(3), manifest(2), manifest(50, "other")]
-    assert backing.superfluous(found, "league", settings, NOON) == dropped
+    assert backup.superfluous(found, "league", settings, NOON) == dropped

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import psycopg
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import client_programs
 from tests.acceptance.refusals import refused
 from tests.support import Bluegreen, Live
 
@@ -22,7 +22,7 @@ def statuses(checked: dict[str, list[dict[str, str]]]) -> dict[str, str]:
 
 def psql(connection: Connection, dsn: str, *arguments: str) -> str:
     """What psql writes, without heads."""
-    program = process.client_program("psql", server_major=connection.info.server_version // 10000)
+    program = client_programs.client_program("psql", server_major=connection.info.server_version // 10000)
     command = [str(program), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-d", dsn, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 

@@ -5,7 +5,7 @@ import sys
 import psycopg
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import client_programs
 from tests.acceptance.refusals import refused
 from tests.concurrency import scene
 from tests.support import TEAMS, Bluegreen, Live
@@ -44,7 +44,7 @@ def test_1_production_that_was_detected_is_guarded_like_any_other(
 
 def test_2_failed_backup_stops_the_promote(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """It was logged, and the import went on."""
-    real = process.client_program("pg_dump", server_major=connection.info.server_version // 10000)
+    real = client_programs.client_program("pg_dump", server_major=connection.info.server_version // 10000)
     failing = f'#!/bin/sh\ncase "$*" in *directory*) echo "disk full" >&2; exit 1;; esac\nexec "{real}" "$@"\n'
     bluegreen.write("bin/pg_dump", failing).chmod(0o755)
     settings = 'pg_bindir = "bin"\n[load]\nbackup = "before-promote"\n[backup]\npath = "kept"\n'

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import client_programs
 from tests.support import Bluegreen, Live
 
 
@@ -83,7 +83,7 @@ def test_dry_run_of_a_load_writes_nothing(
 
 def psql(connection: psycopg.Connection[TupleRow], dsn: str, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script with psql and nothing of the developer's own settings."""
-    program = process.client_program("psql", server_major=connection.info.server_version // 10000)
+    program = client_programs.client_program("psql", server_major=connection.info.server_version // 10000)
     command = [str(program), "--no-psqlrc", "--quiet", "--dbname", dsn]
     return subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=60)
 

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from bluegreen_etl.report import page
+from bluegreen_etl.report.html import page
 from tests import browser as browsers
 from tests.reports import EVIL, report
 from tests.support import TEAMS, Bluegreen, Live

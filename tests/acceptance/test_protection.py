@@ -14,7 +14,7 @@ import pytest
 from psycopg import conninfo
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import client_programs
 from tests.acceptance.refusals import refused
 from tests.concurrency.scene import wait_until
 from tests.support import Bluegreen, Live
@@ -171,7 +171,7 @@ def test_environment_that_is_protected_marks_its_database(
 
 def wrapper(bluegreen: Bluegreen, major: int) -> Path:
     """Put a pg_dump into the test's directory that writes down its arguments and then is the real one."""
-    real = process.client_program("pg_dump", server_major=major)
+    real = client_programs.client_program("pg_dump", server_major=major)
     seen = bluegreen.directory / "arguments.txt"
     path = bluegreen.write("bin/pg_dump", f'#!/bin/sh\necho "$@" >> "{seen}"\nexec "{real}" "$@"\n')
     path.chmod(0o755)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import client_programs
 from tests.acceptance.refusals import refused
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
@@ -51,7 +51,7 @@ SLEEP = "c.execute('SELECT pg_sleep(60)')\n"
 
 def psql(connection: Connection) -> str:
     """Return the psql that fits the server."""
-    return str(process.client_program("psql", server_major=connection.info.server_version // 10000))
+    return str(client_programs.client_program("psql", server_major=connection.info.server_version // 10000))
 
 
 def teams(connection: Connection) -> list[tuple[object, ...]]:

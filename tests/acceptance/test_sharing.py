@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import SharedRelease, errors, ledger, queries, workflow
+from bluegreen_etl import SharedRelease, errors, ledger, queries
+from bluegreen_etl.commands import status
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
 
@@ -89,5 +90,5 @@ def test_ledger_of_an_older_version_can_be_looked_at(dsn: str, connection: Conne
             break
         ledger._migrate(connection, number)
     ledger.open_release(connection, "league", base_oid=None)
-    [release] = workflow.status(scene.context(dsn)).releases
+    [release] = status.status(scene.context(dsn)).releases
     assert (release.dead, release.open_until, release.parts) == (True, None, None)

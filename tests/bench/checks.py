@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bluegreen_etl import checks, config
+from bluegreen_etl import config
+from bluegreen_etl.checks import declared
 from tests.bench import data, measure, rounds, ways
 from tests.bench.measure import Run, Way
 from tests.bench.server import Server
@@ -46,7 +47,7 @@ class Scene:
         data.write(self._place, rows, [])
         self._write("declared.toml", DECLARED)
         settings = config.resolve({}, file=str(self._place / "declared.toml"), environ={}).settings
-        found = checks.from_settings(settings.tables)
+        found = declared.from_settings(settings.tables)
         for check in found:
             header = f"-- severity: {check.severity}\n"
             self._write(f"{check.name}.sql", header + check.query.as_string())

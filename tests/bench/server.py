@@ -11,7 +11,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import embedded, process
+from bluegreen_etl import client_programs, embedded
 
 
 class Server:
@@ -21,7 +21,7 @@ class Server:
         self.dsn = dsn
         self.directory = directory
         self._data = data
-        self._psql = process.client_program("psql", server_major=0)
+        self._psql = client_programs.client_program("psql", server_major=0)
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """Return a connection in autocommit mode that reads times as the files have them."""

@@ -11,13 +11,14 @@ import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, db, ledger, model, workflow
+from bluegreen_etl import config, db, ledger, model
+from bluegreen_etl.commands import load, promote_plan
 from bluegreen_etl.cutover import matviews, swap
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan
-from bluegreen_etl.cutover.way import Patience
+from bluegreen_etl.cutover.strategy import Patience
 from bluegreen_etl.model import Direction, Status
-from bluegreen_etl.workflow import inspecting
+from bluegreen_etl.releases.context import Context
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -53,7 +54,7 @@ def context(
     jobs: int = 2,
     publications: str = "refuse",
     listener: Listener | None = None,
-) -> workflow.Context:
+) -> Context:
     """Return what a command on the schema `league` works with."""
     flags = {
         "schema": "league",
@@ -62,7 +63,7 @@ def context(
         "promote": {"max_wait": max_wait, "cancel_blockers": cancel_blockers, "publications": publications},
         "retention": {"keep": keep},
     }
-    return workflow.Context(config.resolve(flags, environ={}), listener or Listener())
+    return Context(config.resolve(flags, environ={}), listener or Listener())
 
 
 def joined(tables: int) -> str:
@@ -93,20 +94,20 @@ def generations(dsn: str, directory: Path, *, tables: int) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         (directory / f"t{number:02}.csv").write_text("id,gen\n1,2\n")
-    workflow.load(context(dsn), [str(directory)])
+    load.load(context(dsn), [str(directory)])
 
 
-def exchange_plan(surroundings: workflow.Context) -> Plan:
+def exchange_plan(surroundings: Context) -> Plan:
     """Plan the cut-over to release 2 if 1 is live, and to 1 if 2 is."""
     with surroundings.server.connect("exchange") as connection:
         outgoing = ledger.live_release(connection, "league")
         live = outgoing.number if outgoing else 1
         incoming = ledger.find(connection, "league", 3 - live)
         direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
-        return inspecting.plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
+        return promote_plan.plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
 
 
-def exchanges(surroundings: workflow.Context) -> Iterator[Plan]:
+def exchanges(surroundings: Context) -> Iterator[Plan]:
     """Yield plans of exchanges for ever; each is made once, when both releases have been live."""
     yield exchange_plan(surroundings)
     there_and_back = []
@@ -116,7 +117,7 @@ def exchanges(surroundings: workflow.Context) -> Iterator[Plan]:
     yield from itertools.cycle(there_and_back)
 
 
-def exchange(surroundings: workflow.Context) -> model.Cutover:
+def exchange(surroundings: Context) -> model.Cutover:
     """Cut over to release 2 if 1 is live, and to 1 if 2 is."""
     return carry_out(surroundings, exchange_plan(surroundings))
 
@@ -126,7 +127,7 @@ def unlocked(plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, relations=())
 
 
-def carry_out(surroundings: workflow.Context, plan: Plan) -> model.Cutover:
+def carry_out(surroundings: Context, plan: Plan) -> model.Cutover:
     """Carry a cut-over out."""
     way = Locks(plan, Patience(surroundings.settings.promote.max_wait), surroundings.watcher.say)
     say = surroundings.watcher.say

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import errors, workflow
+from bluegreen_etl import errors
+from bluegreen_etl.commands import load, promote
 from bluegreen_etl.shadow import copy
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
@@ -85,7 +86,7 @@ def test_nobody_is_cancelled_before_the_time_nor_without_being_asked(
     report.begin(connection)
     for seconds in (None, 50):
         with pytest.raises(errors.LockNotObtained):
-            workflow.promote(scene.context(dsn, max_wait=0.5, cancel_blockers=seconds))
+            promote.promote(scene.context(dsn, max_wait=0.5, cancel_blockers=seconds))
     assert report.is_alive()
     assert live.dump() == ready
 
@@ -95,7 +96,7 @@ def test_session_that_runs_nothing_is_left_alone(dsn: str, live: Live, connectio
     listener = scene.Listener()
     with scene.holding(dsn, "SELECT FROM league.teams") as holder:
         with pytest.raises(errors.LockNotObtained, match=f"pid {holder.info.backend_pid} "):
-            workflow.promote(scene.context(dsn, max_wait=1, cancel_blockers=0, listener=listener))
+            promote.promote(scene.context(dsn, max_wait=1, cancel_blockers=0, listener=listener))
         assert not any("cancelled" in line for line in listener.said)
         assert holder.execute("SELECT 1").fetchone() == (1,)
     assert live.dump() == ready
@@ -134,9 +135,9 @@ def test_older_snapshot_is_cancelled_too(
     report.begin(connection)
     try:
         bluegreen.write_league()
-        workflow.load(scene.context(dsn), [str(bluegreen.directory / "data")])
+        load.load(scene.context(dsn), [str(bluegreen.directory / "data")])
         listener = scene.Listener()
-        workflow.promote(scene.context(dsn, max_wait=20, cancel_blockers=0.2, listener=listener))
+        promote.promote(scene.context(dsn, max_wait=20, cancel_blockers=0.2, listener=listener))
         assert any(line.startswith(f"cancelled: pid {report.pid}") for line in listener.said)
     finally:
         report.end()
@@ -151,7 +152,7 @@ def test_nobody_waits_while_the_swap_waits_for_a_change_of_the_schema(dsn: str, 
     with scene.holding(dsn, "GRANT USAGE ON SCHEMA league TO PUBLIC", application="granting") as holder:
         reader.start()
         with pytest.raises(errors.LockNotObtained, match=f"pid {holder.info.backend_pid} .*granting"):
-            workflow.promote(scene.context(dsn, max_wait=4))
+            promote.promote(scene.context(dsn, max_wait=4))
         reader.end()
     assert reader.reads > 100
     assert reader.worst < 0.2

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import workflow
+from bluegreen_etl.commands import prune
 from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
@@ -22,7 +22,7 @@ def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
     scene.exchange(surroundings)
     with futures.ThreadPoolExecutor() as pool:
         with scene.holding(dsn, "SELECT FROM league__r1.t02"):
-            pruning = pool.submit(workflow.prune, surroundings, keep=0)
+            pruning = pool.submit(prune.prune, surroundings, keep=0)
             # It has asked, and has locked the first table.
             scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
             connection.execute("CREATE FUNCTION public.late(league__r1.t01) RETURNS int LANGUAGE sql AS 'SELECT 1'")
@@ -33,5 +33,5 @@ def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
     scene.assert_whole(connection)
     connection.execute("DROP FUNCTION public.late")
     scene.exchange(surroundings)
-    assert workflow.prune(surroundings, keep=0).dropped == (1,)
+    assert prune.prune(surroundings, keep=0).dropped == (1,)
     scene.assert_whole(connection)

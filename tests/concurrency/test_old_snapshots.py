@@ -7,7 +7,9 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import errors, workflow
+from bluegreen_etl import errors
+from bluegreen_etl.commands import load as load_command
+from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.shadow import copy
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
@@ -32,7 +34,7 @@ def unfrozen(monkeypatch: pytest.MonkeyPatch) -> None:
 def load(dsn: str, bluegreen: Bluegreen) -> bool:
     """Load release 2 and say whether every table was frozen."""
     bluegreen.write_league()
-    loaded = workflow.load(scene.context(dsn), [str(bluegreen.directory / "data")])
+    loaded = load_command.load(scene.context(dsn), [str(bluegreen.directory / "data")])
     return all(table.frozen for table in loaded.tables)
 
 
@@ -46,7 +48,7 @@ def test_older_snapshot_finds_a_frozen_release_full(
 ) -> None:
     """COPY FREEZE: a transaction older than the load reads all rows of the release that went live meanwhile."""
     assert load(dsn, bluegreen)
-    workflow.promote(scene.context(dsn, max_wait=1))
+    promote_command.promote(scene.context(dsn, max_wait=1))
     assert players(old) == ['Robert "Bobby" Øst', "Zoë", "Ann"]
 
 
@@ -67,7 +69,7 @@ def test_promote_names_the_older_snapshot_and_gives_up(
     """Where a table is not frozen, promote waits for older transactions and then says which one it was."""
     assert not load(dsn, bluegreen)
     with pytest.raises(errors.LockNotObtained) as caught:
-        workflow.promote(scene.context(dsn, max_wait=0.5))
+        promote_command.promote(scene.context(dsn, max_wait=0.5))
     assert f"pid {old.info.backend_pid} ({old.info.user}, old report, idle in transaction" in caught.value.message
     assert caught.value.exit_code == 4
     assert scene.statuses(connection) == {1: "live", 2: "ready"}
@@ -81,7 +83,7 @@ def test_promote_goes_on_when_the_older_transaction_ends(
     """The wait is not longer than the transaction."""
     assert not load(dsn, bluegreen)
     listener = scene.Listener()
-    promote = threading.Thread(target=workflow.promote, args=(scene.context(dsn, listener=listener),))
+    promote = threading.Thread(target=promote_command.promote, args=(scene.context(dsn, listener=listener),))
     promote.start()
     scene.wait_until(lambda: any("transactions older than the load" in line for line in listener.said))
     assert scene.statuses(connection) == {1: "live", 2: "ready"}

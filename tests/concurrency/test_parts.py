@@ -7,8 +7,9 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import SharedRelease, errors, ledger, model, names, queries, workflow
-from bluegreen_etl.workflow import dropping
+from bluegreen_etl import SharedRelease, errors, ledger, model, names, queries
+from bluegreen_etl.commands import doctor, load, prune, status
+from bluegreen_etl.releases import drop
 from tests.concurrency import scene
 from tests.support import Bluegreen, Live
 
@@ -170,18 +171,18 @@ def test_open_release_keeps_others_away_until_it_is_dead(
     surroundings = scene.context(live.dsn, listener=listener)
     data = [str(bluegreen.directory / "data")]
     with pytest.raises(errors.Conflict, match="release 2 of league is open for parts, since 20"):
-        workflow.load(surroundings, data)
+        load.load(surroundings, data)
     with pytest.raises(errors.Conflict):
         SharedRelease.open(live.dsn, schema="league")
-    found = [finding.found for finding in workflow.doctor(surroundings).findings]
+    found = [finding.found for finding in doctor.doctor(surroundings).findings]
     assert "release 2 is open for parts" in found
-    assert workflow.prune(surroundings, keep=1).dropped == ()
+    assert prune.prune(surroundings, keep=1).dropped == ()
     connection.execute("UPDATE bluegreen.release SET open_until = clock_timestamp() WHERE number = 2")
-    assert workflow.status(surroundings).releases[1].dead
+    assert status.status(surroundings).releases[1].dead
     for late in (lambda: shared.part("teams", [], key="1"), shared.finish):
         with pytest.raises(errors.Refused, match="release 2 of league is loading, and not open for parts"):
             late()
-    workflow.load(surroundings, data)
+    load.load(surroundings, data)
     assert "cleaning up release 2, which is dead" in listener.said
     assert scene.statuses(connection) == {1: "live", 2: "pruned", 3: "ready"}
     scene.assert_whole(connection)
@@ -193,7 +194,7 @@ def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, s
     with server.connect("prune league") as own:
         before = ledger.find(own, "league", shared.number)
         with pytest.raises(errors.StillOpen, match="release 2 was opened for parts a moment ago"):
-            dropping.drop(server, own, before)
+            drop.drop(server, own, before)
     shared.part("teams", [(1, "Ajax")], key="all")
 
 

@@ -12,12 +12,13 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import db, errors, pgbouncer, workflow
-from bluegreen_etl.cutover import pause, swap, watchdog
-from bluegreen_etl.cutover.pause import Pause
+from bluegreen_etl import db, errors, pgbouncer
+from bluegreen_etl.cutover import pgbouncer_pause, swap
+from bluegreen_etl.cutover.pgbouncer_pause import Pause
 from bluegreen_etl.cutover.plan import Fence, Plan, Terms
-from bluegreen_etl.cutover.way import Patience
+from bluegreen_etl.cutover.strategy import Patience
 from bluegreen_etl.model import Via
+from bluegreen_etl.releases.context import Context
 from tests import poolers, servers
 from tests.concurrency import scene
 from tests.concurrency.storm import readers
@@ -54,14 +55,14 @@ def configure(bluegreen: Bluegreen, pooled: str, *, wait: float) -> None:
 
 
 @contextmanager
-def pausing(surroundings: workflow.Context, pooled: str) -> Iterator[Callable[[Plan], Pause]]:
+def pausing(surroundings: Context, pooled: str) -> Iterator[Callable[[Plan], Pause]]:
     """Make ways that share their console and their watchdog, which would start anew for each swap."""
     consoles = [pgbouncer.Console(dsn=poolers.console(pooled), target="any", databases=(database(pooled),))]
 
     def way(plan: Plan) -> Pause:
         return Pause(plan, Patience(30), surroundings.watcher.say, poolers=opened, dog=dog, wait=1, own=0)
 
-    with pgbouncer.opened(consoles) as opened, watchdog.watching(consoles) as dog:
+    with pgbouncer.opened(consoles) as opened, pgbouncer_pause.watching(consoles) as dog:
         yield way
 
 
@@ -75,7 +76,9 @@ def test_reader_through_a_paused_pooler_never_sees_half_a_release(
 ) -> None:
     """Four readers in a closed loop through 20 cut-overs without a lock: none is mixed, none is empty, none fails."""
     scene.generations(dsn, tmp_path, tables=10)
-    monkeypatch.setattr(pause, "LEAVING", 2)  # a busy machine takes its time to end a session; locks are for others
+    monkeypatch.setattr(
+        pgbouncer_pause, "LEAVING", 2
+    )  # a busy machine takes its time to end a session; locks are for others
     listener = scene.Listener()
     surroundings = scene.context(dsn, listener=listener)
     with pausing(surroundings, pooled) as way, readers(pooled, STYLES, tables=10, pooled=True) as storm:
@@ -94,7 +97,7 @@ def test_without_the_pause_readers_see_half_a_release(
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     monkeypatch.setattr(pgbouncer.Pooler, "begin_pause", lambda _pooler: None)
-    monkeypatch.setattr(pause, "LEAVING", 0)
+    monkeypatch.setattr(pgbouncer_pause, "LEAVING", 0)
     with pausing(surroundings, pooled) as way, readers(pooled, {"plain": 4}, tables=20, pooled=True) as storm:
         deadline = time.monotonic() + 60
         for plan in scene.exchanges(surroundings):
@@ -173,7 +176,7 @@ def test_readers_go_on_when_bluegreen_cannot(
         assert live.dump() == ready
         promote.communicate(timeout=10)
     else:
-        assert waited < 1 + pause.HELD + pause.MARGIN + 5
+        assert waited < 1 + pgbouncer_pause.HELD + pgbouncer_pause.MARGIN + 5
         promote.send_signal(signal.SIGCONT)
         stderr = promote.communicate(timeout=60)[1]
         assert promote.returncode == 0, stderr

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import errors, workflow
+from bluegreen_etl import errors
+from bluegreen_etl.commands import load, promote, prune, rollback
 from tests.concurrency import scene
 from tests.concurrency.slow import SlowLoad
 from tests.support import Bluegreen, Live
@@ -21,10 +22,10 @@ Command = Callable[[str, Path], object]
 ROUNDS = 4
 
 COMMANDS: dict[str, Command] = {
-    "load": lambda dsn, data: workflow.load(scene.context(dsn, keep=1), [str(data)]),
-    "promote": lambda dsn, _: workflow.promote(scene.context(dsn, keep=1)),
-    "rollback": lambda dsn, _: workflow.rollback(scene.context(dsn, keep=1)),
-    "prune": lambda dsn, _: workflow.prune(scene.context(dsn), keep=0),
+    "load": lambda dsn, data: load.load(scene.context(dsn, keep=1), [str(data)]),
+    "promote": lambda dsn, _: promote.promote(scene.context(dsn, keep=1)),
+    "rollback": lambda dsn, _: rollback.rollback(scene.context(dsn, keep=1)),
+    "prune": lambda dsn, _: prune.prune(scene.context(dsn), keep=0),
 }
 
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import errors, ledger, model, workflow
-from bluegreen_etl.cutover import changes
+from bluegreen_etl import errors, ledger, model
+from bluegreen_etl.commands import promote, prune, rollback
+from bluegreen_etl.cutover import preflight
 from bluegreen_etl.model import Status
-from bluegreen_etl.workflow import upkeep
 from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
@@ -52,7 +52,7 @@ def releases(connection: Connection, tables: int = TABLES, defaults: int = 0) ->
     ledger.ensure(connection)
     live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league", tables, defaults))
     release = ledger.open_release(connection, "league", base_oid=live.schema_oid)
-    changes.remember(connection, release, carried=())
+    preflight.remember_definition(connection, release, carried=())
     oid = make_tables(connection, release.shadow_schema, tables, defaults)
     release = ledger.set_structure(connection, release, schema_oid=oid, structure=model.StructureFrom.LIVE)
     ledger.advance(connection, release, Status.READY)
@@ -67,12 +67,12 @@ def many(connection: Connection) -> Connection:
 
 def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> None:
     """Forward and back, with all of them locked; readers are held for well under a second."""
-    promoted = workflow.promote(scene.context(dsn))
+    promoted = promote.promote(scene.context(dsn))
     assert promoted.cutover is not None
     assert promoted.cutover.held is not None
     assert promoted.cutover.held < 1
     scene.assert_whole(many)
-    workflow.rollback(scene.context(dsn))
+    rollback.rollback(scene.context(dsn))
     scene.assert_whole(many)
     assert scene.statuses(many) == {1: "live", 2: "previous"}
 
@@ -80,7 +80,7 @@ def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> 
 def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Connection) -> None:
     """Somebody fills the server's lock table: no lock is tried, and the error names the setting."""
     with little_room(dsn), pytest.raises(errors.LockTableFull) as caught:
-        workflow.promote(scene.context(dsn, max_wait=1))
+        promote.promote(scene.context(dsn, max_wait=1))
     assert f"the cut-over locks {TABLES} relations at once" in caught.value.message
     assert caught.value.hint == RAISE
     assert scene.statuses(many) == {1: "live", 2: "ready"}
@@ -89,9 +89,9 @@ def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Conne
 
 def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Connection) -> None:
     """DROP wants a lock for each type as well: prune looks beforehand, and knows the server's refusal."""
-    workflow.promote(scene.context(dsn))
+    promote.promote(scene.context(dsn))
     with little_room(dsn):
-        refused = workflow.prune(scene.context(dsn), keep=0).refused
+        refused = prune.prune(scene.context(dsn), keep=0).refused
     assert re.fullmatch(
         f"dropping schema league__r1 locks {3 * TABLES + 1} objects at once; the server has room for [0-9]+ more; "
         f"HINT: {RAISE}",
@@ -99,12 +99,12 @@ def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Co
     )
     with contextlib.ExitStack() as later, futures.ThreadPoolExecutor() as pool:
         with scene.holding(dsn, "LOCK TABLE league__r1.t1000"):  # somebody takes the room after prune has looked
-            pruning = pool.submit(workflow.prune, scene.context(dsn), keep=0)
+            pruning = pool.submit(prune.prune, scene.context(dsn), keep=0)
             scene.wait_until(lambda: scene.sessions(many, "wait_event_type = 'Lock'"))
             later.enter_context(little_room(dsn))
         refused = pruning.result(timeout=30).refused
     assert refused[1].endswith(f"; HINT: {RAISE}")
-    workflow.rollback(scene.context(dsn))
+    rollback.rollback(scene.context(dsn))
     scene.assert_whole(many)
 
 
@@ -129,21 +129,21 @@ def test_release_for_whose_locks_there_never_is_room_goes_table_by_table(
     dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is whole, and a way back, until its first table is dropped; what is begun goes on with the next prune."""
-    monkeypatch.setattr(upkeep, "_MAX_WAIT", 0)
+    monkeypatch.setattr(prune, "_MAX_WAIT", 0)
     releases(connection, tables=40, defaults=200)
-    workflow.promote(scene.context(dsn))
+    promote.promote(scene.context(dsn))
     connection.execute("CREATE FUNCTION public.late(league__r1.t9) RETURNS int LANGUAGE sql AS 'SELECT 1'")
-    refused = workflow.prune(scene.context(dsn), keep=0).refused
+    refused = prune.prune(scene.context(dsn), keep=0).refused
     assert "function public.late(league__r1.t9) depends on it" in refused[1]
     assert scene.statuses(connection) == {1: "previous", 2: "live"}
     connection.execute("DROP FUNCTION public.late")
     with scene.holding(dsn, "SELECT FROM league__r1.t9"):  # the last one by name
-        refused = workflow.prune(scene.context(dsn), keep=0).refused
+        refused = prune.prune(scene.context(dsn), keep=0).refused
     assert "is in use" in refused[1]
     assert scene.statuses(connection) == {1: "failed", 2: "live"}
     left = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'league__r1'").fetchone()
     assert left
     assert 0 < left[0] < 40
-    assert workflow.prune(scene.context(dsn), keep=0).dropped == (1,)
+    assert prune.prune(scene.context(dsn), keep=0).dropped == (1,)
     assert scene.statuses(connection) == {1: "pruned", 2: "live"}
     scene.assert_whole(connection)

@@ -11,7 +11,8 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import workflow
+from bluegreen_etl.commands import promote, prune
+from bluegreen_etl.commands import status as status_command
 from tests import servers, warm
 from tests.concurrency import proxy, scene
 from tests.concurrency.proxy import Cut
@@ -64,16 +65,16 @@ def crash(mortal: servers.Server, process: warm.Command) -> str:
 def assert_all_is_well(bluegreen: Bluegreen) -> None:
     """Insist that status is right, that prune leaves nothing of the dead, and that load and promote work."""
     surroundings = scene.context(bluegreen.dsn)
-    state = workflow.status(surroundings)
+    state = status_command.status(surroundings)
     assert not state.drifted
     with psycopg.connect(bluegreen.dsn, autocommit=True) as connection:
         statuses = scene.statuses(connection)
         assert [number for number, status in statuses.items() if status == "live"] == [state.live]
-        workflow.prune(surroundings, keep=0)
+        prune.prune(surroundings, keep=0)
         rows = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(league|bluegreen__)'").fetchall()
         ready = {f"league__r{number}" for number, status in statuses.items() if status == "ready"}
         assert {row[0] for row in rows} == {"league", *ready}
-        workflow.load_and_promote(surroundings, [str(bluegreen.directory / "data")])
+        promote.load_and_promote(surroundings, [str(bluegreen.directory / "data")])
         scene.assert_whole(connection)
 
 

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
 from psycopg import conninfo, sql
 
 import bluegreen_etl
-from bluegreen_etl import Context, config, errors, ledger, workflow
+from bluegreen_etl import Context, config, errors, ledger
 from bluegreen_etl.model import Status
+from bluegreen_etl.releases import retention
 from tests.concurrency import scene
 from tests.concurrency.expected import BY_HAND, LIVE, Ending, League, Release, Schema
 
@@ -195,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         wanted, found = self.both(
             lambda: self.league.prune(keep), lambda: bluegreen_etl.prune(self.context(), keep=keep)
         )
-        if isinstance(found, workflow.Pruned):
+        if isinstance(found, retention.Pruned):
             assert (sorted(found.dropped), sorted(found.refused)) == wanted
 
     # ---- rules: by hand

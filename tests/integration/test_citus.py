@@ -20,9 +20,14 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, citus, config, db, errors, model, parallel, workflow
-from bluegreen_etl.shadow import copy, streams
-from bluegreen_etl.sources import discover, open_reader
+from bluegreen_etl import catalog, citus, config, db, errors, model, parallel
+from bluegreen_etl.commands import load as load_command
+from bluegreen_etl.commands import promote, prune, rollback, status
+from bluegreen_etl.commands import run as run_command
+from bluegreen_etl.releases.context import Context
+from bluegreen_etl.shadow import copy, copy_parallelism
+from bluegreen_etl.sources.discovery import discover
+from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
 from tests.concurrency import scene
 from tests.records import release
@@ -46,10 +51,10 @@ def calls(connection: Connection) -> list[str]:
 
 def surroundings(
     dsn: str, schema: str = "league", listener: scene.Listener | None = None, **settings: object
-) -> workflow.Context:
+) -> Context:
     """Return what a command works with; `settings` are sections of bluegreen.toml."""
     resolved = config.resolve({"schema": schema, "dsn": dsn, **settings}, environ={})
-    return workflow.Context(resolved, listener or scene.Listener())
+    return Context(resolved, listener or scene.Listener())
 
 
 def test_tables_of_a_release_are_spread_as_those_of_live(
@@ -76,7 +81,7 @@ def test_tables_of_a_release_are_spread_as_those_of_live(
     assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers enter" in bluegreen("doctor").stdout
     connection.execute("DROP TABLE league.notes, league.colours")
     assert standins.definition() == before
-    workflow.rollback(surroundings(standins.dsn))
+    rollback.rollback(surroundings(standins.dsn))
     scene.assert_whole(connection)
     added = connection.execute("INSERT INTO league__r2.players (team_id, name) VALUES (1, 'x') RETURNING id").fetchone()
     assert added == (4,)
@@ -90,7 +95,7 @@ def test_table_is_not_carried_out_of_a_schema_that_lies_on_one_node(
     connection.execute("SELECT citus_schema_distribute('league')")
     bluegreen.write_league()
     with pytest.raises(errors.NotReplaceable, match=r"table notes cannot be carried: league is distributed as a whole"):
-        workflow.load(surroundings(standins.dsn, carry={"tables": ["notes"]}), [str(bluegreen.directory / "data")])
+        load_command.load(surroundings(standins.dsn, carry={"tables": ["notes"]}), [str(bluegreen.directory / "data")])
 
 
 def test_what_belongs_to_a_shard_on_the_coordinator_is_not_outside(standins: Live, connection: Connection) -> None:
@@ -112,8 +117,8 @@ def test_schema_that_lies_on_one_node_stays_so(bluegreen: Bluegreen, standins: L
     connection.execute("DELETE FROM standin.call")
     bluegreen.write_league()
     data = [str(bluegreen.directory / "data")]
-    workflow.load(surroundings(standins.dsn, distribute={"reference": ["teams"]}), data)
-    workflow.load(surroundings(standins.dsn, "other", distribute={"schema": True}), data)
+    load_command.load(surroundings(standins.dsn, distribute={"reference": ["teams"]}), data)
+    load_command.load(surroundings(standins.dsn, "other", distribute={"schema": True}), data)
     bluegreen("run", "--", "true", code=3)  # which fills nothing
     assert calls(connection) == ["schema league__r2", "schema other__r1", "schema league__r3"]
 
@@ -123,12 +128,12 @@ def test_first_load_is_spread_as_the_settings_say(bluegreen: Bluegreen, standins
     bluegreen.write_league()
     data = [str(bluegreen.directory / "data")]
     wanted = {"reference": ["teams"], "hash": {"players": "team_id"}, "shards": 4}
-    workflow.load(surroundings(standins.dsn, "other", distribute=wanted), data)
+    load_command.load(surroundings(standins.dsn, "other", distribute=wanted), data)
     assert calls(connection) == ["other__r1.teams reference", "other__r1.players hash team_id like default 4"]
     with pytest.raises(
         errors.BadConfiguration, match=r"\[distribute\] names players.tem_id, which the release does not"
     ):
-        workflow.load(surroundings(standins.dsn, "other", distribute={"hash": {"players": "tem_id"}}), data)
+        load_command.load(surroundings(standins.dsn, "other", distribute={"hash": {"players": "tem_id"}}), data)
 
 
 def test_node_that_misses_the_commit_is_waited_for(
@@ -142,7 +147,7 @@ def test_node_that_misses_the_commit_is_waited_for(
     monkeypatch.setattr(citus, "_PASSING", 0.1)
     monkeypatch.setattr(citus, "_LOOK_EVERY", 0.05)
     monkeypatch.setattr(citus, "RECOVERY_WAIT", 1.0)
-    workflow.load(context, data)
+    load_command.load(context, data)
     connection.execute(
         "CREATE FUNCTION standin.miss() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         """UPDATE standin.node SET stale = '["league", "league__r2"]' WHERE nodeid = 2; """
@@ -152,11 +157,11 @@ def test_node_that_misses_the_commit_is_waited_for(
         "CREATE CONSTRAINT TRIGGER miss AFTER INSERT ON bluegreen.cutover DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION standin.miss()"
     )
-    assert workflow.promote(context).cutover
+    assert promote.promote(context).cutover
     assert "the server warns: failed to commit transaction on postgres@worker:5432" in listener.said
     missed = "node 2 has schema league__r2, which the coordinator has not: a commit has not reached all"
     assert f"waiting for the recovery of a node: {missed}" in listener.said
-    assert workflow.status(context).doubts == ()
+    assert status.status(context).doubts == ()
 
     connection.execute("UPDATE standin.node SET recoverable = false")
     connection.execute(
@@ -164,25 +169,25 @@ def test_node_that_misses_the_commit_is_waited_for(
         """UPDATE standin.node SET stale = '["league", "league__r1"]' WHERE nodeid = 2; RETURN NULL; END $$"""
     )
     with pytest.raises(errors.OutcomeUnknown, match="the swap is committed, but not everywhere: node 2 has"):
-        workflow.rollback(context)
+        rollback.rollback(context)
     assert scene.statuses(connection) == {1: "live", 2: "previous"}
-    [doubt] = workflow.status(context).doubts
+    [doubt] = status.status(context).doubts
     assert doubt == missed.replace("r2", "r1")
     assert "node 2 has schema league__r1" in bluegreen("status").stdout
     for refused in (
-        lambda: workflow.promote(context, number=2),
-        lambda: workflow.rollback(context, number=2),
-        lambda: workflow.prune(context, keep=0),
-        lambda: workflow.load(context, data),
+        lambda: promote.promote(context, number=2),
+        lambda: rollback.rollback(context, number=2),
+        lambda: prune.prune(context, keep=0),
+        lambda: load_command.load(context, data),
     ):
         with pytest.raises(errors.NodeInDoubt, match="node 2 has schema"):
             refused()
     connection.execute("UPDATE standin.node SET stale = NULL, failure = E'could not\nconnect' WHERE nodeid = 2")
     with pytest.raises(errors.NodeInDoubt, match="node 2 cannot be asked: could not connect"):
-        workflow.prune(context, keep=0)
+        prune.prune(context, keep=0)
     connection.execute("UPDATE standin.node SET failure = NULL")
     connection.execute("DROP TRIGGER miss ON bluegreen.cutover")
-    workflow.promote(context, number=2)
+    promote.promote(context, number=2)
     scene.assert_whole(connection)
 
 
@@ -191,7 +196,7 @@ def test_what_a_node_says_is_told_where_it_may_be_no_lock(
 ) -> None:
     """It is tried again like one, because nothing in it tells them apart."""
     bluegreen.write_league()
-    workflow.load(surroundings(standins.dsn), [str(bluegreen.directory / "data")])
+    load_command.load(surroundings(standins.dsn), [str(bluegreen.directory / "data")])
     connection.execute(
         "CREATE FUNCTION standin.refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'cannot modify it because it is a shard' USING ERRCODE = 'XX000'; END $$"
@@ -200,7 +205,7 @@ def test_what_a_node_says_is_told_where_it_may_be_no_lock(
         "CREATE TRIGGER refuse BEFORE INSERT ON bluegreen.cutover FOR EACH ROW EXECUTE FUNCTION standin.refuse()"
     )
     with pytest.raises(errors.LockNotObtained, match="on another node: cannot modify it because it is a shard"):
-        workflow.promote(surroundings(standins.dsn, promote={"max_wait": 0.5}))
+        promote.promote(surroundings(standins.dsn, promote={"max_wait": 0.5}))
     scene.assert_whole(connection)
 
 
@@ -222,7 +227,7 @@ def test_old_citus_and_old_ways_are_refused(standins: Live, connection: Connecti
         "SET allow_system_table_mods = on; UPDATE pg_extension SET extversion = '11.3-1' WHERE extname = 'citus'"
     )
     with pytest.raises(errors.Refused, match=r"Citus 11\.3-1 is in this database"):
-        workflow.status(scene.context(standins.dsn))
+        status.status(scene.context(standins.dsn))
 
 
 # ---- how many streams a table gets
@@ -256,7 +261,7 @@ def test_as_many_streams_copy_into_a_table_as_are_of_use(
     columns = (model.Column(name="id", type="integer"),)
     opened = copy.Opened(source=source, reader=open_reader(source, columns, block_size=20))
     work = copy.Work(table=model.Table(name="t", columns=columns), files=(opened,))
-    joining = streams.Streams(3, measured=True, clock=clock)
+    joining = copy_parallelism.Streams(3, measured=True, clock=clock)
     with contextlib.closing(Workers(1)) as workers:
         load = copy.Load(release(7), work, joining, workers, progress)
         parallel.run(db.Server(dsn, origin="the test"), "test", load.tasks, jobs=3, settings={})
@@ -342,7 +347,7 @@ def test_cluster_keeps_its_distribution_and_its_readers(cluster: tuple[str, str]
         for name, loading in (("one", first), ("two", context)):
             players = f"id,team_id,name\n1,1,{name}\n2,2,{name}\n"
             bluegreen.write_league(teams=f"id,name\n1,{name}\n2,{name}\n", players=players)
-            workflow.load_and_promote(loading, [str(tmp_path / "data")])
+            promote.load_and_promote(loading, [str(tmp_path / "data")])
             placed.append(own.execute(PLACED, (schema,)).fetchall())
         # A schema that lies on one node is a group of its own.
         columns = 3 if whole else 5
@@ -350,15 +355,15 @@ def test_cluster_keeps_its_distribution_and_its_readers(cluster: tuple[str, str]
         reader = Joining(dsn, schema)
         reader.start()
         for _ in range(4):
-            workflow.rollback(context)
-            workflow.promote(context, number=2)
+            rollback.rollback(context)
+            promote.promote(context, number=2)
         reader.stopping.set()
         reader.join(20)
         assert reader.failures == []
         assert reader.seen <= {("one", "one"), ("two", "two")}
         assert citus.doubts(own, schema) == []
         assert own.execute(PLACED, (schema,)).fetchall() == placed[1]
-    assert workflow.prune(context, keep=0).dropped == (1,)
+    assert prune.prune(context, keep=0).dropped == (1,)
 
 
 KEYED = """
@@ -384,7 +389,7 @@ def test_cluster_spreads_tables_in_the_order_of_their_keys_for_a_program(
     wanted = {"reference": ["teams"], "hash": {"goals": "player_id", "players": "id"}}
     context = surroundings(dsn, schema, structure={"ddl": [str(tmp_path / "schema.sql")]}, distribute=wanted)
     for _ in range(2):
-        workflow.run_and_promote(context, [sys.executable, "-c", PROGRAM])
+        run_command.run_and_promote(context, [sys.executable, "-c", PROGRAM])
     with psycopg.connect(dsn, autocommit=True) as own:
         assert [row[:3] for row in own.execute(PLACED, (schema,))] == [
             ("goals", "h", "s"),
@@ -402,7 +407,7 @@ def test_cluster_refuses_a_row_without_what_it_must_have(cluster: tuple[str, str
     wanted = {"hash": {"events": "id"}}
     context = surroundings(dsn, schema, structure={"ddl": [str(tmp_path / "schema.sql")]}, distribute=wanted)
     with pytest.raises(errors.BadRow, match=r'events\.csv.*null value in column "text"'):
-        workflow.load(context, [str(tmp_path / "events.csv")])
+        load_command.load(context, [str(tmp_path / "events.csv")])
 
 
 def test_cluster_gets_each_row_once_however_many_streams_bring_them(
@@ -410,9 +415,9 @@ def test_cluster_gets_each_row_once_however_many_streams_bring_them(
 ) -> None:
     """A distributed table that is dealt out: how many connections have proved to be of use is told."""
     monkeypatch.setattr(copy, "DEAL_BYTES", 1)
-    monkeypatch.setattr(streams, "WARM_UP", 0.01)
-    monkeypatch.setattr(streams, "WINDOW", 0.02)
-    monkeypatch.setattr(streams, "BLOCKS", 1)
+    monkeypatch.setattr(copy_parallelism, "WARM_UP", 0.01)
+    monkeypatch.setattr(copy_parallelism, "WINDOW", 0.02)
+    monkeypatch.setattr(copy_parallelism, "BLOCKS", 1)
     dsn, schema = cluster
     count = 100_000
     (tmp_path / "events.csv").write_text("id,text\n" + "".join(f"{n},{'x' * 40}\n" for n in range(count)))
@@ -422,7 +427,7 @@ def test_cluster_gets_each_row_once_however_many_streams_bring_them(
     context = surroundings(
         dsn, schema, listener, structure={"ddl": [str(ddl)]}, distribute={"hash": {"events": "id"}}, load={"jobs": 2}
     )
-    workflow.load_and_promote(context, [str(tmp_path / "events.csv")])
+    promote.load_and_promote(context, [str(tmp_path / "events.csv")])
     [told] = [line for line in listener.said if line.startswith("table events was copied by")]
     assert told in {f"table events was copied by {number} of at most 2" for number in ("1 stream", "2 streams")}
     with psycopg.connect(dsn, autocommit=True) as own:

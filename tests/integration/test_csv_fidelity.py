@@ -11,7 +11,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from bluegreen_etl.model import Block, Column, CopyOptions, Reader, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, open_reader
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.readers import open_reader
 
 Connection = psycopg.Connection[TupleRow]
 COLUMNS = (Column(name="a", type="text"), Column(name="b", type="text"))

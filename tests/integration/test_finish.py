@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog, config, db, errors
-from bluegreen_etl.shadow import finish, structure
+from bluegreen_etl.shadow import build_indexes, defer, structure
 from tests.records import release
 from tests.support import Bluegreen, Live
 
@@ -36,13 +36,13 @@ def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> N
     """Put off what can be, fill the tables, and build what was put off."""
     shadow = release(1)
     server = db.Server(dsn, origin="test")
-    entries = structure.put_off(server, connection, shadow, config.Settings())
+    entries = defer.defer_indexes(server, connection, shadow, config.Settings())
     # The rows are not copied here, so nothing is built as soon as a copy has ended.
     entries = [msgspec.structs.replace(entry, table=None) for entry in entries]
     connection.execute(fill.encode())
     oid = catalog.schema_oid(connection, "league__r1")
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)
-    finish.build(server, shadow, entries, jobs=jobs, settings={})
+    build_indexes.build_deferred(server, shadow, entries, jobs=jobs, settings={})
 
 
 # ---- indexes and keys
@@ -136,7 +136,7 @@ def test_a_sequence_is_past_what_was_loaded_and_not_behind_live(
     connection.cursor().executemany("INSERT INTO league__r1.t OVERRIDING SYSTEM VALUE VALUES (%s)", [(i,) for i in ids])
     shadow = release(1)
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)
-    finish.set_sequences(connection, shadow)
+    build_indexes.set_sequences(connection, shadow)
     assert one(connection, "SELECT nextval('league__r1.t_id_seq')") == following
 
 

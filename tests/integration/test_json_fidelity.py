@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog, errors
-from bluegreen_etl.sources import discover, open_reader
+from bluegreen_etl.sources.discovery import discover
+from bluegreen_etl.sources.readers import open_reader
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import process
+from bluegreen_etl import child_process, client_programs
 from tests.acceptance.refusals import refused
 from tests.support import Bluegreen, Live
 
@@ -96,6 +96,6 @@ def test_a_dry_run_is_a_script_that_builds_them(bluegreen: Bluegreen, live: Live
     bluegreen("load", "data")
     script = bluegreen("promote", "--dry-run").stdout
     bluegreen.write("swap.sql", script)
-    program = process.client_program("psql", server_major=outside.info.server_version // 10000)
-    process.output([program, "-X", "-f", str(bluegreen.directory / "swap.sql"), bluegreen.dsn], environment={})
+    program = client_programs.client_program("psql", server_major=outside.info.server_version // 10000)
+    child_process.output([program, "-X", "-f", str(bluegreen.directory / "swap.sql"), bluegreen.dsn], environment={})
     assert counts(outside)[0] == 3

@@ -9,7 +9,8 @@ import pytest
 from psycopg import conninfo
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, ledger, process, workflow
+from bluegreen_etl import catalog, child_process, client_programs, ledger
+from bluegreen_etl.commands import promote, rollback
 from bluegreen_etl.model import Status
 from tests.concurrency import scene
 from tests.integration.test_structure import EVERYTHING, write_everything
@@ -36,9 +37,9 @@ ORDINARY = """
 
 def definition(connection: Connection, dsn: str) -> list[str]:
     """Return a dump of the whole database without data, releases that are not live, and the ledger."""
-    program = process.client_program("pg_dump", server_major=connection.info.server_version // 10000)
+    program = client_programs.client_program("pg_dump", server_major=connection.info.server_version // 10000)
     arguments = ["--no-password", "--schema-only", "--exclude-schema=bluegreen", "--exclude-schema=league__r*"]
-    lines = process.output([program, *arguments, "--dbname", dsn], environment={}).splitlines()
+    lines = child_process.output([program, *arguments, "--dbname", dsn], environment={}).splitlines()
     return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]
 
 
@@ -62,10 +63,10 @@ def test_the_whole_database_is_the_same_through_ten_cut_overs(
     surroundings = scene.context(dsn, publications="follow")
     for _ in range(TIMES):
         assert left_behind(connection) == []
-        workflow.rollback(surroundings)
+        rollback.rollback(surroundings)
         assert left_behind(connection) == []
         found.append(definition(connection, dsn))
-        workflow.promote(surroundings, number=2)
+        promote.promote(surroundings, number=2)
         found.append(definition(connection, dsn))
     for number, now in enumerate(found):
         assert now == before, f"after cut-over {number + 1}"
@@ -94,7 +95,7 @@ def test_bookings_survive_twenty_reloads(dsn: str, connection: Connection, tmp_p
     thread.start()
     try:
         for _ in range(20):
-            workflow.load_and_promote(surroundings, [str(tmp_path)])
+            promote.load_and_promote(surroundings, [str(tmp_path)])
     finally:
         stop.set()
         thread.join(timeout=30)

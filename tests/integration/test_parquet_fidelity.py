@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog
 from bluegreen_etl.model import Column
-from bluegreen_etl.sources import arrow
+from bluegreen_etl.sources.arrow import encoders
 from tests.support import needs_extension
 
 Connection = psycopg.Connection[TupleRow]
@@ -172,15 +172,15 @@ def test_binary_is_what_the_server_reads_from_the_text(
         needs_extension(types, kind)
         types.execute("CREATE EXTENSION citext")
     column = column_of(types, kind)
-    target = arrow.target(column, given_type)
+    target = encoders.target(column, given_type)
     assert target is not None
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(values, max_size=20))
     def compare(found: list[Any]) -> None:
         batch = batch_of(given_type, found)
-        binary = copied(types, arrow.Binary([column], [target]).encode(batch), binary=True)
-        assert binary == copied(types, arrow.Text([column]).encode(batch), binary=False)
+        binary = copied(types, encoders.Binary([column], [target]).encode(batch), binary=True)
+        assert binary == copied(types, encoders.Text([column]).encode(batch), binary=False)
 
     compare()
 
@@ -193,6 +193,6 @@ def test_other_pairs_go_as_text(
 ) -> None:
     """They are read by the type's own input function."""
     column = column_of(types, kind)
-    assert arrow.target(column, given_type) is None
-    found = copied(types, arrow.Text([column]).encode(batch_of(given_type, [value])), binary=False)
+    assert encoders.target(column, given_type) is None
+    found = copied(types, encoders.Text([column]).encode(batch_of(given_type, [value])), binary=False)
     assert found == [expected, None]

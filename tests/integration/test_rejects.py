@@ -15,7 +15,8 @@ from psycopg.rows import TupleRow
 from bluegreen_etl import db, errors, parallel
 from bluegreen_etl.model import Column, SourceOptions, Table, TableLoad
 from bluegreen_etl.shadow import copy, rejects
-from bluegreen_etl.sources import TableFiles, discover, open_reader
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
 from tests.records import release
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog, config, db, errors
-from bluegreen_etl.shadow import dump, structure
+from bluegreen_etl.shadow import defer, dump, structure
 from tests.concurrency import scene
 from tests.records import release
 from tests.support import Bluegreen, Live
@@ -76,7 +76,7 @@ def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connec
     """During COPY there is no index, no trigger, no rule but those of views, and no foreign key."""
     clone = release(1, base=catalog.schema_oid(connection, "league"))
     structure.clone(connection, clone, SETTINGS)
-    structure.put_off(db.Server(everything.dsn, origin="test"), connection, clone, SETTINGS)
+    defer.defer_indexes(db.Server(everything.dsn, origin="test"), connection, clone, SETTINGS)
     for query in (
         "SELECT indexrelid::regclass FROM pg_index WHERE indrelid",
         "SELECT tgname FROM pg_trigger WHERE tgrelid",
@@ -103,7 +103,7 @@ def test_what_somebody_made_on_the_release_is_not_lost(
 
     monkeypatch.setattr(dump, "read", overtaken)
     with pytest.raises(errors.BadScript, match=r"depends on the release: view public\.their_names"):
-        structure.put_off(db.Server(live.dsn, origin="test"), connection, clone, SETTINGS)
+        defer.defer_indexes(db.Server(live.dsn, origin="test"), connection, clone, SETTINGS)
     assert all_rows(connection, "SELECT 'public.their_names'::regclass::text") == [("their_names",)]
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from bluegreen_etl import checks, errors
-from bluegreen_etl.checks import psql
-from bluegreen_etl.checks.check import Threshold, threshold
+from bluegreen_etl import errors
+from bluegreen_etl.checks import files, psql_variables
+from bluegreen_etl.checks.check import Check, Threshold, threshold
 from bluegreen_etl.model import CheckStatus, Severity
 
 
-def found(directory: Path, text: str) -> checks.Check:
+def found(directory: Path, text: str) -> Check:
     """The check in a file of this text."""
     (directory / "born.sql").write_text(text, encoding="utf-8")
-    [check] = checks.find(directory)
+    [check] = files.find_check_files(directory)
     return check
 
 
@@ -83,8 +83,8 @@ def test_file_without_a_statement_is_refused(tmp_path: Path, text: str) -> None:
 )
 def test_only_the_semicolon_that_ends_the_statement_goes(text: str, statement: str) -> None:
     """Not one in quotes, in a comment, or between two statements: that is the server's to refuse."""
-    assert "".join(piece.text for piece in psql.statement(text)) == statement
-    assert "".join(piece.text for piece in psql.pieces(text)) == text
+    assert "".join(piece.text for piece in psql_variables.statement(text)) == statement
+    assert "".join(piece.text for piece in psql_variables.pieces(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,16 @@ def test_error_if_is_asked_before_warn_if_and_not_at_all_of_a_warning(tmp_path: 
 def test_variables_are_those_of_psql(tmp_path: Path, text: str, query: str) -> None:
     """As identifiers and as texts, and not where psql leaves them alone."""
     check = found(tmp_path, text)
-    values: dict[psql.Variable, sql.Composable] = {
-        psql.LIVE: sql.Identifier('a "b"'),
-        psql.LIVE_TEXT: sql.Literal('a "b"'),
-        psql.SHADOW: sql.Identifier("it's"),
-        psql.SHADOW_TEXT: sql.Literal("it's"),
+    values: dict[psql_variables.Variable, sql.Composable] = {
+        psql_variables.LIVE: sql.Identifier('a "b"'),
+        psql_variables.LIVE_TEXT: sql.Literal('a "b"'),
+        psql_variables.SHADOW: sql.Identifier("it's"),
+        psql_variables.SHADOW_TEXT: sql.Literal("it's"),
     }
-    assert psql.bound(check.query, values).as_string() == query
-    assert psql.mentions(check.query, psql.LIVE, psql.LIVE_TEXT) == (query.startswith(("SELECT * FROM", "SELECT 'a")))
+    assert psql_variables.bound(check.query, values).as_string() == query
+    assert psql_variables.mentions(check.query, psql_variables.LIVE, psql_variables.LIVE_TEXT) == (
+        query.startswith(("SELECT * FROM", "SELECT 'a"))
+    )
 
 
 def test_files_below_the_directory_are_named_by_their_path(tmp_path: Path) -> None:
@@ -132,4 +134,4 @@ def test_files_below_the_directory_are_named_by_their_path(tmp_path: Path) -> No
     for name in ("b.sql", "players/born.sql", "a.sql", "players/old.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("SELECT 1", encoding="utf-8")
-    assert [check.name for check in checks.find(tmp_path)] == ["a", "b", "players/born"]
+    assert [check.name for check in files.find_check_files(tmp_path)] == ["a", "b", "players/born"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bluegreen_etl.cli import main
+from bluegreen_etl.cli.root import main
 
 FILE = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAD = """\
@@ -24,7 +24,10 @@ Colours are for terminals only, and not where `NO_COLOR` is set.
 def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
     """Yield a group's commands, each with what one types for it."""
     yield name, group
-    for word, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for word in group.list_commands(context):
+        command = group.get_command(context, word)
+        assert command
         if isinstance(command, click.Group):
             yield from commands(command, f"{name} {word}")
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from bluegreen_etl import config, errors
 from bluegreen_etl.model import Format, SourceOptions, StructureFrom
-from bluegreen_etl.workflow import matching
+from bluegreen_etl.releases import matching
 
 Write = Callable[[str], None]
 

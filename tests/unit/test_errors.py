@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bluegreen_etl import cli, errors
-from bluegreen_etl.cli import commands
+from bluegreen_etl import errors
+from bluegreen_etl.cli.root import EXIT_CODES, main
 
 FAMILIES = {
     "BluegreenError": 1,
@@ -61,9 +61,9 @@ def test_an_error_carries_its_message_and_its_hint(kind: type[errors.BluegreenEr
 
 def test_help_and_readme_list_the_same_codes() -> None:
     """`bluegreen --help` and the README agree with the classes, to the word."""
-    helped = dict(re.findall(r"^  (\d)  (.+)$", commands.EXIT_CODES, re.MULTILINE))
+    helped = dict(re.findall(r"^  (\d)  (.+)$", EXIT_CODES, re.MULTILINE))
     assert {int(code) for code in helped} == {0, *FAMILIES.values()}
-    shown = CliRunner().invoke(cli.commands.main, ["--help"]).output
+    shown = CliRunner().invoke(main, ["--help"]).output
     assert all(f"{code}  {text}" in shown for code, text in helped.items())
     listed = dict(re.findall(r"^\| (\d) \| (.+?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert listed == helped

@@ -5,7 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from bluegreen_etl import errors
-from bluegreen_etl.cli import main
+from bluegreen_etl.cli.root import main
 
 FILE = Path(__file__).parents[2] / "docs" / "errors.md"
 HEAD = """\

@@ -3,8 +3,10 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bluegreen_etl import errors, junit, workflow
+from bluegreen_etl import errors
 from bluegreen_etl.model import CheckStatus
+from bluegreen_etl.releases import verify
+from bluegreen_etl.report import junit
 from tests.unit.test_report import result
 
 
@@ -25,7 +27,7 @@ def test_each_status_is_what_ci_systems_make_of_it(tmp_path: Path) -> None:
         result(name="few", status=CheckStatus.WARNED, failures=1, sample=(("1", None),)),
         result(name="none", status=CheckStatus.PASSED, failures=0, sample=()),
     )
-    suite = written(tmp_path, workflow.Checked(schema="league", number=2, checks=checks))
+    suite = written(tmp_path, verify.Checked(schema="league", number=2, checks=checks))
     assert suite.attrib == {
         "name": "bluegreen league release 2",
         "tests": "5",
@@ -48,7 +50,7 @@ def test_each_status_is_what_ci_systems_make_of_it(tmp_path: Path) -> None:
 def test_text_that_xml_has_no_place_for_is_replaced(tmp_path: Path) -> None:
     """Data may hold any character; markup stays what it was."""
     odd = result(name="\x01<b>", sample=(("\x01<b>&]]>", "x"),))
-    suite = written(tmp_path, workflow.Checked(schema="league", number=2, checks=(odd,)))
+    suite = written(tmp_path, verify.Checked(schema="league", number=2, checks=(odd,)))
     assert [case.get("name") for case in suite] == ["\ufffd<b>"]
     assert suite.findtext("testcase/failure") == "id=\\x01<b>&]]>, shirt=x"
 

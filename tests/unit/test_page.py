@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bluegreen_etl import errors, report
+from bluegreen_etl import errors
 from bluegreen_etl.model import Direction, Status
-from bluegreen_etl.report import page, series
+from bluegreen_etl.report import text as text_report
+from bluegreen_etl.report.html import page, series
 from tests.records import NOON
 from tests.reports import EVIL
 from tests.reports import report as made
@@ -65,7 +66,7 @@ def test_the_time_line_has_every_promote_and_rollback() -> None:
 
 def test_a_report_in_short_is_what_the_page_says() -> None:
     """Tables, changes from before to live, checks that did not pass, times, cut-overs, failures."""
-    text = report.text_of(made(15))
+    text = text_report.text_of(made(15))
     lines = [re.split(r" {2,}", line) for line in text.splitlines()]
     assert ["live release", "15"] in lines
     assert ["table_0", "15,000", "+2,000 (+15.4%)", "0 B", "0.00 s"] in lines
@@ -73,7 +74,7 @@ def test_a_report_in_short_is_what_the_page_says() -> None:
     assert "checks of release 15: 1 of 5 passed" in text
     assert ["copy", "105.00 s"] in lines
     assert [line[2] for line in lines if line[0] in {"7", "14"}] == ["copy", "copy"]
-    assert report.text_of(made(0)).splitlines()[1].split() == ["live", "release", "none"]
+    assert text_report.text_of(made(0)).splitlines()[1].split() == ["live", "release", "none"]
 
 
 def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

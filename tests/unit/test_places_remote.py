@@ -16,8 +16,11 @@ from pyarrow import parquet
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Compression, Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, is_anchored, open_reader, peek, places
-from bluegreen_etl.sources.places import remote
+from bluegreen_etl.sources import places
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.peek import peek_file
+from bluegreen_etl.sources.places import is_anchored, remote
+from bluegreen_etl.sources.readers import open_reader
 from tests.web import Page, Web, serving
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
@@ -191,7 +194,7 @@ def test_parquet_is_read_where_it_lies(web: Web, memory: MemoryFileSystem) -> No
     web.pages["/t.parquet"] = Page(data.getvalue(), parts=True)
     for url in ("memory://t.parquet", f"{web.url}/t.parquet"):
         [source] = discover([url], tables={})
-        assert peek(source).columns == ("a", "b")
+        assert peek_file(source).columns == ("a", "b")
         reader = open_reader(source, COLUMNS)
         assert sum(block.lines for block in reader.blocks()) == 2
         assert reader.sha256 == hashlib.sha256(data.getvalue()).hexdigest()
@@ -341,7 +344,7 @@ def test_secrets_are_not_part_of_the_path(web: Web) -> None:
     url = web.url.replace("//", "//me:sesame@")
     [source] = discover([f"{url}/t.csv?key=sesame"], tables={})
     assert (source.table, source.path) == ("t", f"{web.url}/t.csv")
-    assert peek(source).columns == ("a", "b")
+    assert peek_file(source).columns == ("a", "b")
 
 
 def test_urls_that_differ_in_secrets_only_are_told_apart(web: Web) -> None:

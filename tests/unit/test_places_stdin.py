@@ -14,8 +14,11 @@ import pytest
 
 from bluegreen_etl import errors, interrupts
 from bluegreen_etl.model import STDIN, Column, Compression, Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, open_reader, peek, places
+from bluegreen_etl.sources import places
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.peek import peek_file
 from bluegreen_etl.sources.places import stdin
+from bluegreen_etl.sources.readers import open_reader
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 TEXT = b"a,b\n1,x\n2,y\n"
@@ -78,7 +81,7 @@ def test_it_is_looked_at_and_then_read_from_its_start(feed: Callable[[bytes], No
     """Peek, header and blocks each begin at the first byte; size and digest are those of what was read."""
     feed(TEXT)
     [source] = found()
-    assert peek(source).rows == (("1", "x"), ("2", "y"))
+    assert peek_file(source).rows == (("1", "x"), ("2", "y"))
     reader = open_reader(source, COLUMNS)
     assert b"".join(block.data for block in reader.blocks()) == TEXT[4:]
     assert (reader.sha256, reader.size) == (hashlib.sha256(TEXT).hexdigest(), len(TEXT))
@@ -95,7 +98,7 @@ def test_compression_is_known_by_the_first_bytes(
     feed(compress(TEXT))
     [source] = found()
     assert source.compression == Compression(compression)
-    assert peek(source).columns == ("a", "b")
+    assert peek_file(source).columns == ("a", "b")
 
 
 def test_zstd_is_known_by_its_first_bytes(feed: Callable[[bytes], None]) -> None:
@@ -214,7 +217,7 @@ def test_damaged_input_is_refused(feed: Callable[[bytes], None]) -> None:
     """A compressed one tells that it was cut off; a plain one cannot."""
     feed(gzip.compress(TEXT)[:-9])
     with pytest.raises(errors.BadSource, match=r"^standard input cannot be read to its end: "):
-        peek(found()[0])
+        peek_file(found()[0])
 
 
 def test_reading_from_the_end_is_refused(feed: Callable[[bytes], None]) -> None:

@@ -15,7 +15,10 @@ from pyarrow import parquet
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Compression, Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, open_reader, peek, places
+from bluegreen_etl.sources import places
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.peek import peek_file
+from bluegreen_etl.sources.readers import open_reader
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 TEXT = b"a,b\n1,x\n2,y\n"
@@ -192,7 +195,7 @@ def test_parquet_member_is_read() -> None:
     parquet.write_table(table, data)
     packed("data.zip", {"t.parquet": data.getvalue()})
     [source] = discover(["data.zip"], tables={})
-    assert peek(source).columns == ("a", "b")
+    assert peek_file(source).columns == ("a", "b")
     reader = open_reader(source, COLUMNS)
     assert sum(block.lines for block in reader.blocks()) == 2
     assert reader.sha256 == hashlib.sha256(data.getvalue()).hexdigest()

@@ -8,7 +8,7 @@ import pytest
 
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import plan as planning
-from bluegreen_etl.cutover.outside import Outside
+from bluegreen_etl.cutover.dependents import Outside
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
 from bluegreen_etl.model import Direction, Status, Via
 from tests.records import release

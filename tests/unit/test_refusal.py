@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from bluegreen_etl.shadow import finish
-from bluegreen_etl.shadow.refusal import Refusal, is_refusal
+from bluegreen_etl.shadow import build_indexes
+from bluegreen_etl.shadow.copy_errors import Refusal, is_refusal
 
 
 class Said(psycopg.Error):
@@ -60,6 +60,6 @@ def test_port_of_a_node_is_no_line() -> None:
 def test_broken_key_has_a_name_where_the_server_tells_none() -> None:
     """The one that pg_dump has for it."""
     error = Said("23505", message_primary="m", message_detail="Key (id)=(1) is duplicated.")
-    assert finish.bad_key(error, "teams teams_pkey").message == (
+    assert build_indexes.bad_key(error, "teams teams_pkey").message == (
         "duplicate key: Key (id)=(1) is duplicated (constraint teams teams_pkey)"
     )

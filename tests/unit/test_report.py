@@ -1,18 +1,28 @@
 """Outcomes as tables and as JSON."""
 
+import importlib
+import inspect
 import json
+import pkgutil
 import re
 from datetime import timedelta
+from typing import get_type_hints
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from bluegreen_etl import model, report, workflow
+from bluegreen_etl import commands, model
+from bluegreen_etl.commands import diff as diff_command
+from bluegreen_etl.commands import history, promote, protect
+from bluegreen_etl.commands import status as status_command
+from bluegreen_etl.commands.diff import Difference
+from bluegreen_etl.commands.status import Condition
 from bluegreen_etl.ledger import Event
-from bluegreen_etl.model import CheckResult, CheckStatus, Direction, Severity, Status, StructureFrom
-from bluegreen_etl.workflow.comparing import Difference
-from bluegreen_etl.workflow.looking import Condition
+from bluegreen_etl.model import CheckResult, CheckStatus, Direction, Release, Severity, Status, StructureFrom
+from bluegreen_etl.releases import lifecycle, retention, verify
+from bluegreen_etl.releases.context import Context
+from bluegreen_etl.report import text
 from tests.records import NOON, release
 
 AT = NOON.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -41,17 +51,17 @@ CUTOVER = model.Cutover(
 
 def cells(outcome: object) -> list[list[str]]:
     """Return a table's cells, line by line, the rule below its heads left out."""
-    lines = report.text_of(outcome).splitlines()
+    lines = text.text_of(outcome).splitlines()
     return [re.split(r" {2,}", line.strip()) for line in lines if line.strip("- ")]
 
 
-def loaded() -> workflow.Loaded:
+def loaded() -> lifecycle.Loaded:
     """A load of two tables."""
     tables = [
         model.TableLoad(table=name, files=1, rows=rows, bytes=size, seconds=0.126, frozen=True)
         for name, rows, size in (("teams", 2, 999), ("players", 1000, 12_345_678))
     ]
-    return workflow.Loaded(
+    return lifecycle.Loaded(
         schema="league", release=release(2), structure=StructureFrom.LIVE, files=(FILE,), tables=tuple(tables)
     )
 
@@ -67,7 +77,7 @@ def test_a_load_is_shown_by_table() -> None:
 
 def test_a_dry_run_shows_the_files() -> None:
     """What would be loaded, and how it is read."""
-    dry = workflow.Loaded(schema="league", release=None, structure=StructureFrom.FILES, files=(FILE,))
+    dry = lifecycle.Loaded(schema="league", release=None, structure=StructureFrom.FILES, files=(FILE,))
     assert cells(dry) == [
         ["table", "file", "format", "compression", "size"],
         ["teams", "data/teams.csv.gz", "csv", "gz", "1.2 kB"],
@@ -78,7 +88,7 @@ def test_a_dry_run_shows_the_files() -> None:
 
 def test_a_cutover_says_how_long_readers_were_held() -> None:
     """And what was pruned after it."""
-    assert cells(workflow.Promoted(schema="league", cutover=CUTOVER, pruned=(1, 3))) == [
+    assert cells(promote.Promoted(schema="league", cutover=CUTOVER, pruned=(1, 3))) == [
         ["schema", "live", "before", "readers held", "tries", "waited for locks", "pruned"],
         ["league", "2", "1", "4.2 ms", "3", "0.50 s", "1, 3"],
     ]
@@ -86,14 +96,14 @@ def test_a_cutover_says_how_long_readers_were_held() -> None:
 
 def test_a_dry_run_of_promote_is_its_script() -> None:
     """stdout can be piped into psql."""
-    assert report.text_of(workflow.Promoted(schema="league", script="BEGIN;\nCOMMIT;\n")) == "BEGIN;\nCOMMIT;\n"
+    assert text.text_of(promote.Promoted(schema="league", script="BEGIN;\nCOMMIT;\n")) == "BEGIN;\nCOMMIT;\n"
 
 
 def test_load_with_promote_shows_both() -> None:
     """One below the other."""
-    promoted = workflow.Promoted(schema="league", cutover=CUTOVER)
-    both = report.text_of(workflow.Released(loaded=loaded(), promoted=promoted))
-    assert both == report.text_of(loaded()) + "\n\n" + report.text_of(promoted)
+    promoted = promote.Promoted(schema="league", cutover=CUTOVER)
+    both = text.text_of(promote.Released(loaded=loaded(), promoted=promoted))
+    assert both == text.text_of(loaded()) + "\n\n" + text.text_of(promoted)
 
 
 def result(**values: object) -> CheckResult:
@@ -113,7 +123,7 @@ def result(**values: object) -> CheckResult:
 
 def test_checks_show_offending_rows_as_they_are() -> None:
     """A text that looks like a number is not turned into one."""
-    assert cells(workflow.Checked(schema="league", number=2, checks=(result(),))) == [
+    assert cells(verify.Checked(schema="league", number=2, checks=(result(),))) == [
         ["check", "table", "severity", "status", "failures", "seconds", "first offending rows"],
         ["shirts", "players", "error", "failed", "2", "0.00 s", "id=007, shirt=1e5"],
         ["id=null, shirt=12,5"],
@@ -123,12 +133,12 @@ def test_checks_show_offending_rows_as_they_are() -> None:
 def test_a_broken_check_shows_its_message() -> None:
     """It has no rows to show."""
     broken = result(status=CheckStatus.BROKEN, failures=0, sample=(), message="a.sql, line 1: no such table")
-    assert cells(workflow.Checked(schema="league", number=2, checks=(broken,)))[1][-1] == "a.sql, line 1: no such table"
+    assert cells(verify.Checked(schema="league", number=2, checks=(broken,)))[1][-1] == "a.sql, line 1: no such table"
 
 
 def test_no_rows_are_no_table() -> None:
     """A head above nothing says nothing."""
-    assert report.text_of(workflow.Checked(schema="league", number=2, checks=())) == "(none)"
+    assert text.text_of(verify.Checked(schema="league", number=2, checks=())) == "(none)"
 
 
 def condition(number: int, status: Status, **values: object) -> Condition:
@@ -151,7 +161,7 @@ def condition(number: int, status: Status, **values: object) -> Condition:
     return Condition(**{**standard, **values})  # type: ignore[arg-type] # as above
 
 
-def state(**values: object) -> workflow.State:
+def state(**values: object) -> status_command.State:
     """A schema with a live, a dead and a failed release."""
     standard = {
         "schema": "1e5",
@@ -168,7 +178,7 @@ def state(**values: object) -> workflow.State:
             condition(3, Status.FAILED, schema=None, failure="1e5"),
         ),
     }
-    return workflow.State(**{**standard, **values})  # type: ignore[arg-type] # as above
+    return status_command.State(**{**standard, **values})  # type: ignore[arg-type] # as above
 
 
 def test_status_shows_target_and_releases() -> None:
@@ -188,7 +198,7 @@ def test_status_shows_target_and_releases() -> None:
 
 def test_status_calls_attention_to_a_schema_replaced_by_hand() -> None:
     """And says so when nothing is live."""
-    shown = report.text_of(state(drifted=True, live=None, protected=False, releases=()))
+    shown = text.text_of(state(drifted=True, live=None, protected=False, releases=()))
     assert "attention" in shown
     assert re.search(r"live release +none\n", shown)
     assert "protected" not in shown
@@ -213,7 +223,7 @@ def test_history_gives_each_cutover_its_time() -> None:
         via=model.Via.LOCKS,
         lsn=None,
     )
-    assert cells(workflow.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
+    assert cells(history.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
         ["when", "release", "what", "by", "detail", "readers held"],
         [AT, "2", "load began", "ann", "1e5"],
         [AT, "2", "ready", "ann", "1e5"],
@@ -236,7 +246,7 @@ def test_a_diff_stands_beside_live() -> None:
         Difference(table="teams", what="rows", live="2", release="3"),
         Difference(table="teams", what="column born", live="date", release="text"),
     )
-    diff = workflow.Diff(schema="league", number=2, differences=differences, prepared=("squads", "teams"), tables=9)
+    diff = diff_command.Diff(schema="league", number=2, differences=differences, prepared=("squads", "teams"), tables=9)
     assert cells(diff) == [
         ["table", "what", "live", "release 2", "change"],
         ["old", "table", "1,234,567 rows", "dropped"],
@@ -254,12 +264,14 @@ def test_a_diff_stands_beside_live() -> None:
         ],
         ["shares of nulls are the planner's estimates"],
     ]
-    assert cells(workflow.Diff(schema="league", number=2, differences=(), tables=1)) == [["no difference in 1 table"]]
+    assert cells(diff_command.Diff(schema="league", number=2, differences=(), tables=1)) == [
+        ["no difference in 1 table"]
+    ]
 
 
 def test_prune_says_what_became_of_each_release() -> None:
     """The reason of those that could not be dropped included."""
-    assert cells(workflow.Pruned(schema="league", dropped=(1,), kept=(3,), refused={2: "in use"})) == [
+    assert cells(retention.Pruned(schema="league", dropped=(1,), kept=(3,), refused={2: "in use"})) == [
         ["release", "what", "why"],
         ["1", "dropped"],
         ["2", "not dropped", "in use"],
@@ -270,7 +282,7 @@ def test_prune_says_what_became_of_each_release() -> None:
 @pytest.mark.parametrize(("protected", "shown"), [(True, "yes"), (False, "no")])
 def test_protection_is_yes_or_no(protected: bool, shown: str) -> None:
     """A database called 007 keeps its name."""
-    assert cells(workflow.Protection(database="007", protected=protected))[1] == ["007", shown]
+    assert cells(protect.Protection(database="007", protected=protected))[1] == ["007", shown]
 
 
 def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
@@ -284,14 +296,14 @@ def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
         waited=0.5,
         via=model.Via.LOCKS,
     )
-    shown = cells(workflow.Promoted(schema="league", rehearsal=rehearsal))
+    shown = cells(promote.Promoted(schema="league", rehearsal=rehearsal))
     assert shown[0] == ["schema", "rehearsed", "readers held", "tries", "waited for locks"]
     assert shown[1] == ["league", "2", "4.2 ms", "3", "0.50 s"]
 
 
 def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """Durations in seconds, sizes in bytes, times with their zone, one object."""
-    report.show(workflow.Promoted(schema="league", cutover=CUTOVER), as_json=True)
+    text.show(promote.Promoted(schema="league", cutover=CUTOVER), as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "schema": "league",
         "cutover": {
@@ -316,15 +328,23 @@ def test_json_is_the_record_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_outcome_has_a_table() -> None:
-    """Whatever a workflow returns can be shown."""
-    outcomes = [getattr(workflow, name) for name in workflow.__all__ if name not in {"Context", "SharedRelease"}]
-    kinds = [kind for kind in outcomes if isinstance(kind, type)]
-    assert [kind.__name__ for kind in kinds if kind not in report.text_of.registry] == []
+    """Whatever a command returns can be shown."""
+    modules = [
+        importlib.import_module(f"{commands.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(commands.__path__)
+    ]
+    functions = [each for module in modules for _, each in inspect.getmembers(module, inspect.isfunction)]
+    public = [each for each in functions if each.__module__.startswith(commands.__name__) and each.__name__[0] != "_"]
+    hints = [get_type_hints(each) for each in public]
+    kinds = {hint["return"] for hint in hints if hint.get("context") is Context}
+    outcomes = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, model.Record)} - {Release}
+    assert len(outcomes) > 12
+    assert [kind.__name__ for kind in outcomes if kind not in text.text_of.registry] == []
     with pytest.raises(TypeError):
-        report.text_of(object())
+        text.text_of(object())
 
 
 def test_output_ends_with_one_line_end(capsys: pytest.CaptureFixture[str]) -> None:
     """A script is not followed by an empty line."""
-    report.show(workflow.Promoted(schema="league", script="COMMIT;\n"), as_json=False)
+    text.show(promote.Promoted(schema="league", script="COMMIT;\n"), as_json=False)
     assert capsys.readouterr().out == "COMMIT;\n"

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 import pytest
 
-from bluegreen_etl import config, declared
+from bluegreen_etl import config
+from bluegreen_etl.config import table_checks
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILE = DOCS / "settings.md"
@@ -64,7 +65,9 @@ def section_of(hint: Any) -> Any:  # noqa: ANN401 - any annotation
     hint = bare(hint)
     if get_origin(hint) is dict:
         hint = bare(get_args(hint)[1])
-    is_section = isinstance(hint, type) and issubclass(hint, msgspec.Struct) and not issubclass(hint, declared.Declared)
+    is_section = (
+        isinstance(hint, type) and issubclass(hint, msgspec.Struct) and not issubclass(hint, table_checks.Declared)
+    )
     return hint if is_section else None
 
 
@@ -100,7 +103,7 @@ def shown(hint: Any) -> str:  # noqa: ANN401 - any annotation
 
 def own_fields(kind: Any) -> list[str]:  # noqa: ANN401 - see sections
     """Return the keys of a declared check that are not those of all."""
-    shared = {field.name for field in msgspec.structs.fields(declared.Declared)}
+    shared = {field.name for field in msgspec.structs.fields(table_checks.Declared)}
     return [f"`{field.encode_name}`" for field in msgspec.structs.fields(kind) if field.name not in shared]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bluegreen_etl.model import Block
-from bluegreen_etl.shadow.streams import BLOCKS, WARM_UP, WINDOW, Streams, Width
+from bluegreen_etl.shadow.copy_parallelism import BLOCKS, WARM_UP, WINDOW, Streams, Width
 
 
 def settled(width: Width, rates: list[float], *, every: float = 0.1) -> int:

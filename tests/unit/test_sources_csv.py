@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, CopyOptions, Reader, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, open_reader
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.readers import open_reader
 
 BOTH = (Column(name="a", type="text"), Column(name="b", type="text"))
 

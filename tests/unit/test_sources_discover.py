@@ -8,7 +8,7 @@ import pytest
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Compression, Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover
+from bluegreen_etl.sources.discovery import TableFiles, discover
 
 
 @pytest.fixture(autouse=True)

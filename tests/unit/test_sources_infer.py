@@ -2,7 +2,8 @@
 
 import pytest
 
-from bluegreen_etl.sources import InferredColumn, Kind, Peek, infer
+from bluegreen_etl.sources.inference import InferredColumn, infer
+from bluegreen_etl.sources.peek import Kind, Peek
 
 
 def peeked(*values: str | None, kind: Kind = Kind.UNKNOWN, name: str = "x") -> Peek:

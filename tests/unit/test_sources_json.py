@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions, Reader, SourceOptions
-from bluegreen_etl.sources import TableFiles, discover, elements, objects, open_reader
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.jsonfiles import elements, json_reader
+from bluegreen_etl.sources.readers import open_reader
 
 COLUMNS = (
     Column(name="id", type="integer"),
@@ -369,7 +371,7 @@ def test_every_element_is_found_with_its_place(name: str, text: str, places: lis
     Path(name).write_text(text, encoding="utf-8")
     [source] = discover([name], tables={})
     for size in (1, 9, 60, None):
-        found = list(objects.every_element(source, block_size=size))
+        found = list(json_reader.every_element(source, block_size=size))
         assert [element.where for element in found] == [f"{name}, {place}" for place in places]
         expected = json.loads(text) if name == "t.json" else [json.loads(line) for line in text.split("\n") if line]
         assert [json.loads(element.text) for element in found] == expected
@@ -381,4 +383,4 @@ def test_every_element_of_what_is_not_one_array_is_refused(text: str) -> None:
     Path("t.json").write_text(text, encoding="utf-8")
     [source] = discover(["t.json"], tables={})
     with pytest.raises(errors.BluegreenError):
-        list(objects.every_element(source))
+        list(json_reader.every_element(source))

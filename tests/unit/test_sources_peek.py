@@ -7,7 +7,8 @@ import pytest
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Format, SourceFile, SourceOptions
-from bluegreen_etl.sources import Kind, Peek, TableFiles, discover, peek
+from bluegreen_etl.sources.discovery import TableFiles, discover
+from bluegreen_etl.sources.peek import Kind, Peek, peek_file
 
 UNKNOWN = frozenset({Kind.UNKNOWN})
 
@@ -29,7 +30,7 @@ def written(name: str, data: bytes | str, options: SourceOptions | None = None) 
 def test_csv_has_the_header_and_its_records() -> None:
     """Quoted names and values, line ends inside them, a byte order mark; only unquoted nothing is NULL."""
     source = written("a.csv", '\ufeffid,"the ""name""","x,\ny"\r\n1,"a ""b""",\r\n2,"","l1\nl2"\r\n\r\n')
-    assert peek(source) == Peek(
+    assert peek_file(source) == Peek(
         columns=("id", 'the "name"', "x,\ny"),
         rows=(("1", 'a "b"', None), ("2", "", "l1\nl2")),
         kinds=(UNKNOWN, UNKNOWN, UNKNOWN),
@@ -38,48 +39,48 @@ def test_csv_has_the_header_and_its_records() -> None:
 
 def test_tsv_is_csv_with_tabs() -> None:
     """The same quotes, another delimiter."""
-    assert peek(written("a.tsv", 'a\tb\n"1\t2"\t3,4\n')).rows == (("1\t2", "3,4"),)
+    assert peek_file(written("a.tsv", 'a\tb\n"1\t2"\t3,4\n')).rows == (("1\t2", "3,4"),)
 
 
 def test_options_say_how_values_are_written() -> None:
     """Another delimiter, quote, escape and NULL; a NULL in quotes is a text."""
     options = SourceOptions(delimiter=";", quote="'", escape="\\", null="\\N", encoding="latin1")
     source = written("a.csv", "a;b;c\n'it\\'s';\\N;'\\\\N'\né;;x'y;z'w\n".encode("latin1"), options)
-    assert peek(source).rows == (("it's", None, "\\N"), ("é", "", "xy;zw"))
+    assert peek_file(source).rows == (("it's", None, "\\N"), ("é", "", "xy;zw"))
 
 
 def test_names_by_option_replace_or_stand_for_the_header() -> None:
     """With a header its line is skipped, without one the first line is data."""
     named = SourceOptions(columns=("x", "y"))
     without = SourceOptions(columns=("x", "y"), header=False)
-    assert peek(written("a.csv", "a,b\n1,2\n", named)) == Peek(
+    assert peek_file(written("a.csv", "a,b\n1,2\n", named)) == Peek(
         columns=("x", "y"), rows=(("1", "2"),), kinds=(UNKNOWN, UNKNOWN)
     )
-    assert peek(written("b.csv", "a,b\n1,2\n", without)).rows == (("a", "b"), ("1", "2"))
+    assert peek_file(written("b.csv", "a,b\n1,2\n", without)).rows == (("a", "b"), ("1", "2"))
 
 
 def test_header_alone_is_a_file_without_rows() -> None:
     """With or without its line end."""
-    assert peek(written("a.csv", "a,b")) == Peek(columns=("a", "b"), rows=(), kinds=(UNKNOWN, UNKNOWN))
-    assert peek(written("a.csv", "a,b\n")).rows == ()
+    assert peek_file(written("a.csv", "a,b")) == Peek(columns=("a", "b"), rows=(), kinds=(UNKNOWN, UNKNOWN))
+    assert peek_file(written("a.csv", "a,b\n")).rows == ()
 
 
 def test_empty_line_of_one_column_is_a_record() -> None:
     """In a file of more columns it could only be a mistake at the end."""
-    assert peek(written("a.csv", "a\n1\n\n")).rows == (("1",), (None,))
+    assert peek_file(written("a.csv", "a\n1\n\n")).rows == (("1",), (None,))
 
 
 def test_only_the_first_records_are_read() -> None:
     """At most 1,000 of them, and of long ones as many as fit in about a megabyte."""
-    assert len(peek(written("a.csv", "a\n" + "1\n" * 5000)).rows) == 1000
-    assert len(peek(written("b.csv", "a\n" + ("x" * 99_999 + "\n") * 20)).rows) == 10
-    assert len(peek(written("c.ndjson", '{"a": 1}\n' * 5000)).rows) == 1000
+    assert len(peek_file(written("a.csv", "a\n" + "1\n" * 5000)).rows) == 1000
+    assert len(peek_file(written("b.csv", "a\n" + ("x" * 99_999 + "\n") * 20)).rows) == 10
+    assert len(peek_file(written("c.ndjson", '{"a": 1}\n' * 5000)).rows) == 1000
 
 
 def test_json_columns_are_all_keys_in_order_of_appearance() -> None:
     """Values as text, missing ones and null as None, and what kind each column's values are."""
     text = '[{"a": 1.10, "b": "x\\u0041"}, {"c": {"k": [1,  2]}, "b": null}, {"a": true, "d": null}]'
-    assert peek(written("a.json", text)) == Peek(
+    assert peek_file(written("a.json", text)) == Peek(
         columns=("a", "b", "c", "d"),
         rows=(("1.10", "xA", None, None), (None, None, '{"k": [1,  2]}', None), ("true", None, None, None)),
         kinds=(
@@ -93,12 +94,12 @@ def test_json_columns_are_all_keys_in_order_of_appearance() -> None:
 
 def test_json_lines_are_read_without_empty_ones() -> None:
     """Also when the last line has no end."""
-    assert peek(written("a.ndjson", '\ufeff{"a": 1}\r\n\r\n{"a": 2}')).rows == (("1",), ("2",))
+    assert peek_file(written("a.ndjson", '\ufeff{"a": 1}\r\n\r\n{"a": 2}')).rows == (("1",), ("2",))
 
 
 def test_empty_array_has_no_columns() -> None:
     """It is a valid file."""
-    assert peek(written("a.json", " [ ] ")) == Peek(columns=(), rows=(), kinds=())
+    assert peek_file(written("a.json", " [ ] ")) == Peek(columns=(), rows=(), kinds=())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_empty_array_has_no_columns() -> None:
 def test_csv_that_cannot_be_understood_is_refused(data: str | bytes, message: str) -> None:
     """Each with a sentence that says where, and a hint."""
     with pytest.raises((errors.BadSource, errors.BadRow)) as raised:
-        peek(written("f.csv", data))
+        peek_file(written("f.csv", data))
     assert raised.value.message == message
     assert raised.value.hint
 
@@ -147,7 +148,7 @@ def test_csv_that_cannot_be_understood_is_refused(data: str | bytes, message: st
 def test_json_that_is_no_array_of_objects_is_refused(data: str | bytes, message: str) -> None:
     """Each with a sentence that says what it is instead, and a hint."""
     with pytest.raises((errors.BadSource, errors.BadRow)) as raised:
-        peek(written("f.json", data))
+        peek_file(written("f.json", data))
     assert raised.value.message == message
     assert raised.value.hint
 
@@ -155,7 +156,7 @@ def test_json_that_is_no_array_of_objects_is_refused(data: str | bytes, message:
 def test_json_line_that_is_no_object_is_named_by_its_line() -> None:
     """Empty lines count."""
     with pytest.raises(errors.BadRow) as raised:
-        peek(written("f.ndjson", '{"a": 1}\n\n[2]\n'))
+        peek_file(written("f.ndjson", '{"a": 1}\n\n[2]\n'))
     assert raised.value.message == "f.ndjson, line 3: is an array, not an object"
 
 
@@ -184,7 +185,7 @@ def test_json_line_that_is_no_object_is_named_by_its_line() -> None:
 def test_options_that_cannot_be_are_a_usage_error(name: str, options: SourceOptions, message: str) -> None:
     """They stand in the configuration, so that is what is wrong."""
     with pytest.raises(errors.UsageError) as raised:
-        peek(written(name, "[]", options))
+        peek_file(written(name, "[]", options))
     assert raised.value.message == message
     assert raised.value.hint
 
@@ -192,11 +193,11 @@ def test_options_that_cannot_be_are_a_usage_error(name: str, options: SourceOpti
 def test_options_must_name_every_column() -> None:
     """Fewer names than the header has columns would shift the values."""
     with pytest.raises(errors.BadSource, match=r"^f.csv has 2 columns, the options name 1$"):
-        peek(written("f.csv", "a,b\n", SourceOptions(columns=("x",))))
+        peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x",))))
     with pytest.raises(errors.BadSource, match=r'^f.csv, option columns: column "x" appears twice$'):
-        peek(written("f.csv", "a,b\n", SourceOptions(columns=("x", "x"), header=False)))
+        peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x", "x"), header=False)))
     with pytest.raises(errors.BadSource, match=r"^f.csv has no header, so its columns have no names$"):
-        peek(written("f.csv", "a,b\n", SourceOptions(header=False)))
+        peek_file(written("f.csv", "a,b\n", SourceOptions(header=False)))
 
 
 @pytest.mark.parametrize(
@@ -207,10 +208,10 @@ def test_header_is_read_in_the_encoding_given(encoding: str, codec: str) -> None
     """By PostgreSQL's names, in any spelling that PostgreSQL takes."""
     name = "列ソ" if codec in {"cp932", "euc_jp"} else "prénom"
     source = written("a.csv", f"{name},b\n1,2\n".encode(codec), SourceOptions(encoding=encoding))
-    assert peek(source).columns == (name, "b")
+    assert peek_file(source).columns == (name, "b")
 
 
 def test_format_option_reads_json_lines_from_a_json_file() -> None:
     """As the hint for an object at the top of a .json file says."""
     source = written("a.json", '{"a": 1}\n{"a": 2}\n', SourceOptions(format=Format.NDJSON))
-    assert peek(source).rows == (("1",), ("2",))
+    assert peek_file(source).rows == (("1",), ("2",))

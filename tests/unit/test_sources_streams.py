@@ -14,7 +14,10 @@ import pytest
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Reader
-from bluegreen_etl.sources import discover, open_reader, peek, streams
+from bluegreen_etl.sources import decompress
+from bluegreen_etl.sources.discovery import discover
+from bluegreen_etl.sources.peek import peek_file
+from bluegreen_etl.sources.readers import open_reader
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="text"))
 HAS_ZSTD = any(
@@ -87,7 +90,7 @@ def test_gzip_file_is_read_by_either_decoder(gzip_decoder: str) -> None:
     reader = opened("t.csv.gz", data)
     assert text_of(reader) == b"1,x\n" + b"2,y\n" * 100_000
     assert reader.sha256 == hashlib.sha256(data).hexdigest()
-    with streams.opened(discover(["t.csv.gz"], tables={})[0]) as stream:
+    with decompress.opened(discover(["t.csv.gz"], tables={})[0]) as stream:
         assert type(stream._text).__module__ == ("isal.igzip" if gzip_decoder == "isal" else "gzip")
 
 
@@ -193,7 +196,7 @@ def test_file_that_is_gone_is_refused() -> None:
     Path("t.csv").write_bytes(b"a,b\n")
     [source] = discover(["t.csv"], tables={})
     Path("t.csv").unlink()
-    for function in (peek, lambda gone: open_reader(gone, COLUMNS)):
+    for function in (peek_file, lambda gone: open_reader(gone, COLUMNS)):
         with pytest.raises(errors.BadSource, match=r"^t.csv cannot be read: No such file or directory$"):
             function(source)
 

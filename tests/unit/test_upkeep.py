@@ -5,14 +5,16 @@ from datetime import timedelta
 import pytest
 
 from bluegreen_etl.model import Release, Status
-from bluegreen_etl.workflow import upkeep
+from bluegreen_etl.releases import retention
 from tests.records import NOON, release
 
 
 def chosen(releases: list[Release], *, keep: int = 1, min_age: float = 0, loading: bool = False) -> list[int]:
     """Return the numbers of the releases to be dropped, one hour after noon."""
     now = NOON + timedelta(hours=1)
-    return [item.number for item in upkeep.superfluous(releases, keep=keep, min_age=min_age, now=now, loading=loading)]
+    return [
+        item.number for item in retention.superfluous(releases, keep=keep, min_age=min_age, now=now, loading=loading)
+    ]
 
 
 def test_failed_releases_go() -> None:

@@ -16,7 +16,9 @@ import pytest
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, Reader
-from bluegreen_etl.sources import discover, objects, open_reader
+from bluegreen_etl.sources.discovery import discover
+from bluegreen_etl.sources.jsonfiles import json_reader
+from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
 
 
@@ -82,7 +84,7 @@ def test_json_is_encoded_as_without_them(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, nested: int
 ) -> None:
     """Also where pieces were cut wrongly: at what separates objects inside of an element as it does the elements."""
-    monkeypatch.setattr(objects, "SHARED_SIZE", 0)
+    monkeypatch.setattr(json_reader, "SHARED_SIZE", 0)
     elements = [
         {"id": number, "list": [{"id": place} for place in range(1 + number % 40 * (nested - 1))], "text": "a\nb" * 9}
         for number in range(1500)
@@ -101,7 +103,7 @@ def test_a_broken_element_is_named_though_others_are_encoded_ahead(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number counts from the file's beginning."""
-    monkeypatch.setattr(objects, "SHARED_SIZE", 0)
+    monkeypatch.setattr(json_reader, "SHARED_SIZE", 0)
     path = tmp_path / "t.json"
     elements = [json.dumps({"id": number, "text": "x" * 50}) for number in range(2000)]
     elements[1776] = '{"id": 1776, "text": "\\u0000"}'

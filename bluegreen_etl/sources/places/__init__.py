@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import STDIN, SourceFile
-from bluegreen_etl.sources.places import local, members, remote, stdin
-from bluegreen_etl.sources.places.place import Fingerprint, Found, Place
+from bluegreen_etl.sources.places import local, remote, stdin, zip_members
+from bluegreen_etl.sources.places.base import Fingerprint, Found, Place
 
 __all__ = ["Fingerprint", "Found", "Place", "find", "is_anchored", "of", "shown"]
 
@@ -53,7 +53,7 @@ def _at(address: tuple[str, ...]) -> Place:
         stdin.standard_input() if first == STDIN else remote.RemoteFile(url) if url else local.LocalFile(first)
     )
     for name in names:
-        place = members.Member(place, name)
+        place = zip_members.Member(place, name)
     return place
 
 
@@ -61,7 +61,7 @@ def _find_here(pattern: str) -> list[Found] | None:
     """Return what is there; None when the pattern means nothing, not even a zip of nothing."""
     outer = local.find(pattern)
     found = [inner for each in outer for inner in _unpacked(each)]
-    for path, rest in members.splits(pattern):
+    for path, rest in zip_members.splits(pattern):
         found += [inner for each in local.find(path) for inner in _matching(each, rest)]
     return found if found or outer else None
 
@@ -69,24 +69,24 @@ def _find_here(pattern: str) -> list[Found] | None:
 def _find_at(url: remote.URL) -> list[Found] | None:
     """Return what is there; None as for files of this machine."""
     # Asking for a path inside of a zip takes a request, and many servers answer one to anything.
-    for path, rest in members.splits(url.rest):
+    for path, rest in zip_members.splits(url.rest):
         return [inner for each in remote.find(url._replace(rest=path)) for inner in _matching(each, rest)] or None
     outer = remote.find(url)
     return [inner for each in outer for inner in _unpacked(each)] if outer else None
 
 
 def _unpacked(outer: Found) -> list[Found]:
-    return members.unpacked(outer, _at(outer.address)) if outer.is_zip else [outer]
+    return zip_members.unpacked(outer, _at(outer.address)) if outer.is_zip else [outer]
 
 
 def _matching(outer: Found, pattern: str) -> list[Found]:
     # A directory may be called like a zip; what lies in it has been found by its path already.
-    return [] if outer.inside or not outer.is_zip else members.matching(outer, _at(outer.address), pattern)
+    return [] if outer.inside or not outer.is_zip else zip_members.matching(outer, _at(outer.address), pattern)
 
 
 def _missing(pattern: str) -> errors.BadSource:
-    for path, rest in members.splits(pattern):
+    for path, rest in zip_members.splits(pattern):
         for outer in local.find(path):
-            if outer.named and (close := members.closest(_at(outer.address), rest)):
+            if outer.named and (close := zip_members.closest(_at(outer.address), rest)):
                 return errors.BadSource(f"{pattern} does not exist", hint=f"Did you mean {path}/{close}?")
     return local.missing(pattern)

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 from bluegreen_etl import errors
-from bluegreen_etl.sources.places import place
-from bluegreen_etl.sources.places.place import Fingerprint, Found
+from bluegreen_etl.sources.places import base
+from bluegreen_etl.sources.places.base import Fingerprint, Found
 
 
 class LocalFile:
@@ -27,7 +27,7 @@ class LocalFile:
             with Path(self.path).open("rb", buffering=0) as file:
                 now = os.fstat(file.fileno())
         except OSError as error:
-            raise place.unreadable(self.path, error) from error
+            raise base.unreadable(self.path, error) from error
         return Fingerprint(now.st_size, (now.st_dev, now.st_ino, now.st_mtime_ns))
 
     def open(self) -> io.RawIOBase:
@@ -35,7 +35,7 @@ class LocalFile:
         try:
             return Path(self.path).open("rb", buffering=0)
         except OSError as error:
-            raise place.unreadable(self.path, error) from error
+            raise base.unreadable(self.path, error) from error
 
     def open_seekable(self) -> io.RawIOBase:
         """Open the file, which can be read in any order."""
@@ -56,7 +56,7 @@ def find(pattern: str) -> list[Found]:
         if path.exists():
             return [_found(pattern.rstrip("/"), named=True)]
     except OSError as error:
-        raise place.unreadable(pattern, error) from error
+        raise base.unreadable(pattern, error) from error
     # Path.glob refuses absolute patterns, and users write them.
     matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
     return [_found(match) for match in matches if Path(match).is_file()]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from bluegreen_etl import errors
-from bluegreen_etl.sources.places.place import Fingerprint, Found
+from bluegreen_etl.sources.places.base import Fingerprint, Found
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

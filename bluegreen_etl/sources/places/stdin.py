@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from bluegreen_etl import errors, interrupts
 from bluegreen_etl.model import STDIN, Compression
-from bluegreen_etl.sources.places import place
-from bluegreen_etl.sources.places.place import Fingerprint, Found
+from bluegreen_etl.sources.places import base
+from bluegreen_etl.sources.places.base import Fingerprint, Found
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -46,7 +46,7 @@ class Kept:
             regular = stat.S_ISREG(status.st_mode)
             self.size = status.st_size - os.lseek(descriptor, 0, os.SEEK_CUR) if regular else None
         except OSError as error:
-            raise place.unreadable(PATH, error) from error
+            raise base.unreadable(PATH, error) from error
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return at least one and at most `size` bytes from an offset; none at the end.
@@ -120,7 +120,7 @@ def find() -> Found:
         with io.BufferedReader(standard_input().open()) as file:
             first = file.read(_LONGEST_MAGIC)
     except OSError as error:
-        raise place.unreadable(PATH, error) from error
+        raise base.unreadable(PATH, error) from error
     if not first:
         raise errors.BadSource(f"{PATH} is empty", hint="Look at the command that writes into it.")
     suffix = next((f".{compression}" for compression, magic in _MAGIC.items() if magic.match(first)), "")

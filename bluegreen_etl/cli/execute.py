@@ -1,0 +1,119 @@
+"""What every command does around its own work: settings, one call, the outcome, the exit code."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from bluegreen_etl import config, errors, interrupts
+from bluegreen_etl.cli import progress
+from bluegreen_etl.cli.options import Common
+from bluegreen_etl.commands import watch
+from bluegreen_etl.releases.context import Context
+from bluegreen_etl.report import junit, live_view, metrics
+from bluegreen_etl.report import text as text_report
+
+INTERRUPTED = errors.Interrupted(
+    "interrupted: live is unchanged", hint="`bluegreen status` shows what is left; the next load cleans it up."
+)
+
+
+def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[Context], object]) -> None:
+    """Run one command with the settings that the options lead to, show its outcome, exit with its code."""
+    options = Common(**{name: values[name] for name in Common._fields})
+    talker = progress.listener(options.log_format)
+    interrupts.install()
+    # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    error: errors.BluegreenError | None = None
+    try:
+        outcome = _carried_out(options, flags, work, talker)
+    except errors.BluegreenError as failure:
+        outcome, error = failure.results, failure
+    except KeyboardInterrupt:
+        outcome, error = None, INTERRUPTED
+    talker.end()
+    _write_junit(values.get("junit"), outcome or error, talker)
+    if outcome:
+        _show(outcome, as_json=options.json)
+    if options.metrics:
+        _write_metrics(options, outcome, error, talker)
+    if error:
+        fail(error, debug=options.debug, talker=talker)
+
+
+def _carried_out(
+    options: Common,
+    flags: Mapping[str, Any],
+    work: Callable[[Context], object],
+    talker: progress.Talker | progress.LogLines,
+) -> object:
+    resolved = config.resolve(
+        {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
+    )
+    return work(Context(resolved, talker, force=options.force))
+
+
+def _write_metrics(
+    options: Common, outcome: object, error: errors.BluegreenError | None, talker: progress.Talker | progress.LogLines
+) -> None:
+    """Write the metrics; the work is done, so that a file that cannot be written changes nothing."""
+    command = click.get_current_context().info_name or ""
+    schema = getattr(getattr(outcome, "loaded", outcome), "schema", options.schema)
+    labels = {"command": command, "schema": schema or ""}
+    try:
+        metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
+    except OSError as failure:
+        talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
+
+
+def _write_junit(file: Path | None, outcome: object, talker: progress.Talker | progress.LogLines) -> None:
+    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
+    if file is None:
+        return
+    try:
+        junit.write(file, outcome)
+    except OSError as error:
+        talker.say(f"{file} could not be written: {error.strerror}")
+
+
+def watching(context: Context, *, every: float, as_json: bool) -> None:
+    """Look at a load until it ends, somebody interrupts, or nobody reads any more: none of these is an error."""
+    screen = live_view.Screen(as_json=as_json)
+    try:
+        watch.watch(context, every=every, show=screen.show)
+    except KeyboardInterrupt:
+        interrupts.finish()
+    except BrokenPipeError:
+        _write_nowhere()
+
+
+def _show(outcome: object, *, as_json: bool) -> None:
+    """Write the outcome; where nobody reads it, the exit code still tells what was done."""
+    if sys.stdout is None:  # closed by whoever started the program
+        return
+    try:
+        text_report.show(outcome, as_json=as_json)
+    except OSError as error:
+        _write_nowhere()
+        progress.tell(f"the outcome could not be written to stdout: {error.strerror}")
+
+
+def _write_nowhere() -> None:
+    """Let go of stdout: what is left in the buffer would fail once more at the exit, and change its code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(
+    error: errors.BluegreenError, *, debug: bool = False, talker: progress.Talker | progress.LogLines | None = None
+) -> NoReturn:
+    """Write the error as one sentence with its hint, and exit with its code."""
+    if debug:
+        traceback.print_exception(error)
+    (talker or progress.Talker()).fail(error)
+    sys.exit(error.exit_code)

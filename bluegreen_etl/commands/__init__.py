@@ -1,0 +1,1 @@
+"""The commands: one module per command, each reads as a table of contents."""

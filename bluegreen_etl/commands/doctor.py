@@ -1,0 +1,345 @@
+"""Doctor: looks at everything that a load, a promote or a backup will need, and says what would make one fail."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bluegreen_etl import (
+    catalog,
+    citus,
+    client_programs,
+    db,
+    errors,
+    ledger,
+    model,
+    names,
+    privileges,
+    queries,
+    sqlstates,
+)
+from bluegreen_etl.cutover import dependents
+from bluegreen_etl.model import Status
+from bluegreen_etl.releases import context as context_stage
+from bluegreen_etl.releases import lookup, plan, preflight, verify
+from bluegreen_etl.releases.context import Context, refuse_extensions
+
+OLDEST, NEWEST = 15, 18  # major versions of the server that the tests run on
+SHOWN = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+    "work_mem",
+    "maintenance_work_mem",
+    "max_parallel_maintenance_workers",
+    "synchronous_commit",
+)
+_TIMEOUTS = {name for name in SHOWN if name.endswith("_timeout")}
+
+
+class Grade(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"  # a command would fail because of it
+
+
+class Finding(model.Record, frozen=True, kw_only=True):
+    """One thing looked at: what was found, and what to do where it is not well."""
+
+    topic: str
+    grade: Grade
+    found: str
+    hint: str | None = None
+
+
+class Diagnosis(model.Record, frozen=True, kw_only=True):
+    """What doctor has found."""
+
+    schema: str
+    database: str
+    findings: tuple[Finding, ...]
+
+
+def doctor(context: Context) -> Diagnosis:
+    """Look at server, role, schema and leftovers.
+
+    Raises:
+        Unfit: something would make a command fail; with everything found in `results`.
+        ServerFailed: there is no connection at all.
+    """
+    with context.server.connect(f"doctor {context.schema}", to_read=True) as connection:
+        look = _Look(context, connection)
+        findings: list[Finding] = []
+        for examine in _EXAMINATIONS:
+            # One who may not read the ledger would be told so by each who wants it.
+            told = {finding.found for finding in findings}
+            findings += [finding for finding in _examined(examine, look) if finding.found not in told]
+        diagnosis = Diagnosis(schema=context.schema, database=connection.info.dbname, findings=tuple(findings))
+    bad = [finding for finding in findings if finding.grade is Grade.FAIL]
+    if bad:
+        topics = ", ".join(dict.fromkeys(finding.topic for finding in bad))
+        raise errors.Unfit(
+            f"{len(bad)} of {len(findings)} findings would make a command fail: {topics}",
+            hint="Each finding has its own.",
+            results=diagnosis,
+        )
+    return diagnosis
+
+
+class _Look:
+    """What the examinations look at."""
+
+    def __init__(self, context: Context, connection: db.Connection) -> None:
+        self.context = context
+        self.connection = connection
+        self.schema = context.schema
+        self.live_oid = catalog.schema_oid(connection, context.schema)
+        self.role = connection.info.user
+
+    def row(self, name: str, **values: object) -> tuple[Any, ...]:
+        """Return the one row of a query of ours."""
+        return self.connection.execute(queries.get(name), values).fetchone() or ()
+
+    def column(self, name: str, **values: object) -> list[str]:
+        """Return the first column of a query of ours."""
+        return [row[0] for row in self.connection.execute(queries.get(name), values)]
+
+
+Examination = Callable[[_Look], Iterator[Finding]]
+
+
+def _examined(examine: Examination, look: _Look) -> Iterator[Finding]:
+    """Yield what an examination finds; where it is refused, that is what it has found."""
+    topic = examine.__name__.removeprefix("_").replace("_", " ")
+    try:
+        with sqlstates.translated():
+            yield from examine(look)
+    except errors.BluegreenError as error:
+        yield Finding(topic=topic, grade=Grade.FAIL, found=error.message, hint=error.hint)
+
+
+def _ok(topic: str, found: str) -> Finding:
+    return Finding(topic=topic, grade=Grade.OK, found=found)
+
+
+def _warn(topic: str, found: str, hint: str) -> Finding:
+    return Finding(topic=topic, grade=Grade.WARN, found=found, hint=hint)
+
+
+def _fail(topic: str, found: str, hint: str) -> Finding:
+    return Finding(topic=topic, grade=Grade.FAIL, found=found, hint=hint)
+
+
+def _server(look: _Look) -> Iterator[Finding]:
+    major = look.connection.info.server_version // 10000
+    found = f"PostgreSQL {look.connection.info.parameter_status('server_version')}, by {look.context.server.origin}"
+    if major < OLDEST:
+        yield _fail("server", found, f"Use PostgreSQL {OLDEST} or newer.")
+    elif major > NEWEST:
+        yield _warn("server", found, f"bluegreen is tested up to PostgreSQL {NEWEST}; look for a newer version of it.")
+    else:
+        yield _ok("server", found)
+
+
+def _client_programs(look: _Look) -> Iterator[Finding]:
+    major = look.connection.info.server_version // 10000
+    for name, wanted_by in (("pg_dump", "load"), ("pg_restore", "restore")):
+        program = client_programs.client_program(name, server_major=major, directory=look.context.settings.pg_bindir)
+        yield _ok("client programs", f"{program} for {wanted_by}")
+
+
+def _pooler(look: _Look) -> Iterator[Finding]:
+    row = look.connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    # One in transaction mode is refused by every connection, this one included.
+    none = row is not None and row[0] == look.connection.info.backend_pid
+    yield _ok("pooler", "none in between" if none else "one in session mode is in between")
+
+
+def _privileges(look: _Look) -> Iterator[Finding]:
+    role = names.quoted(look.role)
+    topic = "privileges"
+    lacking = [
+        *privileges.to_load(look.connection, look.live_oid),
+        *privileges.to_follow(look.connection, _hanging(look)),
+    ]
+    for item in lacking:
+        yield _fail(topic, item.found, item.statement)
+    if not catalog.may_create_database(look.connection):
+        found = f"role {role} may not create databases, as run --isolate database does"
+        yield _warn(topic, found, f"ALTER ROLE {role} CREATEDB;")
+    sees, cancels = look.row("sees_others")
+    if not sees:
+        found = f"role {role} does not see what others do who are in its way"
+        yield _warn(topic, found, f"GRANT pg_read_all_stats TO {role};")
+    if not (sees and cancels) and look.context.settings.promote.cancel_blockers is not None:
+        found = f"role {role} may not cancel what others run, as promote.cancel_blockers wants"
+        yield _warn(topic, found, f"GRANT pg_read_all_stats, pg_signal_backend TO {role};")
+    yield _ok(topic, f"looked at as role {role}")
+
+
+def _hanging(look: _Look) -> list[catalog.Dependent]:
+    """Return what hangs on live from outside, what hangs on its carried tables not counted."""
+    if look.live_oid is None:
+        return []
+    return catalog.outside_dependents(look.connection, look.live_oid, carried=_carried(look))
+
+
+def _carried(look: _Look) -> list[int]:
+    """Return the tables of live that are carried."""
+    plain = catalog.plain_tables(look.connection, look.live_oid or 0)
+    return [plain[name] for name in look.context.settings.carry.tables if name in plain]
+
+
+def _ledger(look: _Look) -> Iterator[Finding]:
+    if not ledger.exists(look.connection):
+        yield _ok("ledger", "none yet: the first load makes it")
+        return
+    # In a transaction that is taken back: to look changes nothing, a ledger of an older version included.
+    with look.connection.transaction(force_rollback=True):
+        ledger.ensure(look.connection)
+    protected = ledger.is_protected(look.connection)
+    yield _ok("ledger", "there; the database is protected" if protected else "there; the database is not protected")
+
+
+def _live(look: _Look) -> Iterator[Finding]:
+    if look.live_oid is None:
+        yield _ok("live", f"there is no schema {look.schema} yet")
+        return
+    refuse_extensions(look.context, look.connection, look.live_oid)
+    preflight.refuse_subscribers(look.connection)
+    wanted, carried = look.context.settings.promote, _carried(look)
+    hanging = dependents.inspect(look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried)
+    parents = catalog.outside_parents(look.connection, look.live_oid)
+    for child, parent in parents:
+        hint = "Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema."
+        yield _fail("live", f"table {child} inherits from {parent}, outside of the schema", hint)
+    count = len(catalog.tables(look.connection, look.live_oid))
+    yield _ok("live", f"{count} tables; {len(hanging.statements)} statements make what hangs on it follow")
+
+
+def _replication(look: _Look) -> Iterator[Finding]:
+    recovery, level, synchronous, standbys, idle = look.row("replication")
+    if recovery:
+        yield _fail("replication", "the server is a standby, where nothing can be written", "Connect to the primary.")
+    for slot in idle:
+        yield _warn(
+            "replication",
+            f"nobody reads from slot {slot}: the server keeps all that a load writes",
+            "SELECT pg_drop_replication_slot(…), or start its reader again.",
+        )
+    if synchronous:
+        yield _warn(
+            "replication",
+            f"commits wait for {synchronous}",
+            'Set synchronous_commit = "local" under [load.session] to load without waiting for it.',
+        )
+    yield _ok("replication", f"wal_level is {level}; {standbys} standbys")
+
+
+def _citus(look: _Look) -> Iterator[Finding]:
+    if not citus.is_there(look.connection):
+        return
+    for doubt in citus.doubts(look.connection, look.schema):
+        yield _fail("citus", doubt, "Bring the node back: Citus recovers it within a minute.")
+    version, nodes = look.row("citus_version")[0], citus.nodes(look.connection, look.schema)
+    well = sum(node.failure is None for node in nodes)
+    yield _ok("citus", f"Citus {version}; {well} of {len(nodes)} nodes answer; readers enter through the coordinator")
+
+
+def _locks(look: _Look) -> Iterator[Finding]:
+    room, oid = catalog.lock_capacity(look.connection), look.live_oid or 0
+    # The cut-over locks live's relations, and pg_dump what it reads; to drop a release as a whole takes the most.
+    held, needed = len(catalog.relations(look.connection, oid)), catalog.locks_to_drop(look.connection, [oid])
+    found = f"room for {room} locks, about {needed} needed at a time"
+    hint = "Raise max_locks_per_transaction and start the server again."
+    if held <= room < needed:
+        hint += " Until then releases are dropped table by table, and are no way back from the first one on."
+    grade = Grade.FAIL if held > room else Grade.WARN if needed > room / 2 else Grade.OK
+    yield Finding(topic="locks", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
+    jobs = context_stage.connections(look.context)
+    (free,) = look.row("free_connections")
+    if free < jobs + 2:
+        yield _fail("locks", f"{free} connections are free, {jobs + 2} needed", "Use --jobs, or raise max_connections.")
+
+
+def _disk(look: _Look) -> Iterator[Finding]:
+    [size] = look.row("schema_size", oid=look.live_oid or 0)
+    kept = look.context.settings.retention.keep
+    wanted = f"live takes {size / 1e6:.0f} MB, and each release about as much; {kept} previous ones are kept"
+    row = look.row("data_directory")
+    place = Path(row[0]) if row and row[0] else None
+    info = look.connection.info
+    if place is None or not info.host.startswith(("/", "@")) or not place.is_dir():
+        yield _ok("disk", f"{wanted}; the room on the server is not known")
+        return
+    free = shutil.disk_usage(place).free
+    found = f"{wanted}; {free / 1e6:.0f} MB are free"
+    hint = "Prune, keep fewer releases, or make room: a load needs the size of live, and again in the server's log."
+    grade = Grade.FAIL if free < size else Grade.WARN if free < 2 * size else Grade.OK
+    yield Finding(topic="disk", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
+
+
+def _session(look: _Look) -> Iterator[Finding]:
+    session = plan.session(look.context, look.connection)
+    with look.context.server.connect(f"doctor {look.schema}", session, to_read=True) as own:
+        rows = own.execute(queries.get("settings_in_force"), {"names": list({*SHOWN, *session})}).fetchall()
+        idle = own.info.get_parameters().get("keepalives_idle")
+    in_force = dict(rows)
+    for name in sorted(_TIMEOUTS & in_force.keys()):
+        if in_force[name] != "0":
+            hint = f"Leave {name} out of [load.session], so that a long load is not ended by it."
+            yield _warn("session", f"{name} is {in_force[name]} while loading", hint)
+    shown = ", ".join(f"{name} {in_force[name]}" for name in sorted(in_force))
+    yield _ok("session", f"{shown}; TCP keepalive after {idle} s")
+
+
+def _leftovers(look: _Look) -> Iterator[Finding]:
+    releases = ledger.releases(look.connection, look.schema)
+    loading = db.is_locked(look.connection, lookup.LOAD_LOCK, look.schema)
+    for release in releases:
+        if release.open_until is not None:
+            hint = f"Finish it, or `bluegreen abort {release.number}`: until then no other load can begin."
+            yield _warn("leftovers", f"release {release.number} is open for parts", hint)
+        if release.status is Status.FAILED or lookup.is_stale(release, loading=loading):
+            what = "failed" if release.status is Status.FAILED else "dead"
+            yield _warn("leftovers", f"release {release.number} is {what}", "bluegreen prune")
+    known = {release.shadow_schema for release in releases if release.status is not Status.PRUNED}
+    for schema in look.column("strange_schemas", schema=look.schema):
+        if schema not in known:
+            hint = f"DROP SCHEMA {names.quoted(schema)} CASCADE; once nobody needs it."
+            yield _warn("leftovers", f"schema {schema} belongs to no release", hint)
+    databases = [] if loading else look.column("scratch_databases")
+    for database in databases:
+        yield _warn("leftovers", f"scratch database {database} is left of a killed run", "bluegreen prune")
+    if not databases:
+        yield _ok("leftovers", "looked for releases, schemas and scratch databases")
+
+
+def _checks(look: _Look) -> Iterator[Finding]:
+    found = verify.find_checks(look.context)
+    if not found:
+        yield _warn("checks", "none of your own", "Write SELECTs of offending rows, and set checks.path.")
+    else:
+        yield _ok("checks", f"{len(found)} of your own")
+
+
+_EXAMINATIONS: tuple[Examination, ...] = (
+    _server,
+    _client_programs,
+    _pooler,
+    _privileges,
+    _ledger,
+    _live,
+    _replication,
+    _citus,
+    _locks,
+    _disk,
+    _session,
+    _checks,
+    _leftovers,
+)

@@ -1,0 +1,25 @@
+"""History: what happened to a live schema, and by whom."""
+
+from bluegreen_etl import ledger, model
+from bluegreen_etl.ledger import Event
+from bluegreen_etl.releases import lookup
+from bluegreen_etl.releases.context import Context
+
+
+class History(model.Record, frozen=True, kw_only=True):
+    """What happened to a live schema, oldest first, with every cut-over."""
+
+    schema: str
+    events: tuple[Event, ...]
+    cutovers: tuple[model.Cutover, ...]
+
+
+def history(context: Context) -> History:
+    """Return what happened when, and by whom."""
+    with context.server.connect(f"history {context.schema}", to_read=True) as connection:
+        lookup.require_releases(connection, context.schema, to="read")
+        return History(
+            schema=context.schema,
+            events=tuple(ledger.events(connection, context.schema)),
+            cutovers=tuple(ledger.cutovers(connection, context.schema)),
+        )

@@ -1,0 +1,311 @@
+"""Promote and rollback: look at the world, cut over, prune."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from bluegreen_etl import catalog, citus, db, errors, interrupts, ledger, model, privileges, sqlstates
+from bluegreen_etl.checks.check import Check
+from bluegreen_etl.commands import backup, diff, promote_plan, promote_select, promote_strategy
+from bluegreen_etl.commands.load import load
+from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, swap
+from bluegreen_etl.cutover.plan import Plan
+from bluegreen_etl.cutover.strategy import Patience
+from bluegreen_etl.model import Direction, Release, Status, Trial
+from bluegreen_etl.releases import hooks, lookup, replica_lag, retention
+from bluegreen_etl.releases.context import Context, refuse_extensions, refuse_if_protected
+from bluegreen_etl.releases.lifecycle import Loaded
+from bluegreen_etl.releases.verify import find_checks, run_checks
+from bluegreen_etl.replicas import Replica
+
+_SHOWN = 10
+
+
+class Promoted(model.Record, frozen=True, kw_only=True):
+    """A cut-over done, and what was dropped after it. A dry run sets `script` instead, a rehearsal `rehearsal`."""
+
+    schema: str
+    cutover: model.Cutover | None = None
+    pruned: tuple[int, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    script: str | None = None
+    rehearsal: model.Rehearsal | None = None
+
+
+class Released(model.Record, frozen=True, kw_only=True):
+    """A load that went on to its promote."""
+
+    loaded: Loaded
+    promoted: Promoted
+
+
+def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
+    """Load a release and make it live at once.
+
+    Raises:
+        BluegreenError: of load or promote; where promote failed, the release stays ready.
+    """
+    loaded = load(context, paths, promote=True)
+    number = loaded.release.number if loaded.release else None
+    return Released(loaded=loaded, promoted=promote(context, number=number))
+
+
+def promote(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
+    """Make a release live: the newest ready one, or the one named; a `trial` changes nothing.
+
+    Raises:
+        Refused: there is none, it is not in a state to be promoted, or something outside would be left behind.
+        Conflict: live is not what the load saw.
+        LockNotObtained, OutcomeUnknown: see swap.run.
+    """
+    with context.server.connect(f"promote {context.schema}") as connection:
+        lookup.require_releases(connection, context.schema)
+        incoming = promote_select.to_promote(connection, context.schema, number)
+        return cut_over(context, connection, Direction.PROMOTE, incoming, trial)
+
+
+def cut_over(
+    context: Context, connection: db.Connection, direction: Direction, incoming: Release, trial: Trial | None
+) -> Promoted:
+    if trial is None:
+        refuse_if_protected(context, connection, direction)
+    citus.refuse_doubts(connection, context.schema)
+    outgoing = promote_select.outgoing(context, connection, incoming, dry_run=trial is not None)
+    refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
+    plan = promote_plan.plan(connection, direction, incoming, outgoing, context.settings.promote)
+    _refuse_without_privileges(connection, plan, trial)
+    to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
+    consoles = promote_strategy.consoles(context, connection)
+    _refuse(context, connection, plan, locks=not consoles)
+    if outgoing is not None and outgoing.schema_oid is not None:
+        _tell_prepared(context, connection, incoming, outgoing.schema_oid)
+    if trial is Trial.SCRIPT:
+        return Promoted(schema=context.schema, script=promote_strategy.script(plan, consoles))
+    if direction is Direction.PROMOTE and not trial:
+        backup.before_promote(context, connection, outgoing)
+        hooks.before_promote(context, incoming, outgoing)
+    context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
+    if context.settings.promote.old_snapshots == "wait":
+        _wait_for_old_snapshots(context, connection, incoming, promote_strategy.patience(context))
+    if trial:
+        with _built(context, plan), promote_strategy.way(context, connection, plan) as way:
+            rehearsal = swap.rehearse(context.server, plan, way)
+        context.watcher.say("rehearsed: nothing was changed")
+        return Promoted(schema=context.schema, rehearsal=rehearsal)
+    with _built(context, plan), interrupts.deferred():
+        cutover = _carry_out(context, connection, plan)
+        pruned, replicas = _afterwards(context, plan, to_verify)
+        interrupts.finish()
+    return Promoted(schema=context.schema, cutover=cutover, pruned=pruned, replicas=replicas)
+
+
+def _refuse(context: Context, connection: db.Connection, plan: Plan, *, locks: bool) -> None:
+    """Refuse what would be lost or be in the way; `locks`: readers are held off by them."""
+    settings, incoming, outgoing = context.settings.promote, plan.incoming, plan.outgoing
+    if locks:
+        _refuse_without_lock_room(connection, plan)
+    _refuse_unsecured(context, connection, incoming, outgoing)
+    foreign_keys.refuse_orphans(connection, plan.outside.references, plan.live_schema, settings.on_orphans)
+    # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
+    if incoming.status is not Status.READY:
+        return
+    if incoming.base_oid and not settings.discard_writes:
+        preflight.refuse_writes(connection, incoming, carried=plan.carried)
+    if incoming.base_oid and not context.force:
+        preflight.refuse_changes(connection, incoming, carried=plan.carried)
+    if outgoing is not None and not settings.allow_drop:
+        preflight.refuse_losses(connection, incoming, outgoing)
+
+
+def _tell_prepared(context: Context, connection: db.Connection, incoming: Release, live_oid: int) -> None:
+    """Tell whose columns change under clients that have prepared statements."""
+    if changed := diff.prepared(connection, incoming, live_oid):
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        context.watcher.say(
+            f"statements that clients have prepared on {', '.join(changed[:_SHOWN])}{more} will fail once where they "
+            "return columns that change (SQLSTATE 0A000): `bluegreen diff` shows them"
+        )
+
+
+def _checks_to_verify(context: Context) -> list[Check]:
+    """Return the checks that live has to pass after its promote, which a missing one must not find out too late."""
+    tags = set(context.settings.promote.verify)
+    found = [check for check in find_checks(context) if tags & set(check.tags)] if tags else []
+    if missing := tags.difference(*(check.tags for check in found)):
+        raise errors.BadConfiguration(
+            f"no check has the tag {', '.join(sorted(missing))}, which promote.verify names",
+            hint="Write `-- tags: …` into a check, and set checks.path.",
+        )
+    return found
+
+
+def _built(context: Context, plan: Plan) -> AbstractContextManager[None]:
+    """Return what makes the materialized views that the swap exchanges."""
+    if plan.outside.rebuilt:
+        context.watcher.say(f"building {', '.join(each.place.name for each in plan.outside.rebuilt)} of the release")
+    return matviews.built(context.server, plan.incoming, plan.outgoing, plan.outside.rebuilt, context.watcher.say)
+
+
+def _carry_out(context: Context, connection: db.Connection, plan: Plan) -> model.Cutover:
+    with promote_strategy.way(context, connection, plan) as way:
+        cutover = swap.run(context.server, plan, way, say=context.watcher.say)
+    tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
+    held = (cutover.held or 0) * 1000
+    context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
+    return cutover
+
+
+def _afterwards(
+    context: Context, plan: Plan, to_verify: Sequence[Check]
+) -> tuple[tuple[int, ...], tuple[Replica, ...]]:
+    """Do what can wait until readers have the new release, over a connection of its own: others may have died.
+
+    The cut-over is done. An interrupt ends this, and what else goes wrong is told and nothing more.
+
+    Raises:
+        ChecksFailed: see _verify.
+        OutcomeUnknown: it could not be verified, or a node of Citus may not have it.
+    """
+    number, unverified = plan.incoming.number, bool(to_verify)
+    try:
+        with interrupts.allowed(), context.server.connect(f"{plan.direction} {context.schema}") as connection:
+            citus.settle(connection, context.schema, context.watcher.say, wait=citus.RECOVERY_WAIT)
+            if to_verify:
+                _verify(context, connection, plan, to_verify)
+                unverified = False
+            _settle(context, connection, plan)
+            if context.settings.promote.wait_replicas is not None:
+                replica_lag.wait(context, connection, context.settings.promote.wait_replicas)
+            if plan.direction is Direction.PROMOTE:
+                hooks.after_promote(context, plan.incoming, plan.outgoing)
+            return _prune(context, connection), _replicas(context, connection)
+    except KeyboardInterrupt:
+        context.watcher.say(f"interrupted after the cut-over: release {number} is live")
+    except (errors.ChecksFailed, errors.OutcomeUnknown):
+        raise
+    except errors.BluegreenError as error:
+        if unverified:
+            raise errors.OutcomeUnknown(
+                f"release {number} is live, and may not have been verified: {error.message}",
+                hint="Run `bluegreen check live`, and `bluegreen rollback` if it fails.",
+            ) from error
+        context.watcher.say(f"release {number} is live; what comes after a cut-over was not done: {error.message}")
+    return (), ()
+
+
+def _verify(context: Context, connection: db.Connection, plan: Plan, found: Sequence[Check]) -> None:
+    """Run checks on what is live now; where they fail, make the release live again that was before.
+
+    Raises:
+        ChecksFailed: some have failed, whether or not there was a way back; the message says which is live.
+    """
+    now = ledger.find(connection, context.schema, plan.incoming.number)
+    context.watcher.stage(f"verify release {now.number}")
+    try:
+        run_checks(context, connection, now, context.schema, found)
+    except errors.ChecksFailed as failed:
+        with interrupts.deferred():
+            what, hint = _taken_back(context, connection, now, plan.outgoing)
+            interrupts.finish()
+        raise errors.ChecksFailed(f"{what}: {failed.message}", results=failed.results, hint=hint) from failed
+
+
+def _taken_back(
+    context: Context, connection: db.Connection, failed: Release, before: Release | None
+) -> tuple[str, str]:
+    """Roll back to the release that was live before; return what became of it, and what to do now."""
+    what = f"release {failed.number} has failed its verification"
+    if before is None:
+        return f"{what} and is live all the same: it replaced none", "Load again."
+    context.watcher.stage(f"rollback to release {before.number}")
+    try:
+        incoming = ledger.find(connection, context.schema, before.number)
+        back = promote_plan.plan(connection, Direction.ROLLBACK, incoming, failed, context.settings.promote)
+        with _built(context, back):
+            _carry_out(context, connection, back)
+        _settle(context, connection, back)
+    except (errors.BluegreenError, KeyboardInterrupt) as error:
+        why = error.message if isinstance(error, errors.BluegreenError) else "interrupted"
+        return f"{what} and is live still: {why}", "Run `bluegreen rollback`."
+    return f"{what}; release {before.number} is live again", f"Look at the rows with `bluegreen check {failed.number}`."
+
+
+def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
+    for publication in plan.outside.publications:
+        context.watcher.say(
+            f"publication {publication} has followed: its subscribers lack the rows of release {plan.incoming.number}, "
+            "and need a fresh copy (docs/objects.md)"
+        )
+    views = [relation.oid for relation in plan.outside.relations if relation.kind == "v"]
+    matviews.refresh(connection, views, context.watcher.say)
+    foreign_keys.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
+
+
+def _replicas(context: Context, connection: db.Connection) -> tuple[Replica, ...]:
+    """Tell which replicas lack what is live."""
+    found = replica_lag.look(context, connection)
+    for replica in found:
+        if not replica.has_release:
+            context.watcher.say(f"replica {replica}")
+    return found
+
+
+def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
+    """Drop what is not kept. The cut-over is done: what goes wrong here is told and nothing more."""
+    try:
+        with sqlstates.translated():
+            swap.hold(connection, context.schema)
+            pruned = retention.drop_beyond(context, connection, context.settings.retention.keep)
+    except errors.BluegreenError as error:
+        context.watcher.say(f"not pruned: {error.message}")
+        return ()
+    for number, reason in pruned.refused.items():
+        context.watcher.say(f"release {number} not pruned: {reason}")
+    return pruned.dropped
+
+
+def _refuse_without_privileges(connection: db.Connection, plan: Plan, trial: Trial | None) -> None:
+    if trial is not Trial.SCRIPT:  # which somebody else may run
+        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, plan.outside.dependents))
+
+
+def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:
+    """Refuse what would fill the server's lock table, which all its sessions share."""
+    room = catalog.lock_room(connection)
+    if len(plan.locks) > room:
+        raise errors.LockTableFull(
+            f"the cut-over locks {len(plan.locks)} relations at once; the server has room for {room} more locks",
+            hint="Raise max_locks_per_transaction and restart the server.",
+        )
+
+
+def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Release, outgoing: Release | None) -> None:
+    """Refuse to open rows that policies hide in live: the project's DDL or the files may not have them."""
+    if context.force or outgoing is None or outgoing.schema_oid is None:
+        return
+    lacking = catalog.unsecured(connection, outgoing.schema_oid, incoming.schema_oid or 0)
+    if lacking:
+        raise errors.WouldLose(
+            f"release {incoming.number} of {context.schema} lacks what protects the rows of live: {', '.join(lacking)}",
+            hint="Write it into the DDL and load again, or make it on the tables of the release; --force goes without.",
+        )
+
+
+def _wait_for_old_snapshots(context: Context, connection: db.Connection, release: Release, patience: Patience) -> None:
+    """Wait until no session is left whose snapshot is so old that it would find the new tables empty."""
+    begun = time.monotonic()
+    told = False
+    while sessions := ledger.old_snapshots(connection, release):
+        waited = time.monotonic() - begun
+        if waited > patience.max_wait:
+            raise errors.OldSnapshot(
+                f"transactions older than the load would find release {release.number} empty; still there after "
+                f"{patience.max_wait:g} s: {model.sessions_shown(sessions)}",
+                hint="Live is unchanged. Run it again, end those sessions, or raise --max-wait.",
+            )
+        if not told:
+            context.watcher.say(f"waiting for transactions older than the load: {model.sessions_shown(sessions)}")
+            told = True
+        if patience.cancel_after is not None and waited >= patience.cancel_after:
+            blockers.cancel(connection, sessions, after=patience.cancel_after, say=context.watcher.say)
+        time.sleep(0.2)

@@ -1,0 +1,15 @@
+"""Drops what is not needed any more: dead and failed releases, superseded ones, previous ones beyond those kept."""
+
+from bluegreen_etl.cutover import swap
+from bluegreen_etl.releases.context import Context, refuse_if_protected
+from bluegreen_etl.releases.lookup import require_releases
+from bluegreen_etl.releases.retention import Pruned, drop_beyond
+
+
+def prune(context: Context, *, keep: int | None) -> Pruned:
+    """Drop releases that are not needed; `keep` previous ones stay (None: as the settings say), and all young ones."""
+    with context.server.connect(f"prune {context.schema}") as connection:
+        refuse_if_protected(context, connection, "prune")
+        require_releases(connection, context.schema)
+        swap.hold(connection, context.schema)
+        return drop_beyond(context, connection, context.settings.retention.keep if keep is None else keep)

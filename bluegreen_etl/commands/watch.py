@@ -1,0 +1,125 @@
+"""Watch: a load that runs somewhere else, looked at again and again until it ends."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from bluegreen_etl import db, ledger, load_stats, model
+from bluegreen_etl.load_stats import Reading, Work
+from bluegreen_etl.model import Release, Status
+from bluegreen_etl.releases import lookup
+from bluegreen_etl.releases.context import Context
+
+_WINDOW = 10.0  # seconds over which a rate is measured
+_OPEN = "open for parts"
+
+
+class Flow(model.Record, frozen=True, kw_only=True):
+    """Bytes of files read, of `total` where that is known: `rate` a second, and `left` seconds to go."""
+
+    done: int
+    total: int | None
+    rate: float | None
+    left: float | None
+
+
+class Progress(model.Record, frozen=True, kw_only=True):
+    """How far the load of a release is; `status` is another than loading once it has ended, dead where it was killed.
+
+    `stage_seconds` is how long its stage has taken yet. Tables are those that files fill.
+    """
+
+    at: datetime
+    schema: str
+    number: int
+    status: str
+    stage: str | None
+    stage_seconds: float
+    seconds: float
+    whole: Flow
+    tables: dict[str, Flow]
+    sessions: tuple[Work, ...]
+    failure: str | None
+
+
+def watch(context: Context, *, every: float, show: Callable[[Progress], None]) -> None:
+    """Look at the load of the schema every so many seconds, until it ends; at once, where there is none."""
+    with context.server.connect(f"watch {context.schema}", to_read=True) as connection:
+        lookup.known_releases(connection, context.schema)
+        release = _loading(connection, context.schema)
+        if release is None:
+            context.watcher.say(f"no load of {context.schema} is running")
+            return
+        meter = _Meter()
+        while True:
+            progress = _look(connection, release, meter)
+            show(progress)
+            if progress.status != Status.LOADING:
+                return
+            time.sleep(every)
+
+
+def _loading(connection: db.Connection, schema: str) -> Release | None:
+    loading = db.is_locked(connection, lookup.LOAD_LOCK, schema)
+    under_way = [
+        release
+        for release in ledger.releases(connection, schema)
+        if release.status is Status.LOADING and not lookup.is_stale(release, loading=loading)
+    ]
+    return under_way[-1] if under_way else None
+
+
+class _Meter:
+    """Measures rates out of what was seen in the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def flow(self, table: str, done: int, total: int | None, *, since: float) -> Flow:
+        """Return the flow of a table; what was read before the first look took `since` seconds."""
+        now = time.monotonic()
+        seen = self._seen.setdefault(table, deque([(now - since, 0)]))
+        seen.append((now, done))
+        while len(seen) > 2 and now - seen[1][0] >= _WINDOW:
+            seen.popleft()
+        begun, before = seen[0]
+        rate = (done - before) / (now - begun) if now > begun else None
+        left = (total - done) / rate if rate and total is not None else None
+        return Flow(done=done, total=total, rate=rate, left=left)
+
+
+def _look(connection: db.Connection, release: Release, meter: _Meter) -> Progress:
+    # Before the ledger: a load lets go of its lock after it has written how it ended.
+    locked = db.is_locked(connection, lookup.LOAD_LOCK, release.live_schema)
+    now = ledger.find(connection, release.live_schema, release.number)
+    stage, since = load_stats.begun(connection, now)
+    readings = _parts(connection, now) if now.open_until else load_stats.readings(connection, now)
+    age = (datetime.now(UTC) - now.created_at).total_seconds()
+    return Progress(
+        at=datetime.now(UTC),
+        schema=now.live_schema,
+        number=now.number,
+        status="dead" if lookup.is_stale(now, loading=locked) else now.status,
+        stage=stage or (_OPEN if now.open_until else None),
+        stage_seconds=since if stage else age,
+        seconds=age,
+        whole=_whole(readings, meter, since),
+        tables={item.table: meter.flow(item.table, item.done, item.total, since=since) for item in readings},
+        sessions=tuple(load_stats.work(connection, now)) if now.status is Status.LOADING else (),
+        failure=now.failure,
+    )
+
+
+def _parts(connection: db.Connection, release: Release) -> list[Reading]:
+    """Return what has come into a release that many processes fill, nobody knows out of how much."""
+    done: Counter[str] = Counter()
+    for part in ledger.parts(connection, release):
+        done[part.table] += part.bytes
+    return [Reading(table=table, done=size, total=None) for table, size in done.items()]
+
+
+def _whole(readings: list[Reading], meter: _Meter, since: float) -> Flow:
+    known = readings and all(item.total is not None for item in readings)
+    total = sum(item.total or 0 for item in readings) if known else None
+    return meter.flow("", sum(item.done for item in readings), total, since=since)

@@ -1,0 +1,124 @@
+"""Refuse a cut-over that would lose something: what the release lacks, changes of live, rows written to live."""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
+from bluegreen_etl.catalog import Object
+from bluegreen_etl.model import Release
+
+_SHOWN = 10
+
+
+def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
+    """Return what the first schema has and the second lacks; of a table that is gone nothing but itself."""
+    there = set(second)
+    lost = [item for item in first if item not in there]
+    gone = {item.name for item in lost if item.table is None}
+    return [item for item in lost if item.table not in gone]
+
+
+def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[list[Object], list[Object]]:
+    """Return what live holds, and what the release will hold when it is live, but for the tables that are carried."""
+    carried = set(ledger.carried_tables(connection, incoming))
+    live, own = (
+        [
+            item
+            for item in catalog.objects(connection, oid)
+            if item.table not in carried and not (item.table is None and item.name in carried)
+        ]
+        for oid in (live_oid, incoming.schema_oid or 0)
+    )
+    keys = ledger.carried_keys(connection, incoming)
+    return live, [*own, *(Object(kind="constraint", table=key.table, name=key.definition) for key in keys)]
+
+
+def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Release) -> None:
+    """Refuse to drop what nobody has said may go.
+
+    Raises:
+        Refused: the release lacks something; names it.
+    """
+    live, own = sides(connection, incoming, outgoing.schema_oid or 0)
+    lost = only_in(live, own)
+    # One whose schema is gone lacks everything, and is a conflict that the swap tells of.
+    if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
+        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        raise errors.WouldLose(
+            f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
+            f"{', '.join(map(str, lost[:_SHOWN]))}{more}",
+            hint="Look with `bluegreen diff`; --allow-drop goes without.",
+        )
+
+
+def remember_definition(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
+    """Note what live is made of at the beginning of a load, but for the tables that stay live."""
+    connection.execute(queries.get("remember_definition", **_definition_values(connection, release, carried)))
+
+
+def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
+    """Refuse to forget what was changed in live; what belongs to `carried` tables stays live.
+
+    Raises:
+        Conflict: something was; names it.
+    """
+    statement = queries.get("changed_definition", **_definition_values(connection, release, carried))
+    changed = [row[0] for row in connection.execute(statement)]
+    if changed:
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        raise errors.LiveChanged(
+            f"{names.quoted(release.live_schema)} was changed since the load of release {release.number} began: "
+            f"{', '.join(changed[:_SHOWN])}{more}",
+            hint="Load again, so that the release has it, or give --force to go without.",
+        )
+
+
+def _definition_values(
+    connection: db.Connection, release: Release, carried: Sequence[str]
+) -> dict[str, sql.Composable]:
+    oids = catalog.belongings(connection, release.base_oid or 0, carried)
+    return {
+        "id": sql.Literal(release.id),
+        "definition": queries.get("definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),
+    }
+
+
+class Written(model.Record, frozen=True, kw_only=True):
+    """A table of live that was written to: `rows` inserted, updated and deleted since the load began."""
+
+    table: str
+    rows: int
+
+
+def remember_writes(connection: db.Connection, release: Release) -> None:
+    """Note the counts of live's tables at the beginning of a load."""
+    connection.execute(queries.get("remember_writes"), {"id": release.id, "oid": release.base_oid})
+
+
+def find_writes(connection: db.Connection, release: Release) -> list[Written]:
+    """Return the live tables that were written to since the load of `release` began."""
+    rows = connection.execute(queries.get("written_since"), {"id": release.id}).fetchall()
+    return [Written(table=row[0], rows=row[1]) for row in rows]
+
+
+def refuse_writes(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
+    """Refuse to leave written rows behind; those of `carried` tables stay live.
+
+    Raises:
+        Refused: rows were written since the load began, or somebody is writing now; names tables and sessions.
+    """
+    live = names.quoted(release.live_schema)
+    hint = "Load again, so that the release has them, or give --discard-writes to leave them in the old release."
+    written = [item for item in find_writes(connection, release) if item.table not in carried]
+    if written:
+        listed = ", ".join(f"{item.table} ({item.rows})" for item in written)
+        raise errors.Overwritten(
+            f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
+        )
+    rows = connection.execute(
+        queries.get("open_writers"), {"oid": release.base_oid, "carried": list(carried)}
+    ).fetchall()
+    if rows:
+        listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))
+        raise errors.Overwritten(f"sessions are writing to {live} now: pid {listed}", hint=hint)

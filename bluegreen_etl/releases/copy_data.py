@@ -1,0 +1,80 @@
+"""Brings data of any kind into one table of a release that is being filled: files, Arrow data, rows of Python."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bluegreen_etl import catalog, db, errors, model
+from bluegreen_etl.model import Compression, Format, Release, SourceFile
+from bluegreen_etl.releases import build, matching
+from bluegreen_etl.releases.context import Context
+from bluegreen_etl.shadow import copy, python_rows
+from bluegreen_etl.sources import readers
+from bluegreen_etl.workers import Workers
+
+Data = str | os.PathLike[str] | Iterable[python_rows.Row] | object
+
+
+class Files(NamedTuple):
+    """Paths of data files, globs or URLs, as `bluegreen load` takes them."""
+
+    paths: Sequence[str]
+
+
+class Brought(NamedTuple):
+    """What has come into a table; `files` are those that were read, if any."""
+
+    rows: int
+    bytes: int
+    files: tuple[SourceFile, ...]
+
+
+def bring(
+    context: Context, connection: db.Connection, release: Release, table: str, data: Data | Files, workers: Workers
+) -> Brought:
+    """Copy data into a table of a release, beside the rows that it has.
+
+    Raises:
+        BadSource: a file cannot be read, or its columns do not fit.
+        BadRow: a value is refused; names its row.
+        Refused: the release has no such table.
+        UsageError: it is nothing that can be copied.
+    """
+    target = _table(connection, release, table)
+    if isinstance(data, str | os.PathLike):
+        data = Files((os.fspath(data),))
+    if isinstance(data, Files):
+        work = matching.find_for(context, data.paths, target)
+    elif hasattr(data, "__arrow_c_stream__"):
+        reader = readers.open_batches(data, target.columns, name=f"the rows for table {table}")
+        work = copy.Work(table=target, files=(copy.Opened(source=_in_memory(table), reader=reader),))
+    elif isinstance(data, Iterable):
+        return Brought(python_rows.append(connection, release, target, data), 0, ())
+    else:
+        raise errors.UsageError(
+            f"{type(data).__name__} is nothing that can be copied into table {table}",
+            hint="Give a path, rows, or Arrow data.",
+        )
+    load = copy.append(connection, release, work, workers=workers, progress=context.watcher.copied)
+    files = [
+        build.without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        for opened in (work.files if isinstance(data, Files) else ())
+    ]
+    return Brought(load.rows, load.bytes, tuple(files))
+
+
+def _table(connection: db.Connection, release: Release, name: str) -> model.Table:
+    oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+    tables = {table.name: table for table in catalog.tables(connection, oid)}
+    if name not in tables:
+        raise errors.Refused(
+            f"release {release.number} has no table {name}",
+            hint=f"It has {', '.join(tables) or 'none'}; make it by [structure] ddl, or on release.connection.",
+        )
+    return tables[name]
+
+
+def _in_memory(table: str) -> SourceFile:
+    return SourceFile(
+        path=f"the rows for table {table}", table=table, format=Format.PARQUET, compression=Compression.NONE, size=None
+    )

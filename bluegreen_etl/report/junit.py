@@ -1,0 +1,68 @@
+"""Writes check results as JUnit XML, which CI systems show: each check is a test case of the release's suite."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from bluegreen_etl import errors, model
+from bluegreen_etl.commands import promote
+from bluegreen_etl.model import CheckResult, CheckStatus
+from bluegreen_etl.releases import lifecycle, verify
+
+# What XML 1.0 has no place for, not even as a reference.
+_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def write(file: Path, outcome: object) -> None:
+    """Write the check results of a command; a command that failed before its checks is a test case with an error.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    suite = ElementTree.Element("testsuite", name=f"bluegreen {_title(outcome)}")
+    if isinstance(outcome, errors.BluegreenError):
+        case = ElementTree.SubElement(suite, "testcase", classname="bluegreen", name="run")
+        ElementTree.SubElement(case, "error", message=_clean(outcome.message))
+    for result in _results(outcome):
+        case = ElementTree.SubElement(suite, "testcase", classname=_clean(result.table or "checks"))
+        case.attrib |= {"name": _clean(result.name), "time": f"{result.seconds:.3f}"}
+        _describe(case, result)
+    cases = list(suite)
+    for kind, tag in (("tests", "."), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(kind, str(sum(case.find(tag) is not None for case in cases)))
+    suite.set("time", f"{sum(float(case.get('time', 0)) for case in cases):.3f}")
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _results(outcome: object) -> tuple[CheckResult, ...]:
+    if isinstance(outcome, promote.Released):
+        return outcome.loaded.checks
+    return outcome.checks if isinstance(outcome, lifecycle.Loaded | verify.Checked) else ()
+
+
+def _title(outcome: object) -> str:
+    if isinstance(outcome, promote.Released):
+        return _title(outcome.loaded)
+    if isinstance(outcome, lifecycle.Loaded):
+        return f"{outcome.schema} release {outcome.release.number}" if outcome.release else f"{outcome.schema} dry run"
+    return f"{outcome.schema} release {outcome.number}" if isinstance(outcome, verify.Checked) else "run"
+
+
+def _describe(case: ElementTree.Element, result: CheckResult) -> None:
+    """Say what became of a check; a warning is not a failure, and what it found is its output."""
+    found = f"{result.failures} offending rows"
+    if result.status is CheckStatus.FAILED:
+        ElementTree.SubElement(case, "failure", message=found).text = _clean(model.rows_shown(result))
+    elif result.status is CheckStatus.BROKEN:
+        ElementTree.SubElement(case, "error", message=_clean(result.message or ""))
+    elif result.status is CheckStatus.SKIPPED:
+        ElementTree.SubElement(case, "skipped", message=_clean(result.message or ""))
+    elif result.status is CheckStatus.WARNED:
+        ElementTree.SubElement(case, "system-out").text = _clean(f"warning: {found}\n{model.rows_shown(result)}")
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("�", text)

@@ -1,0 +1,117 @@
+"""A load that is watched: drawn again in its place on a terminal, one line a look elsewhere."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+
+from bluegreen_etl import model
+from bluegreen_etl.commands import watch
+from bluegreen_etl.commands.watch import Flow
+from bluegreen_etl.report import humanize
+
+_UP = "\x1b[{}A"  # so many lines
+_CLEAR = "\x1b[J"  # from here to the end of the screen
+
+
+class Screen:
+    """Where looks at a load are shown, each in the place of the one before."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._terminal = sys.stdout.isatty() and not as_json
+        self._drawn = 0
+
+    def show(self, progress: watch.Progress) -> None:
+        """Write what was seen."""
+        if self._terminal:
+            width, height = shutil.get_terminal_size()
+            # A line that is wrapped, or has left the screen, could not be drawn again.
+            lines = [line[: width - 1] for line in text_of(progress).splitlines()][: height - 1]
+            sys.stdout.write((_UP.format(self._drawn) if self._drawn else "") + "\r" + _CLEAR)
+            self._drawn = len(lines)
+            text = "\n".join(lines)
+        else:
+            text = model.to_json(progress) if self._as_json else line_of(progress)
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.flush()
+
+
+def line_of(progress: watch.Progress) -> str:
+    """Return how far a load is in one line."""
+    at = humanize.time(progress.at)
+    if progress.status != model.Status.LOADING:
+        return f"{at} {_ended(progress)}"
+    doing = [f"{each.does or 'something'}{f' {each.table}' if each.table else ''}" for each in progress.sessions]
+    busy = "; ".join(sorted({text for text in doing if not text.startswith("idle")}))
+    parts = [_stage(progress), *_amounts(progress)]
+    return f"{at} release {progress.number}: {', '.join(parts)}{f': {busy}' if busy else ''}"
+
+
+def text_of(progress: watch.Progress) -> str:
+    """Return how far a load is, by table and by session."""
+    if progress.status != model.Status.LOADING:
+        return _ended(progress)
+    begun = humanize.about(progress.seconds)
+    head = f"{progress.schema}, release {progress.number}: {_stage(progress)}, begun {begun} ago"
+    parts = [head, *filter(None, [", ".join(_amounts(progress))])]
+    # Those that are under way first, which of hundreds are the ones to see.
+    tables = sorted(progress.tables.items(), key=lambda item: item[1].done == item[1].total)
+    rows = [
+        (
+            name,
+            humanize.size(flow.done),
+            humanize.size(flow.total),
+            _share(flow.done / flow.total if flow.total else None),
+            *_speed(flow),
+        )
+        for name, flow in tables
+    ]
+    work = [
+        (
+            each.pid,
+            each.does or "not shown to this role",
+            each.table,
+            None if each.rows is None else humanize.count(each.rows),
+            _share(each.share),
+            each.seconds and humanize.about(each.seconds),
+        )
+        for each in progress.sessions
+    ]
+    if work:
+        parts += ["", humanize.table(("session", "does", "table", "rows", "done", "for"), work)]
+    if rows:
+        parts += ["", humanize.table(("table", "read", "of", "done", "rate", "left"), rows)]
+    return "\n".join(parts)
+
+
+def _stage(progress: watch.Progress) -> str:
+    return f"{progress.stage} for {humanize.about(progress.stage_seconds)}" if progress.stage else "begins"
+
+
+def _ended(progress: watch.Progress) -> str:
+    why = f": {progress.failure}" if progress.failure else ""
+    return f"release {progress.number} of {progress.schema} is {progress.status}{why}"
+
+
+def _amounts(progress: watch.Progress) -> Iterator[str]:
+    whole = progress.whole
+    if not progress.tables:
+        return
+    share = f"{_share(whole.done / whole.total)} of " if whole.total else ""
+    yield f"{share}{humanize.size(whole.total)} read" if whole.total else f"{humanize.size(whole.done)} read"
+    if progress.stage == "copy":
+        rate, left = _speed(whole)
+        yield rate or "no rate yet"
+        yield f"{left} left" if left else "time left unknown"
+
+
+def _speed(flow: Flow) -> tuple[str | None, str | None]:
+    """Return the rate and the time left of what is not done yet."""
+    if flow.done == flow.total or not flow.rate:
+        return None, None
+    return f"{humanize.size(round(flow.rate))}/s", None if flow.left is None else humanize.about(flow.left)
+
+
+def _share(share: float | None) -> str | None:
+    return None if share is None else f"{min(share, 1):.0%}"

@@ -1,0 +1,1 @@
+"""CSV and TSV: the file's own bytes, cut where records end; COPY parses them."""

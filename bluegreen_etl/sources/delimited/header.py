@@ -1,0 +1,133 @@
+"""The beginning of a delimited file: its first record, the names of its columns, and how its lines end."""
+
+import difflib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import SourceFile
+from bluegreen_etl.sources import decompress
+from bluegreen_etl.sources.delimited import dialect
+
+# PostgreSQL cannot take a longer one; a quote that is never closed would otherwise read the whole file into memory.
+LONGEST_RECORD = 1 << 30
+# Enough for the longest byte order mark.
+SHORTEST_READ = 4
+
+
+class Opening(NamedTuple):
+    """What was read first: `first` bytes of `text` are the first record, `final` says that there is no more.
+
+    `eol` is how the first record of data ends, which need not be how the header does.
+    """
+
+    text: bytes
+    first: int
+    eol: bytes
+    final: bool
+
+
+def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: SourceFile, *, size: int) -> Opening:
+    """Read `size` bytes, or as many as the header and the first record of data take.
+
+    Raises:
+        BadSource: not a text that PostgreSQL can read, or one of the two has no end.
+    """
+    text = b""
+    while len(text) <= LONGEST_RECORD:
+        wanted = max(size, len(text), SHORTEST_READ)
+        more = stream.read(wanted)
+        text = text + more if text else decompress.without_bom(more, source.path)
+        final = len(more) < wanted
+        first = form.first_record.match(text)
+        data = form.first_record.match(text, first.end()) if first and source.options.header else first
+        # A carriage return that was read last may be half of a line end.
+        if first and data and (final or data.end() < len(text)):
+            return Opening(text, first.end(), data[data.re.groups], final)
+        if final:
+            eol = first[first.re.groups] if first else b"\n"
+            return Opening(text, first.end() if first else len(text), eol, final)
+    raise errors.BadSource(
+        f"{source.path}, line 1: a record is longer than 1 GB", hint="Look for a quote that is not closed."
+    )
+
+
+def column_names(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tuple[str, ...] | None:
+    """Return the names by the options or else by the header; None when neither has any.
+
+    Raises:
+        BadSource: the header is not a list of different names, or not as long as the options say.
+    """
+    header = _header(source, form, opening) if source.options.header else None
+    names = source.options.columns or header
+    if names is None:
+        return None
+    if header is not None and len(names) != len(header):
+        raise errors.WrongColumns(
+            f"{source.path} has {len(header)} columns, the options name {len(names)}",
+            hint="Name every column of the file in `columns`, in the file's order.",
+        )
+    where = f"{source.path}, line 1" if names is header else f"{source.path}, option columns"
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise errors.BadSource(
+                f"{where}: column {position} has no name",
+                hint="Name it in the header; if the file has none, set `header = false` and `columns`.",
+            )
+        if names.index(name) < position - 1:
+            raise errors.BadSource(f'{where}: column "{name}" appears twice', hint="Rename or remove one of the two.")
+    return names
+
+
+def _header(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tuple[str, ...]:
+    text = decode(form, opening.text[: opening.first], source.path)
+    if "\0" in text:
+        raise errors.BadSource(
+            f"{source.path}, line 1: holds NUL characters", hint="If it is UTF-16, convert it to UTF-8."
+        )
+    try:
+        values = next(dialect.parse(form, text)).values
+    except (ValueError, StopIteration) as error:
+        raise unclosed(source.path, 1) from error
+    return tuple(value or "" for value in values)
+
+
+def decode(form: dialect.Dialect, data: bytes, path: str, *, tolerant: bool = False) -> str:
+    """Decode the file's first bytes.
+
+    Raises:
+        BadSource: they are not in the encoding that the options say, unless `tolerant`.
+    """
+    try:
+        return data.decode(form.codec, "backslashreplace" if tolerant else "strict")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = error.start - data.rfind(b"\n", 0, error.start)
+        raise errors.BadSource(
+            f"{path}, line {line}, byte {byte}: 0x{data[error.start]:02x} is not {form.copy_options.encoding}",
+            hint='Set `encoding` in the table\'s options to how the file is written, such as "LATIN1" or "WIN1252".',
+        ) from error
+
+
+def unclosed(path: str, line: int) -> errors.BadSource:
+    """Return the error for a quoted value without an end."""
+    return errors.BadSource(
+        f"{path}, line {line}: a quoted value is not closed", hint="Close it, or double a quote that is meant as such."
+    )
+
+
+def refuse_unknown(names: Sequence[str], known: Sequence[str], generated: Sequence[str], where: str) -> None:
+    """Refuse names that the table cannot take from a file.
+
+    Raises:
+        BadSource: a name is no column of the table, or a generated one.
+    """
+    for name in names:
+        if name in generated:
+            raise errors.WrongColumns(
+                f'{where}: column "{name}" is generated: no file can fill it', hint="Remove it from the file."
+            )
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f'Did you mean "{close[0]}"?' if close else "Add it to the table, or remove it from the file."
+            raise errors.WrongColumns(f'{where}: "{name}" is not a column of the table', hint=hint)

@@ -1,0 +1,1 @@
+"""JSON and NDJSON: each object becomes one CSV record for COPY."""

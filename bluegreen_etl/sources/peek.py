@@ -1,0 +1,130 @@
+"""A look at a file's first records, for proposing types and for showing; nothing is loaded from it."""
+
+import itertools
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Format, Record, SourceFile
+from bluegreen_etl.sources import column_mapping, decompress
+from bluegreen_etl.sources.delimited import dialect, header
+from bluegreen_etl.sources.jsonfiles import csv_values, json_reader
+from bluegreen_etl.sources.readers import parquet
+
+_SIZE = 1 << 20
+_ROWS = 1000
+
+
+class Kind(StrEnum):
+    """What a file itself says about a value: only JSON says anything."""
+
+    UNKNOWN = "unknown"
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    NESTED = "nested"
+
+
+_KINDS = {
+    "a string": Kind.STRING,
+    "a number": Kind.NUMBER,
+    "a boolean": Kind.BOOLEAN,
+    "an object": Kind.NESTED,
+    "an array": Kind.NESTED,
+}
+
+
+class Peek(Record, frozen=True, kw_only=True):
+    """A file's first records, at most 1,000 and about 1 MB of text: values as text, None for NULL.
+
+    `kinds` has for each column the kinds of its values that are not NULL; in CSV and TSV all are UNKNOWN.
+    `types` are those that the file itself declares, as Parquet does; there are no rows then.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    kinds: tuple[frozenset[Kind], ...]
+    types: tuple[str, ...] | None = None
+
+
+def peek_file(source: SourceFile, *, tolerant: bool = False) -> Peek:
+    """Read the first records of a file.
+
+    Raises:
+        BadSource: it cannot be read, is not of its format or encoding, or its columns have no or equal names.
+        BadRow: a record is not as long as the header, or an element is not an object; where that is tolerated it is
+            left out.
+        UsageError: an option does not fit the format.
+    """
+    if source.format is Format.PARQUET:
+        declared = parquet(source).columns(source)
+        return Peek(columns=tuple(declared), rows=(), kinds=(), types=tuple(declared.values()))
+    delimited = source.format in {Format.CSV, Format.TSV}
+    return _peek_delimited(source, tolerant=tolerant) if delimited else _peek_json(source, tolerant=tolerant)
+
+
+def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
+    form = dialect.dialect_of(source)
+    with decompress.opened(source) as stream:
+        opening = header.read_opening(stream, form, source, size=_SIZE)
+    columns = header.column_names(source, form, opening)
+    if columns is None:
+        raise errors.BadSource(
+            f"{source.path} has no header, so its columns have no names",
+            hint="Set `columns` in the table's options, in the file's order.",
+        )
+    found = _rows(source, form, opening, len(columns), tolerant=tolerant)
+    rows = tuple(itertools.islice(found, _ROWS))
+    ways = column_mapping.keys_of(source)
+    kept = [name not in ways.ignored for name in ways.names(columns)]
+    columns = tuple(itertools.compress(ways.names(columns), kept))
+    return Peek(
+        columns=columns,
+        rows=tuple(tuple(itertools.compress(row, kept)) for row in rows),
+        kinds=(frozenset({Kind.UNKNOWN}),) * len(columns),
+    )
+
+
+def _rows(
+    source: SourceFile, form: dialect.Dialect, opening: header.Opening, width: int, *, tolerant: bool
+) -> Iterator[tuple[str | None, ...]]:
+    """Yield the records of data that were read whole."""
+    end = len(opening.text) if opening.final else dialect.cut(form, opening.text, opening.eol)
+    text = header.decode(form, opening.text[:end], source.path, tolerant=tolerant)
+    if width > 1:
+        text = text.rstrip("\r\n")
+    try:
+        for row in dialect.parse(form, text):
+            if source.options.header and row.line == 1:
+                continue
+            if len(row.values) == width:
+                yield row.values
+            elif not tolerant:
+                raise errors.BadRow(
+                    f"{source.path}, line {row.line}: has {len(row.values)} values for {width} columns",
+                    hint="Check the delimiter and the quotes of this line.",
+                )
+    except ValueError as error:
+        raise header.unclosed(source.path, error.args[0]) from error
+
+
+def _peek_json(source: SourceFile, *, tolerant: bool) -> Peek:
+    ways = column_mapping.keys_of(source)
+    first = json_reader.first_elements(source, tolerant=tolerant)
+    records = list(json_reader.records_by_column(ways, first, tolerant=tolerant))
+    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in ways.ignored))
+    rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
+    kinds = tuple(
+        frozenset(_KINDS[csv_values.kind(record[name])] for record in records if record.get(name, b"null") != b"null")
+        for name in columns
+    )
+    return Peek(columns=columns, rows=rows, kinds=kinds)
+
+
+def _text(value: bytes) -> str | None:
+    """Return a JSON value as text: a string's content, anything else as it is written."""
+    if value == b"null":
+        return None
+    return msgspec.json.decode(value, type=str) if value.startswith(b'"') else value.decode()

@@ -1,0 +1,188 @@
+"""What is in a zip: each of its files is a data file of its own."""
+
+import contextlib
+import difflib
+import glob
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import IO, TYPE_CHECKING
+
+from bluegreen_etl import errors
+from bluegreen_etl.model import Compression
+from bluegreen_etl.sources import naming
+from bluegreen_etl.sources.places.base import ZIP, Fingerprint, Found, Place
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_BUFFER = 1 << 16
+_SEPARATORS = re.compile(r"[/\\]")  # the second one is from Windows, and wrong
+_ENCRYPTED = 1  # of ZipInfo.flag_bits
+_INSIDE = re.compile(re.escape(ZIP) + "/", re.IGNORECASE)
+# What zipfile raises where bytes are not what the zip's own records say.
+_DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError)
+
+
+class Member:
+    """A file in a zip, which may lie anywhere itself; implements places.Place."""
+
+    def __init__(self, archive: Place, name: str) -> None:
+        self.path = f"{archive.path}/{name}"
+        self._archive = archive
+        self._name = name
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what the zip says of the file, having opened it; its bytes are those that the zip has packed."""
+        before = self._archive.fingerprint()
+        with contextlib.closing(self._opened()) as file:
+            info = file.info
+        return Fingerprint(info.file_size, (before, info.CRC, info.header_offset))
+
+    def open(self) -> io.RawIOBase:
+        """Open the file; the end of reading finds out whether its checksum is right."""
+        return self._opened()
+
+    def open_seekable(self) -> io.RawIOBase:
+        """Open the file; going back in it is to unpack it again from its start."""
+        return self._opened()
+
+    def _opened(self) -> "_Unpacked":
+        with contextlib.ExitStack() as stack:
+            archive = stack.enter_context(_opened(self._archive))
+            try:
+                info = archive.getinfo(self._name)
+                if info.flag_bits & _ENCRYPTED:
+                    raise errors.BadSource(f"{self.path} is encrypted", hint="Unpack it with its password first.")
+                file = stack.enter_context(archive.open(info))
+            except KeyError as error:
+                raise errors.BadSource(f"{self.path} does not exist", hint="Look into the zip again.") from error
+            except (NotImplementedError, RuntimeError) as error:
+                raise errors.BadSource(
+                    f"{self.path} is packed in a way that Python cannot unpack: {error}",
+                    hint="Unpack it first, or write the zip again with deflate.",
+                ) from error
+            except _DAMAGED as error:
+                raise _damaged(self.path, error) from error
+            return _Unpacked(info, file, stack.pop_all())
+
+
+def unpacked(found: Found, archive: Place) -> list[Found]:
+    """Return the files that are in a zip, in its order.
+
+    A zip that is called like a data file and holds one file only is taken as that file, compressed: as .gz is.
+
+    Raises:
+        BadSource: it is no zip.
+    """
+    names = _names(archive)
+    own = found.name[: -len(ZIP)]
+    alias = None
+    if len(names) == 1 and naming.parse(own).format is not None:
+        packed = naming.parse(names[0]).compression
+        alias = own if packed is Compression.NONE else f"{own}.{packed}"
+    return [_found(found, name, alias, inside=True) for name in names]
+
+
+def matching(found: Found, archive: Place, pattern: str) -> list[Found]:
+    """Return the files in a zip that a path, a directory or a glob in it means.
+
+    Raises:
+        BadSource: it is no zip.
+    """
+    names = _names(archive)
+    if pattern in names:
+        return [_found(found, pattern, named=True)]
+    if glob.has_magic(pattern):
+        return [_found(found, name) for name in names if _matches(name.split("/"), pattern.split("/"))]
+    directory = pattern.rstrip("/") + "/"
+    return [
+        _found(found, name, inside=True) for name in names if pattern.strip("/") == "" or name.startswith(directory)
+    ]
+
+
+def closest(archive: Place, name: str) -> str | None:
+    """Return the file in a zip whose name is most like `name`."""
+    return next(iter(difflib.get_close_matches(name, _names(archive), n=1)), None)
+
+
+def splits(path: str) -> Iterator[tuple[str, str]]:
+    """Yield each way to read a path as that of a zip and that of a file in it."""
+    for found in _INSIDE.finditer(path):
+        yield path[: found.end() - 1], path[found.end() :]
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a member; closing it closes the zip."""
+
+    def __init__(self, info: zipfile.ZipInfo, file: IO[bytes], resources: contextlib.ExitStack) -> None:
+        super().__init__()
+        self.info = info
+        self._file = file
+        self._resources = resources
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._file.read(len(view))
+        except zipfile.BadZipFile as error:
+            raise OSError(str(error)) from error
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._resources.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def _opened(archive: Place) -> Iterator[zipfile.ZipFile]:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(io.BufferedReader(archive.open_seekable(), _BUFFER))
+        try:
+            opened = stack.enter_context(zipfile.ZipFile(file))
+        except (*_DAMAGED, OSError, ValueError) as error:
+            raise _damaged(archive.path, error) from error
+        yield opened
+
+
+def _names(archive: Place) -> list[str]:
+    """Return the files in a zip, each once, without hidden ones and what macOS adds."""
+    with _opened(archive) as opened:
+        names = dict.fromkeys(info.filename for info in opened.infolist() if not info.is_dir())
+    return [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in _SEPARATORS.split(name))]
+
+
+def _found(archive: Found, name: str, alias: str | None = None, *, named: bool = False, inside: bool = False) -> Found:
+    own = alias or _SEPARATORS.split(name)[-1]
+    return Found(f"{archive.path}/{name}", (*archive.address, name), own, (*archive.identity, name), named, inside)
+
+
+def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether the parts of a path are such as the parts of a glob say; `**` is any number of directories."""
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return any(_matches(parts[skipped:], patterns[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+
+
+def _damaged(path: str, error: Exception) -> errors.BadSource:
+    return errors.BadSource(
+        f"{path} is no zip that can be read: {error}",
+        hint="The file is damaged or not complete; write or fetch it again.",
+    )
