@@ -52,7 +52,7 @@ def is_there(connection: db.Connection) -> bool:
     Raises:
         Refused: it is too old a Citus.
     """
-    row = connection.execute(queries.get("citus_version")).fetchone()
+    row = connection.execute(queries.get("citus.version")).fetchone()
     if row is None:
         return False
     if int(row[0].partition(".")[0].partition("-")[0]) < OLDEST:
@@ -78,14 +78,14 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
         live = {} if whole else placements(connection, release.base_oid)
         known = {table.name for table in catalog.tables(connection, release.base_oid)}
     _refuse_strangers(wanted, own)
-    keys = connection.execute(queries.get("referring_tables"), {"oid": release.schema_oid}).fetchall()
+    keys = connection.execute(queries.get("catalog.referring_tables"), {"oid": release.schema_oid}).fetchall()
     for statement in statements(release, own, live, known, wanted, whole=whole, keys=keys):
         connection.execute(statement)
 
 
 def is_whole(connection: db.Connection, oid: int | None) -> bool:
     """Say whether a schema lies on one node as a whole."""
-    row = connection.execute(queries.get("citus_schema"), {"oid": oid}).fetchone()
+    row = connection.execute(queries.get("citus.schema"), {"oid": oid}).fetchone()
     return bool(row and row[0])
 
 
@@ -95,7 +95,7 @@ def placements(connection: db.Connection, oid: int) -> dict[str, Placement]:
     Raises:
         Refused: one is spread in a way that only old versions knew.
     """
-    rows = connection.execute(queries.get("citus_placements"), {"oid": oid}).fetchall()
+    rows = connection.execute(queries.get("citus.placements"), {"oid": oid}).fetchall()
     strange = [table for table, kind, _ in rows if kind not in list(Kind)]
     if strange:
         raise errors.Refused(
@@ -230,7 +230,7 @@ def settle(connection: db.Connection, live_schema: str, say: Callable[[str], Non
 def _recover(connection: db.Connection) -> None:
     """Have Citus recover now what it would within a minute, where the role may."""
     try:
-        connection.execute(queries.get("citus_recover"))
+        connection.execute(queries.get("citus.recover"))
     except psycopg.errors.InsufficientPrivilege:
         return
 
@@ -244,12 +244,12 @@ def _doubts(connection: db.Connection, live_schema: str) -> list[str]:
 def nodes(connection: db.Connection, live_schema: str) -> list[Node]:
     """Return what each node but the coordinator has of a live schema and its releases."""
     command = _own_schemas(live_schema).as_string(connection)
-    answers = connection.execute(queries.get("citus_ask_nodes"), {"command": command}).fetchall()
+    answers = connection.execute(queries.get("citus.ask_nodes"), {"command": command}).fetchall()
     return [parsed(*answer) for answer in answers]
 
 
 def _own_schemas(live_schema: str) -> sql.Composed:
-    return queries.get("citus_own_schemas", schema=sql.Literal(live_schema))
+    return queries.get("citus.own_schemas", schema=sql.Literal(live_schema))
 
 
 def parsed(number: int, success: bool, result: str | None) -> Node:

@@ -134,7 +134,7 @@ class Server:
         def once() -> None:
             with self.connect(purpose, settings) as connection:
                 for pid in lost:  # the server may not have noticed that its client is gone, and it holds locks
-                    connection.execute(queries.get("end_session"), {"pid": pid})
+                    connection.execute(queries.get("session.end_session"), {"pid": pid})
                 lost[:] = [connection.info.backend_pid]
                 work(connection)
 
@@ -221,7 +221,7 @@ def _refuse_engine(connection: Connection) -> None:
 
 
 def _refuse_read_only(connection: Connection) -> None:
-    row = connection.execute(queries.get("read_only")).fetchone()
+    row = connection.execute(queries.get("session.read_only")).fetchone()
     if row and (reason := server_support.read_only(in_recovery=row[0], transaction_read_only=row[1])):
         raise errors.ReadOnly(reason.message, hint=reason.hint)
 
@@ -284,7 +284,7 @@ def program_environment(connection: Connection, *, search_path: str, application
 
 def end_sessions(connection: Connection, application: str) -> None:
     """End the role's sessions of this application name: those of a program that has ended, or should have."""
-    connection.execute(queries.get("end_sessions"), {"application": application})
+    connection.execute(queries.get("session.end_sessions"), {"application": application})
 
 
 def _shown(connection: Connection, setting: str) -> str:
@@ -309,18 +309,18 @@ def _url(connection: Connection, *, options: str) -> str:
 
 def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:
     """Take the session's advisory lock `kind` of a target without waiting; False when another session holds it."""
-    row = connection.execute(queries.get("try_lock"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
+    row = connection.execute(queries.get("session.try_lock"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
     return bool(row and row[0])
 
 
 def unlock(connection: Connection, kind: str, live_schema: str) -> None:
     """Release an advisory lock taken by try_lock."""
-    connection.execute(queries.get("unlock"), {"key": f"bluegreen {kind} {live_schema}"})
+    connection.execute(queries.get("session.unlock"), {"key": f"bluegreen {kind} {live_schema}"})
 
 
 def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
     """Say whether some session, this one included, holds the advisory lock."""
-    row = connection.execute(queries.get("is_locked"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
+    row = connection.execute(queries.get("session.is_locked"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
     return bool(row and row[0])
 
 

@@ -43,7 +43,7 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
     """
     _permitted(connection, to)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
-    current = int(_value(connection, "ledger_version")) if exists(connection) else 0
+    current = int(_value(connection, "ledger_queries.version")) if exists(connection) else 0
     if current > len(versions):
         raise errors.Refused(
             f"the ledger in this database has version {current}, this bluegreen knows up to {len(versions)}",
@@ -57,7 +57,7 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
 
 def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> bool:
     """Return False where there is no ledger; raise where the role may not do with it what it wants."""
-    row = connection.execute(queries.get("ledger_exists")).fetchone()
+    row = connection.execute(queries.get("ledger_queries.exists")).fetchone()
     if row is None:
         return False
     oid, owner, readable, writable = row
@@ -74,17 +74,17 @@ def _migrate(connection: db.Connection, number: int) -> None:
     with connection.transaction():
         # Two first commands at once: the second waits here and then finds the work done.
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('bluegreen ledger', 0))")
-        if exists(connection) and int(_value(connection, "ledger_version")) >= number:
+        if exists(connection) and int(_value(connection, "ledger_queries.version")) >= number:
             return
         db.run_script(connection, queries.blocks("ledger")[f"version_{number}"])
-        connection.execute(queries.get("ledger_set_version"), {"version": number})
+        connection.execute(queries.get("ledger_queries.set_version"), {"version": number})
 
 
 def releases(connection: db.Connection, live_schema: str) -> list[Release]:
     """Return the releases of a live schema by number; none when there is no ledger."""
     if not exists(connection):
         return []
-    cursor = connection.execute(queries.get("releases"), {"schema": live_schema})
+    cursor = connection.execute(queries.get("ledger_queries.releases"), {"schema": live_schema})
     fields = [column.name for column in cursor.description or ()]
     return [msgspec.convert(dict(zip(fields, row, strict=True)), Release) for row in cursor.fetchall()]
 
@@ -138,7 +138,7 @@ def _insert(
         "base_oid": base_oid,
         "tool_version": importlib.metadata.version("bluegreen-etl"),
     }
-    row = connection.execute(queries.get("insert_release"), values).fetchone()
+    row = connection.execute(queries.get("ledger_queries.insert_release"), values).fetchone()
     return find(connection, live_schema, row[0] if row else 0)
 
 
@@ -147,14 +147,16 @@ def open_for_parts(
 ) -> Release:
     """Leave the release open for parts for so long, and keep what was put off for whoever finishes it."""
     kept = Jsonb(msgspec.to_builtins(list(put_off)))
-    connection.execute(queries.get("open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept})
+    connection.execute(
+        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
+    )
     note(connection, release, "opened")
     return find(connection, release.live_schema, release.number)
 
 
 def keep_open(connection: db.Connection, release: Release) -> bool:
     """Keep the release open until the transaction ends; False where it is open no more."""
-    return bool(connection.execute(queries.get("keep_open"), {"id": release.id}).rowcount)
+    return bool(connection.execute(queries.get("ledger_queries.keep_open"), {"id": release.id}).rowcount)
 
 
 def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] | None:
@@ -163,10 +165,10 @@ def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] |
     Raises:
         LockNotAvailable: a part is under way.
     """
-    row = connection.execute(queries.get("what_was_put_off"), {"id": release.id}).fetchone()
+    row = connection.execute(queries.get("ledger_queries.what_was_put_off"), {"id": release.id}).fetchone()
     if row is None:
         return None
-    connection.execute(queries.get("close"), {"id": release.id})
+    connection.execute(queries.get("ledger_queries.close"), {"id": release.id})
     return list(row[0])
 
 
@@ -176,30 +178,34 @@ def take_part(connection: db.Connection, release: Release, table: str, key: str)
     Waits for another session that is at the same part, to see whether it commits.
     """
     values = {"id": release.id, "table": table, "key": key}
-    return bool(connection.execute(queries.get("take_part"), values).rowcount)
+    return bool(connection.execute(queries.get("ledger_queries.take_part"), values).rowcount)
 
 
 def fill_part(connection: db.Connection, release: Release, part: model.Part) -> None:
     """Write what a part has brought, inside the same transaction."""
-    connection.execute(queries.get("fill_part"), {"id": release.id, **msgspec.structs.asdict(part)})
+    connection.execute(queries.get("ledger_queries.fill_part"), {"id": release.id, **msgspec.structs.asdict(part)})
 
 
 def parts(connection: db.Connection, release: Release) -> list[model.Part]:
     """Return the parts that have come into the release."""
-    rows = connection.execute(queries.get("parts"), {"id": release.id}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.parts"), {"id": release.id}).fetchall()
     return [model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def find_part(connection: db.Connection, release: Release, table: str, key: str) -> model.Part | None:
     """Return one part; None where it is not there."""
-    row = connection.execute(queries.get("part"), {"id": release.id, "table": table, "key": key}).fetchone()
+    row = connection.execute(
+        queries.get("ledger_queries.part"), {"id": release.id, "table": table, "key": key}
+    ).fetchone()
     return model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) if row else None
 
 
 def parts_under_way(connection: db.Connection, release: Release) -> list[model.Session]:
     """Return the sessions that are bringing parts into the release."""
     application = names.program(release.live_schema, release.number)
-    return sessions(connection.execute(queries.get("sessions_of_program"), {"application": application}).fetchall())
+    return sessions(
+        connection.execute(queries.get("session.sessions_of_program"), {"application": application}).fetchall()
+    )
 
 
 def set_structure(
@@ -207,13 +213,13 @@ def set_structure(
 ) -> Release:
     """Record which schema holds the release, and where its structure came from."""
     values = {"id": release.id, "schema_oid": schema_oid, "structure": structure}
-    connection.execute(queries.get("set_structure"), values)
+    connection.execute(queries.get("ledger_queries.set_structure"), values)
     return find(connection, release.live_schema, release.number)
 
 
 def set_loaded(connection: db.Connection, release: Release) -> None:
     """Mark the end of the load: snapshots taken before it do not see rows that are not frozen."""
-    connection.execute(queries.get("set_loaded_xid"), {"id": release.id})
+    connection.execute(queries.get("ledger_queries.set_loaded_xid"), {"id": release.id})
 
 
 def advance(connection: db.Connection, release: Release, to: Status, failure: str | None = None) -> Release:
@@ -224,7 +230,7 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     """
     values = {"id": release.id, "from": release.status, "to": to, "failure": failure}
     legal = to in MOVES[release.status]
-    if not legal or not connection.execute(queries.get("advance_release"), values).fetchone():
+    if not legal or not connection.execute(queries.get("ledger_queries.advance_release"), values).fetchone():
         raise errors.Conflict(
             f"release {release.number} of {release.live_schema} is {release.status} no more, or cannot become {to}",
             hint="Look with `bluegreen status`.",
@@ -235,21 +241,21 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
 def note(connection: db.Connection, release: Release, kind: str, detail: str | None = None) -> None:
     """Write an event into the history."""
     values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
-    connection.execute(queries.get("insert_event"), values)
+    connection.execute(queries.get("ledger_queries.insert_event"), values)
 
 
 def record_sources(connection: db.Connection, release: Release, sources: Iterable[model.SourceFile]) -> None:
     """Write which files filled the release."""
     rows = [{**msgspec.structs.asdict(source), "id": release.id} for source in sources]
     if rows:
-        connection.cursor().executemany(queries.get("insert_source"), rows)
+        connection.cursor().executemany(queries.get("ledger_queries.insert_source"), rows)
 
 
 def record_tables(connection: db.Connection, release: Release, loads: Iterable[model.TableLoad]) -> None:
     """Write what the load of each table did."""
     rows = [{**msgspec.structs.asdict(load), "id": release.id} for load in loads]
     if rows:
-        connection.cursor().executemany(queries.get("insert_loaded_table"), rows)
+        connection.cursor().executemany(queries.get("ledger_queries.insert_loaded_table"), rows)
 
 
 def record_checks(connection: db.Connection, release: Release, results: Iterable[model.CheckResult]) -> None:
@@ -264,12 +270,12 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         for result in results
     ]
     if rows:
-        connection.cursor().executemany(queries.get("insert_check_result"), rows)
+        connection.cursor().executemany(queries.get("ledger_queries.insert_check_result"), rows)
 
 
 def loaded_tables(connection: db.Connection, release: Release) -> list[model.TableLoad]:
     """Return what the load of each table of a release did."""
-    rows = connection.execute(queries.get("loaded_tables"), {"id": release.id}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.loaded_tables"), {"id": release.id}).fetchall()
     fields = model.TableLoad.__struct_fields__
     return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
 
@@ -285,46 +291,50 @@ def carry_statements(
 ) -> Iterator[sql.Composed]:
     """Yield the statements that write which tables a release leaves to live, and its foreign keys into them."""
     place = sql.Literal(release.id)
-    yield queries.get("carry", id=place, tables=sql.Literal(list(tables)))
-    yield queries.get("keep_no_keys", id=place)
+    yield queries.get("cutover.carry", id=place, tables=sql.Literal(list(tables)))
+    yield queries.get("ledger_queries.keep_no_keys", id=place)
     for key in keys:
         values = {"table": key.table, "name": key.name, "key": model.to_json(key)}
-        yield queries.get("keep_key", id=place, **{name: sql.Literal(value) for name, value in values.items()})
+        yield queries.get(
+            "ledger_queries.keep_key", id=place, **{name: sql.Literal(value) for name, value in values.items()}
+        )
 
 
 def carried_tables(connection: db.Connection, release: Release) -> list[str]:
     """Return the tables that the release leaves to live."""
-    return [row[0] for row in connection.execute(queries.get("carried_tables"), {"id": release.id})]
+    return [row[0] for row in connection.execute(queries.get("ledger_queries.carried_tables"), {"id": release.id})]
 
 
 def carried_keys(connection: db.Connection, release: Release) -> list[model.ForeignKey]:
     """Return the foreign keys into carried tables that the release's tables have when it is live."""
-    rows = connection.execute(queries.get("carried_keys"), {"id": release.id}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.carried_keys"), {"id": release.id}).fetchall()
     return [msgspec.convert(row[0], model.ForeignKey) for row in rows]
 
 
 def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, model.ForeignKey]]:
     """Return the foreign keys that cut-overs have made again and nobody has validated yet, each with its schema."""
-    if not exists(connection) or int(_value(connection, "ledger_version")) < _WITH_UNVALIDATED:
+    if not exists(connection) or int(_value(connection, "ledger_queries.version")) < _WITH_UNVALIDATED:
         return []
-    rows = connection.execute(queries.get("unvalidated"), {"schema": live_schema}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
     return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
 
 
 def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
     """Return the statement that writes down a foreign key to be validated; `schema` is that after the cut-over."""
     values = {"live": live_schema, "schema": schema, "table": key.table, "name": key.name, "key": model.to_json(key)}
-    return queries.get("keep_unvalidated", **{name: sql.Literal(value) for name, value in values.items()})
+    return queries.get(
+        "ledger_queries.keep_unvalidated", **{name: sql.Literal(value) for name, value in values.items()}
+    )
 
 
 def forget_validated(connection: db.Connection, live_schema: str) -> None:
     """Strike off the foreign keys that are validated by now, or gone."""
-    connection.execute(queries.get("forget_validated"), {"schema": live_schema})
+    connection.execute(queries.get("ledger_queries.forget_validated"), {"schema": live_schema})
 
 
 def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:
     """Return the sessions that would find tables of the release empty, because their snapshot is older."""
-    return sessions(connection.execute(queries.get("old_snapshots"), {"id": release.id}).fetchall())
+    return sessions(connection.execute(queries.get("cutover.old_snapshots"), {"id": release.id}).fetchall())
 
 
 def sessions(rows: Iterable[Sequence[object]]) -> list[model.Session]:
@@ -335,26 +345,26 @@ def sessions(rows: Iterable[Sequence[object]]) -> list[model.Session]:
 
 def replaced_by(connection: db.Connection, release: Release) -> Release | None:
     """Return the release that `release` replaced when it was last promoted."""
-    found = _value(connection, "replaced_by", id=release.id)
+    found = _value(connection, "ledger_queries.replaced_by", id=release.id)
     return next((r for r in releases(connection, release.live_schema) if r.id == found), None)
 
 
 def cutovers(connection: db.Connection, live_schema: str) -> list[Cutover]:
     """Return the cut-overs of a live schema, oldest first."""
-    rows = connection.execute(queries.get("cutovers"), {"schema": live_schema}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.cutovers"), {"schema": live_schema}).fetchall()
     fields = Cutover.__struct_fields__
     return [msgspec.convert(dict(zip(fields, row, strict=True)), Cutover) for row in rows]
 
 
 def events(connection: db.Connection, live_schema: str) -> list[Event]:
     """Return what happened to a live schema, oldest first."""
-    rows = connection.execute(queries.get("events"), {"schema": live_schema}).fetchall()
+    rows = connection.execute(queries.get("ledger_queries.events"), {"schema": live_schema}).fetchall()
     return [Event(at=row[0], number=row[1], kind=row[2], by=row[3], detail=row[4]) for row in rows]
 
 
 def is_protected(connection: db.Connection) -> bool:
     """Say whether this database is marked as protected."""
-    return exists(connection) and bool(_value(connection, "ledger_is_protected"))
+    return exists(connection) and bool(_value(connection, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
@@ -364,7 +374,7 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
         NotPermitted: the role may not write the ledger.
     """
     _permitted(connection, "write")
-    connection.execute(queries.get("ledger_protect"), {"protected": protected})
+    connection.execute(queries.get("ledger_queries.protect"), {"protected": protected})
 
 
 def _value(connection: db.Connection, name: str, **values: object) -> Any:  # noqa: ANN401 - as the server gives it

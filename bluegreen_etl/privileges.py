@@ -34,7 +34,7 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
             found=f"role {names.quoted(owner)} owns objects in schema {schema} and could not create them in a clone",
             statement=f"GRANT CREATE ON SCHEMA {schema} TO {names.quoted(owner)};",
         )
-    forced = [row[0] for row in connection.execute(queries.get("forced_policies"), {"oid": live_oid})]
+    forced = [row[0] for row in connection.execute(queries.get("doctor.forced_policies"), {"oid": live_oid})]
     if forced:
         yield Lacking(
             found=f"policies are forced on {', '.join(forced)}, and role {role} would not see all rows",

@@ -22,10 +22,11 @@ def blocks(file: str) -> dict[str, str]:
 
 
 def get(name: str, /, **places: sql.Composable) -> sql.Composed:
-    """Return one block of sql/queries.sql with its places filled.
+    """Return a block with its places filled; `name` is `file.block`, such as `catalog.tables`.
 
     Raises:
         KeyError: no such block, or a place without a value.
     """
+    file, block = name.split(".")
     # The text comes from the package's own files, never from a user.
-    return sql.SQL(blocks("queries")[name]).format(**places)
+    return sql.SQL(blocks(file)[block]).format(**places)

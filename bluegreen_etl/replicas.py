@@ -36,6 +36,6 @@ def find(connection: db.Connection, lsn: str | None) -> list[Replica]:
     Args:
         lsn: up to where they have to replay.
     """
-    rows = connection.execute(queries.get("replicas", lsn=sql.Literal(lsn))).fetchall()
+    rows = connection.execute(queries.get("doctor.replicas", lsn=sql.Literal(lsn))).fetchall()
     fields = Replica.__struct_fields__
     return [Replica(**dict(zip(fields, row, strict=True))) for row in rows]

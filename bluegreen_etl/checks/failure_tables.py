@@ -68,7 +68,7 @@ def opened(server: db.Server, schema: str) -> Iterator[Store]:
                     hint="Rename or drop that schema, or leave --store-failures out.",
                 )
             with connection.transaction():
-                db.run_script(connection, queries.get("make_failures_schema", schema=sql.Identifier(schema)))
+                db.run_script(connection, queries.get("checks.make_failures_schema", schema=sql.Identifier(schema)))
         yield Store(connection, schema)
 
 
@@ -81,7 +81,7 @@ def _columns(connection: db.Connection, cursor: psycopg.Cursor[TupleRow]) -> sql
     assert result is not None
     places = range(result.nfields)
     values = {"types": [result.ftype(place) for place in places], "modifiers": [result.fmod(place) for place in places]}
-    types = [row[0] for row in connection.execute(queries.get("types_to_store"), values)]
+    types = [row[0] for row in connection.execute(queries.get("checks.types_to_store"), values)]
     found = _distinct([column.name for column in cursor.description or ()])
     # format_type's text is SQL.
     return sql.SQL(", ").join(

@@ -130,7 +130,7 @@ class _Runner:
         self._place = place
         self._sample = settings.sample
         self._values = _values(place)
-        begin = queries.get("begin_check", snapshot=sql.Literal(snapshot))
+        begin = queries.get("checks.begin_check", snapshot=sql.Literal(snapshot))
         self._begin = sql.SQL("; ").join([begin, _settings(place, settings)])
 
     def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
@@ -234,7 +234,7 @@ def _lacks_live(check: Check, place: Place) -> bool:
 
 def _settings(place: Place, settings: config.Checks) -> sql.Composable:
     timeout = sql.Literal(f"{round(settings.statement_timeout * 1000)}ms")
-    return queries.get("check_settings", schema=sql.Literal(place.shadow), timeout=timeout)
+    return queries.get("checks.check_settings", schema=sql.Literal(place.shadow), timeout=timeout)
 
 
 def _values(place: Place) -> dict[psql_variables.Variable, sql.Composable]:

@@ -172,7 +172,7 @@ def _privileges(look: _Look) -> Iterator[Finding]:
     if not catalog.may_create_database(look.connection):
         found = f"role {role} may not create databases, as run --isolate database does"
         yield _warn(topic, found, f"ALTER ROLE {role} CREATEDB;")
-    sees, cancels = look.row("sees_others")
+    sees, cancels = look.row("doctor.sees_others")
     if not sees:
         found = f"role {role} does not see what others do who are in its way"
         yield _warn(topic, found, f"GRANT pg_read_all_stats TO {role};")
@@ -223,7 +223,7 @@ def _live(look: _Look) -> Iterator[Finding]:
 
 
 def _replication(look: _Look) -> Iterator[Finding]:
-    recovery, level, synchronous, standbys, idle = look.row("replication")
+    recovery, level, synchronous, standbys, idle = look.row("doctor.replication")
     if recovery:
         yield _fail("replication", "the server is a standby, where nothing can be written", "Connect to the primary.")
     for slot in idle:
@@ -246,7 +246,7 @@ def _citus(look: _Look) -> Iterator[Finding]:
         return
     for doubt in citus.doubts(look.connection, look.schema):
         yield _fail("citus", doubt, "Bring the node back: Citus recovers it within a minute.")
-    version, nodes = look.row("citus_version")[0], citus.nodes(look.connection, look.schema)
+    version, nodes = look.row("citus.version")[0], citus.nodes(look.connection, look.schema)
     well = sum(node.failure is None for node in nodes)
     yield _ok("citus", f"Citus {version}; {well} of {len(nodes)} nodes answer; readers enter through the coordinator")
 
@@ -262,16 +262,16 @@ def _locks(look: _Look) -> Iterator[Finding]:
     grade = Grade.FAIL if held > room else Grade.WARN if needed > room / 2 else Grade.OK
     yield Finding(topic="locks", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
     jobs = context_stage.connections(look.context)
-    (free,) = look.row("free_connections")
+    (free,) = look.row("doctor.free_connections")
     if free < jobs + 2:
         yield _fail("locks", f"{free} connections are free, {jobs + 2} needed", "Use --jobs, or raise max_connections.")
 
 
 def _disk(look: _Look) -> Iterator[Finding]:
-    [size] = look.row("schema_size", oid=look.live_oid or 0)
+    [size] = look.row("doctor.schema_size", oid=look.live_oid or 0)
     kept = look.context.settings.retention.keep
     wanted = f"live takes {size / 1e6:.0f} MB, and each release about as much; {kept} previous ones are kept"
-    row = look.row("data_directory")
+    row = look.row("doctor.data_directory")
     place = Path(row[0]) if row and row[0] else None
     info = look.connection.info
     if place is None or not info.host.startswith(("/", "@")) or not place.is_dir():
@@ -287,7 +287,7 @@ def _disk(look: _Look) -> Iterator[Finding]:
 def _session(look: _Look) -> Iterator[Finding]:
     session = plan.session(look.context, look.connection)
     with look.context.server.connect(f"doctor {look.schema}", session, to_read=True) as own:
-        rows = own.execute(queries.get("settings_in_force"), {"names": list({*SHOWN, *session})}).fetchall()
+        rows = own.execute(queries.get("doctor.settings_in_force"), {"names": list({*SHOWN, *session})}).fetchall()
         idle = own.info.get_parameters().get("keepalives_idle")
     in_force = dict(rows)
     for name in sorted(_TIMEOUTS & in_force.keys()):
@@ -309,11 +309,11 @@ def _leftovers(look: _Look) -> Iterator[Finding]:
             what = "failed" if release.status is Status.FAILED else "dead"
             yield _warn("leftovers", f"release {release.number} is {what}", "bluegreen prune")
     known = {release.shadow_schema for release in releases if release.status is not Status.PRUNED}
-    for schema in look.column("strange_schemas", schema=look.schema):
+    for schema in look.column("doctor.strange_schemas", schema=look.schema):
         if schema not in known:
             hint = f"DROP SCHEMA {names.quoted(schema)} CASCADE; once nobody needs it."
             yield _warn("leftovers", f"schema {schema} belongs to no release", hint)
-    databases = [] if loading else look.column("scratch_databases")
+    databases = [] if loading else look.column("session.scratch_databases")
     for database in databases:
         yield _warn("leftovers", f"scratch database {database} is left of a killed run", "bluegreen prune")
     if not databases:

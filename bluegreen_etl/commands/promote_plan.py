@@ -25,8 +25,8 @@ def plan(
             hint="Rename or drop that schema; bluegreen has not made it.",
         )
     # Before anything is looked at: whatever is changed later is noticed under the locks.
-    inspected = _digest(connection, queries.get("inspected", oid=sql.Literal(oid)))
-    fingerprint = _digest(connection, queries.get("fingerprint", oid=sql.Literal(oid)))
+    inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
+    fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}

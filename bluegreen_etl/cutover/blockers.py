@@ -12,7 +12,7 @@ def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
     """Return the sessions that hold what a cut-over has to lock, or are changing one of its two schemas."""
     schemas = [release.schema_oid for release in (plan.incoming, plan.outgoing) if release]
     parameters = {"relations": [relation.oid for relation in plan.locks], "schemas": schemas}
-    return ledger.sessions(connection.execute(queries.get("blockers"), parameters).fetchall())
+    return ledger.sessions(connection.execute(queries.get("cutover.blockers"), parameters).fetchall())
 
 
 def cancel(
@@ -24,7 +24,7 @@ def cancel(
     """
     for session in sessions:
         try:
-            row = connection.execute(queries.get("cancel"), {"pid": session.pid, "age": after}).fetchone()
+            row = connection.execute(queries.get("cutover.cancel"), {"pid": session.pid, "age": after}).fetchone()
         except psycopg.errors.InsufficientPrivilege as error:
             say(f"not cancelled: {model.session_shown(session)}: {error.diag.message_primary}")
             continue

@@ -93,7 +93,7 @@ def _built_on_stand_ins(
     live = sql.Identifier(incoming.live_schema)
     # Taken back at once: the server gives texts with the names that are in force, and nobody else sees these.
     connection.execute("SET LOCAL lock_timeout = '500ms'")
-    connection.execute(queries.get("renaming", schema=sql.Literal(incoming.live_schema)))
+    connection.execute(queries.get("cutover.renaming", schema=sql.Literal(incoming.live_schema)))
     connection.execute(rename.format(live, sql.Identifier(outgoing.shadow_schema)))
     connection.execute(rename.format(sql.Identifier(incoming.shadow_schema), live))
     views = {r.name: r.oid for r in catalog.relations(connection, incoming.schema_oid or 0) if r.kind == "v"}

@@ -126,7 +126,7 @@ def _refuse(left: Sequence[Dependent], live_schema: str) -> None:
 def find_publications(connection: db.Connection, dependents: Sequence[Dependent]) -> list[Publication]:
     """Return the publications whose lists are among the dependents; the texts want an empty search path."""
     oids = [dependent.oid for dependent in dependents if dependent.catalog in CATALOGS]
-    rows = connection.execute(queries.get("publications"), {"members": oids}).fetchall() if oids else []
+    rows = connection.execute(queries.get("cutover.publications"), {"members": oids}).fetchall() if oids else []
     return [Publication(name=row[0], schemas=row[1], statement=row[2]) for row in rows]
 
 
@@ -145,7 +145,7 @@ def refuse_publications(
             hint='Say [promote] publications = "follow": the lists go along, and subscribers need a fresh copy of the '
             "tables (docs/objects.md). Or take the tables out of the publication.",
         )
-    row = connection.execute(queries.get("is_superuser")).fetchone()
+    row = connection.execute(queries.get("session.is_superuser")).fetchone()
     if any(each.schemas for each in found) and not (row and row[0]):
         raise errors.CannotFollow(
             f"publication {listed} is for tables in schema {live_schema}, and only a superuser can let it follow",

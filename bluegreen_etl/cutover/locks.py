@@ -78,7 +78,7 @@ class Locks:
 
     def _longest_wait(self, connection: db.Connection) -> float:
         if self._longest is None:
-            row = connection.execute(queries.get("deadlock_timeout")).fetchone()
+            row = connection.execute(queries.get("session.deadlock_timeout")).fetchone()
             self._longest = min(LONGEST_WAIT, row[0] * BELOW_DEADLOCK) if row else LONGEST_WAIT
         return self._longest
 

@@ -51,7 +51,7 @@ def find(connection: db.Connection, dependents: Sequence[Dependent], wanted: Mat
             clear=tuple(row[9]),
             undo=row[10],
         )
-        for row in connection.execute(queries.get("outside_matviews"), {"rules": rules}).fetchall()
+        for row in connection.execute(queries.get("cutover.outside_matviews"), {"rules": rules}).fetchall()
     ]
 
 
@@ -100,7 +100,7 @@ def _making(incoming: Release, outgoing: Release, found: Sequence[Rebuilt]) -> l
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     live, away, shadow = map(sql.Identifier, (incoming.live_schema, outgoing.shadow_schema, incoming.shadow_schema))
     return [
-        queries.get("renaming", schema=sql.Literal(incoming.live_schema)).as_string(),
+        queries.get("cutover.renaming", schema=sql.Literal(incoming.live_schema)).as_string(),
         *(each.undo for each in found),  # what a crash has left
         rename.format(live, away).as_string(),
         rename.format(shadow, live).as_string(),
@@ -133,7 +133,9 @@ _SHOWN = 100
 
 def refresh(connection: db.Connection, views: Sequence[int], say: Callable[[str], None]) -> None:
     """Refresh what reads from outside views that have followed. The cut-over is done: what goes wrong is told."""
-    found = connection.execute(queries.get("matviews_reading"), {"views": list(views)}).fetchall() if views else []
+    found = (
+        connection.execute(queries.get("cutover.matviews_reading"), {"views": list(views)}).fetchall() if views else []
+    )
     if not found:
         return
     connection.execute("SET row_security = on")

@@ -202,7 +202,9 @@ class Pause:
 
 
 def _sessions(connection: db.Connection, own: Sequence[int]) -> list[model.Session]:
-    return ledger.sessions(connection.execute(queries.get("other_readers", own=sql.Literal(list(own)))).fetchall())
+    return ledger.sessions(
+        connection.execute(queries.get("cutover.other_readers", own=sql.Literal(list(own)))).fetchall()
+    )
 
 
 def _clock(connection: db.Connection) -> datetime:

@@ -111,7 +111,7 @@ def _transaction(plan: Plan, attempt: Try) -> Iterator[sql.Composable]:
     yield sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     # The locks are held until the commit is on disk: that wait is the readers' wait. swap.run flushes after it.
     # Other nodes are told to commit at once, and must not be ahead of a coordinator that crashes then.
-    yield queries.get("flush") if plan.distributed else sql.SQL("SET LOCAL synchronous_commit = off")
+    yield queries.get("session.flush") if plan.distributed else sql.SQL("SET LOCAL synchronous_commit = off")
     # The definitions of what follows from outside were read with every name qualified.
     yield sql.SQL("SET LOCAL search_path = ''")
     yield sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(timeout))
@@ -120,7 +120,7 @@ def _transaction(plan: Plan, attempt: Try) -> Iterator[sql.Composable]:
         # In parallel, each rename would be in a transaction of its own on its node.
         yield sql.SQL("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
     # A load that clones live renames it for a moment: wait for its end here, where nobody waits for this.
-    yield queries.get("renaming", schema=sql.Literal(plan.live_schema))
+    yield queries.get("cutover.renaming", schema=sql.Literal(plan.live_schema))
     # Once before the locks too, where nobody waits however long it takes to look at everything.
     yield _inspected(plan)
     yield from _renames(plan)
@@ -154,7 +154,7 @@ def script(plan: Plan, attempt: Try) -> str:
 def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql.Composed:
     """Return a DO block that takes the locks one by one and says by name which one was not to be had."""
     body = queries.get(
-        "lock_one_by_one",
+        "cutover.lock_one_by_one",
         statements=sql.Literal([lock.as_string() for lock in locks]),
         names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in order]),
     )
@@ -164,10 +164,10 @@ def _lock_block(order: Sequence[Relation], locks: Sequence[sql.Composed]) -> sql
 def _still_held(fence: Fence) -> sql.Composed:
     own = sql.Literal(list(fence.own or ()))
     body = queries.get(
-        "still_held",
+        "cutover.still_held",
         until=sql.Literal(fence.until),
         alone=sql.Literal(fence.own is not None),
-        others=queries.get("other_readers", own=own),
+        others=queries.get("cutover.other_readers", own=own),
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
@@ -208,7 +208,7 @@ def _renames(plan: Plan) -> Iterable[sql.Composed]:
     live = sql.Identifier(plan.live_schema)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     body = queries.get(
-        "compare_schemas",
+        "cutover.compare_schemas",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
         live=sql.Literal(plan.live_schema),
         live_oid=_live_oid(plan),
@@ -223,7 +223,7 @@ def _renames(plan: Plan) -> Iterable[sql.Composed]:
 
 def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
     """Yield what is done under the locks."""
-    yield _comparison(plan, queries.get("fingerprint", oid=_live_oid(plan)), plan.fingerprint)
+    yield _comparison(plan, queries.get("cutover.fingerprint", oid=_live_oid(plan)), plan.fingerprint)
     if plan.outgoing is not None:
         yield from (_sequence(plan, plan.outgoing, name, ascending) for name, ascending in plan.sequences)
     if plan.outside.statements:
@@ -233,7 +233,7 @@ def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
 
 def _following(statements: Sequence[str]) -> sql.Composed:
     body = queries.get(
-        "follow_one_by_one", statements=sql.Literal(list(statements)), misfit=sql.Literal(MISFIT_SQLSTATE)
+        "cutover.follow_one_by_one", statements=sql.Literal(list(statements)), misfit=sql.Literal(MISFIT_SQLSTATE)
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 
@@ -243,12 +243,12 @@ def _live_oid(plan: Plan) -> sql.Literal:
 
 
 def _inspected(plan: Plan) -> sql.Composed:
-    return _comparison(plan, queries.get("inspected", oid=_live_oid(plan)), plan.inspected)
+    return _comparison(plan, queries.get("cutover.inspected", oid=_live_oid(plan)), plan.inspected)
 
 
 def _comparison(plan: Plan, found: sql.Composed, expected: str) -> sql.Composed:
     body = queries.get(
-        "compare",
+        "cutover.compare",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
         live=sql.Literal(plan.live_schema),
         live_oid=_live_oid(plan),
@@ -264,7 +264,7 @@ def _comparison(plan: Plan, found: sql.Composed, expected: str) -> sql.Composed:
 def _sequence(plan: Plan, outgoing: Release, name: str, ascending: bool) -> sql.Composed:
     place = sql.Identifier(plan.live_schema, name)
     return queries.get(
-        "sequence_not_behind",
+        "catalog.sequence_not_behind",
         sequence=place,
         sequence_text=sql.Literal(place.as_string()),
         live=sql.Identifier(outgoing.shadow_schema, name),
@@ -275,13 +275,13 @@ def _sequence(plan: Plan, outgoing: Release, name: str, ascending: bool) -> sql.
 def _ledger(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
     outgoing_id = plan.outgoing.id if plan.outgoing else None
     if plan.outgoing is not None:
-        yield queries.get("retire", id=sql.Literal(outgoing_id))
+        yield queries.get("cutover.retire", id=sql.Literal(outgoing_id))
     for each in plan.outside.references:
         if each.key.validated:
             yield ledger.keep_unvalidated(plan.live_schema, each.schema, each.key)
-    yield queries.get("go_live", id=sql.Literal(plan.incoming.id))
+    yield queries.get("cutover.go_live", id=sql.Literal(plan.incoming.id))
     yield queries.get(
-        "insert_cutover",
+        "cutover.insert_cutover",
         token=sql.Literal(attempt.token),
         schema=sql.Literal(plan.live_schema),
         direction=sql.Literal(str(plan.direction)),
@@ -293,14 +293,14 @@ def _ledger(plan: Plan, attempt: Try) -> Iterable[sql.Composed]:
     )
     detail = f"release {plan.outgoing.number} before" if plan.outgoing else "no release before"
     yield queries.get(
-        "insert_cutover_event",
+        "cutover.insert_cutover_event",
         schema=sql.Literal(plan.live_schema),
         number=sql.Literal(plan.incoming.number),
         kind=sql.Literal("promoted" if plan.direction is Direction.PROMOTE else "rolled back to"),
         detail=sql.Literal(detail),
     )
     payload = {"schema": plan.live_schema, "release": plan.incoming.number, "direction": str(plan.direction)}
-    yield queries.get("notify", payload=sql.Literal(model.to_json(payload)))
+    yield queries.get("cutover.notify", payload=sql.Literal(model.to_json(payload)))
 
 
 def _joined(*statements: sql.Composable) -> sql.Composed:

@@ -54,7 +54,7 @@ def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Releas
 
 def remember_definition(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
     """Note what live is made of at the beginning of a load, but for the tables that stay live."""
-    connection.execute(queries.get("remember_definition", **_definition_values(connection, release, carried)))
+    connection.execute(queries.get("cutover.remember_definition", **_definition_values(connection, release, carried)))
 
 
 def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
     Raises:
         Conflict: something was; names it.
     """
-    statement = queries.get("changed_definition", **_definition_values(connection, release, carried))
+    statement = queries.get("cutover.changed_definition", **_definition_values(connection, release, carried))
     changed = [row[0] for row in connection.execute(statement)]
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
@@ -80,7 +80,7 @@ def _definition_values(
     oids = catalog.belongings(connection, release.base_oid or 0, carried)
     return {
         "id": sql.Literal(release.id),
-        "definition": queries.get("definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),
+        "definition": queries.get("cutover.definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),
     }
 
 
@@ -93,12 +93,12 @@ class Written(model.Record, frozen=True, kw_only=True):
 
 def remember_writes(connection: db.Connection, release: Release) -> None:
     """Note the counts of live's tables at the beginning of a load."""
-    connection.execute(queries.get("remember_writes"), {"id": release.id, "oid": release.base_oid})
+    connection.execute(queries.get("cutover.remember_writes"), {"id": release.id, "oid": release.base_oid})
 
 
 def find_writes(connection: db.Connection, release: Release) -> list[Written]:
     """Return the live tables that were written to since the load of `release` began."""
-    rows = connection.execute(queries.get("written_since"), {"id": release.id}).fetchall()
+    rows = connection.execute(queries.get("cutover.written_since"), {"id": release.id}).fetchall()
     return [Written(table=row[0], rows=row[1]) for row in rows]
 
 
@@ -117,7 +117,7 @@ def refuse_writes(connection: db.Connection, release: Release, *, carried: Seque
             f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
         )
     rows = connection.execute(
-        queries.get("open_writers"), {"oid": release.base_oid, "carried": list(carried)}
+        queries.get("cutover.open_writers"), {"oid": release.base_oid, "carried": list(carried)}
     ).fetchall()
     if rows:
         listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))

@@ -31,7 +31,7 @@ def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tup
     typed = {("pg_proc", d.oid) for d in dependents if d.on_type == "type"}
     found = {}
     for catalog, oid, relation, schema, name, kind, owner, statements in connection.execute(
-        queries.get("followers"), values
+        queries.get("cutover.followers"), values
     ):
         place = relation and Relation(oid=relation, schema=schema, name=name, kind=kind, owner=owner)
         found[catalog.removeprefix("pg_catalog."), oid] = Follower(relation=place, statements=tuple(statements))
@@ -53,7 +53,7 @@ def keys(
     later = {(place, key.table, key.name) for place, key in owed}
     values = {"oids": list(oids), "schema": schema, "into": list(into)}
     found = {}
-    for row in connection.execute(queries.get("keys"), values).fetchall():
+    for row in connection.execute(queries.get("cutover.keys"), values).fetchall():
         relation = Relation(oid=row[1], schema=row[2], name=row[3], kind=row[4], owner=row[5])
         key = msgspec.convert(row[6], ForeignKey)
         if (relation.schema, key.table, key.name) in later:
@@ -86,18 +86,18 @@ def validate(schema: str, key: ForeignKey) -> str:
 
 def count_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
     """Return the statement that counts the rows of a key's table that refer to a row which is not there."""
-    return queries.get("count_orphans", **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.count_orphans", **_orphan_places(key, child_schema, parent_schema))
 
 
 def delete_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
     """Return the statement that deletes such rows."""
-    return queries.get("delete_orphans", **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.delete_orphans", **_orphan_places(key, child_schema, parent_schema))
 
 
 def null_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
     """Return the statement that lets such rows refer to nothing."""
     nulls = sql.SQL(", ").join(sql.SQL("{} = NULL").format(sql.Identifier(own)) for own in key.columns)
-    return queries.get("null_orphans", nulls=nulls, **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.null_orphans", nulls=nulls, **_orphan_places(key, child_schema, parent_schema))
 
 
 def _orphan_places(key: ForeignKey, child_schema: str, parent_schema: str) -> dict[str, sql.Composable]:

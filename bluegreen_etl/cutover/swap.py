@@ -142,7 +142,7 @@ class _Swap:
         self._sent = not self._plan.rehearsal
         try:
             if self._plan.distributed:
-                connection.execute(queries.get("citus_send_settings"))
+                connection.execute(queries.get("citus.send_settings"))
             messages = planning.messages(self._plan, attempt)
             return _seconds_between([connection.execute(message.as_bytes(connection)) for message in messages])
         except psycopg.Error as error:
@@ -190,8 +190,8 @@ class _Swap:
     def _kept(self, connection: db.Connection, held: float | None) -> Cutover | None:
         """Flush the swap to disk together with what was measured, and return it; None when it was not committed."""
         with connection.transaction():
-            connection.execute(queries.get("flush"))
-            connection.execute(queries.get("measure_cutover"), {"held": held, "token": self._token})
+            connection.execute(queries.get("session.flush"))
+            connection.execute(queries.get("ledger_queries.measure_cutover"), {"held": held, "token": self._token})
         cutovers = ledger.cutovers(connection, self._plan.live_schema)
         return next((cutover for cutover in cutovers if cutover.token == self._token), None)
 

@@ -164,7 +164,7 @@ def set_sequences(connection: db.Connection, release: model.Release) -> None:
         if sequence.table and sequence.column:
             row = connection.execute(
                 queries.get(
-                    "furthest",
+                    "catalog.furthest",
                     extreme=sql.SQL("max" if sequence.ascending else "min"),
                     column=sql.Identifier(sequence.column),
                     table=sql.Identifier(release.shadow_schema, sequence.table),
@@ -173,10 +173,12 @@ def set_sequences(connection: db.Connection, release: model.Release) -> None:
             if row and row[0] is not None:
                 or_equal = sql.SQL(">=" if sequence.ascending else "<=")
                 reached = sql.Literal(row[0])
-                connection.execute(queries.get("sequence_past", **places, further_or_equal=or_equal, reached=reached))
+                connection.execute(
+                    queries.get("catalog.sequence_past", **places, further_or_equal=or_equal, reached=reached)
+                )
         if sequence.name in live:
             place = sql.Identifier(release.live_schema, sequence.name)
-            connection.execute(queries.get("sequence_not_behind", **places, live=place))
+            connection.execute(queries.get("catalog.sequence_not_behind", **places, live=place))
 
 
 def refresh_matviews(connection: db.Connection, release: model.Release) -> None:
@@ -210,7 +212,7 @@ def _not_valid(entry: Entry) -> Entry:
 def _unvalidated(server: db.Server, release: model.Release) -> list[tuple[str, str]]:
     """Return the foreign keys whose rows are still to be checked: table and name of each."""
     with server.connect(f"load {release.live_schema} r{release.number}") as connection:
-        rows = connection.execute(queries.get("unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
+        rows = connection.execute(queries.get("cutover.unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
     return [(table, name) for table, name in rows]
 
 

@@ -91,7 +91,9 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
         # It gives no SQLSTATE, and the server's words may be in any language.
         if time.monotonic() - begun < wait:
             raise
-        holders = ledger.sessions(connection.execute(queries.get("exclusive_holders"), {"schema": schema}).fetchall())
+        holders = ledger.sessions(
+            connection.execute(queries.get("cutover.exclusive_holders"), {"schema": schema}).fetchall()
+        )
         raise errors.LockNotObtained(
             f"{schema} could not be dumped for {wait:g} s, because of {model.sessions_shown(holders)}: {error.message}",
             hint="Live is unchanged. Run it again when its tables are free.",

@@ -30,7 +30,7 @@ def database(
         Refused: the structure cannot be made without the rest of the database.
     """
     name = _name(connection, release)
-    row = connection.execute(queries.get("create_like_this_database"), {"name": name}).fetchone()
+    row = connection.execute(queries.get("session.create_like_this_database"), {"name": name}).fetchone()
     extensions = catalog.all_extensions(connection)
     connection.execute(sql.SQL(row[0] if row else ""))
     try:

@@ -58,7 +58,7 @@ def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[Non
             hint="A bare name that the schema does not have is looked for in the rest of the search path: "
             "leave DROP out (the schema is empty), or qualify the name.",
         )
-    written = connection.execute(queries.get("tables_written"), {"schema": schema}).fetchall()
+    written = connection.execute(queries.get("catalog.tables_written"), {"schema": schema}).fetchall()
     if written:
         listed = ", ".join(names.quoted(*table) for table in written)
         raise errors.BadScript(

@@ -84,8 +84,8 @@ def test_part_that_is_tried_many_times_at_once_is_there_once(
     """The others wait for the first and learn that it is done; without the unique key its rows are there five times."""
     if not keyed:
         connection.execute("ALTER TABLE bluegreen.part DROP CONSTRAINT part_pkey")
-        text = queries.blocks("queries")["take_part"].partition("ON CONFLICT")[0]
-        monkeypatch.setitem(queries.blocks("queries"), "take_part", text)
+        text = queries.blocks("ledger_queries")["take_part"].partition("ON CONFLICT")[0]
+        monkeypatch.setitem(queries.blocks("ledger_queries"), "take_part", text)
     slow = Slow()
     tries = [Try(lambda: shared.part("players", slow, key="7")) for _ in range(TRIES)]
     assert slow.begun.acquire(timeout=20)

@@ -61,7 +61,7 @@ def test_the_wheel_holds_everything(built: tuple[Path, Path]) -> None:
         sizes = {item.filename: item.file_size for item in archive.infolist()}
     package = {f"bluegreen_etl/{name}" for name in files("bluegreen_etl")}
     assert packed == package | {f"bluegreen_etl/sql/{name}" for name in files("sql")}
-    assert {"bluegreen_etl/py.typed", "bluegreen_etl/sql/ledger.sql", "bluegreen_etl/sql/queries.sql"} <= packed
+    assert {"bluegreen_etl/py.typed", "bluegreen_etl/sql/ledger.sql", "bluegreen_etl/sql/catalog.sql"} <= packed
     assert sizes["bluegreen_etl/sql/ledger.sql"] == (ROOT / "sql/ledger.sql").stat().st_size
     with tarfile.open(sdist) as tar:
         names = {name.split("/", 1)[1] for name in tar.getnames() if "/" in name}

@@ -85,7 +85,7 @@ def test_several_nodes_are_told_statement_by_statement() -> None:
     place = next(number for number, text in enumerate(sent) if text.startswith("LOCK TABLE"))
     assert sent[:6] == [
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        queries.get("flush").as_string(),
+        queries.get("session.flush").as_string(),
         "SET LOCAL search_path = ''",
         "SET LOCAL lock_timeout = '250ms'",
         "SET LOCAL statement_timeout = '5s'",

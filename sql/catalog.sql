@@ -1,0 +1,312 @@
+-- What schemas hold, from the system catalogs.
+-- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+
+-- name: schema_oid
+SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
+
+-- name: schema_name
+SELECT nspname FROM pg_catalog.pg_namespace WHERE oid = %(oid)s
+
+-- name: schema_names
+SELECT oid::bigint, nspname FROM pg_catalog.pg_namespace WHERE oid = ANY (%(oids)s::oid[])
+
+-- name: extensions_in_schema
+SELECT extname FROM pg_catalog.pg_extension WHERE extnamespace = %(oid)s ORDER BY 1
+
+-- name: all_tables_publications
+SELECT pubname FROM pg_catalog.pg_publication
+WHERE puballtables AND EXISTS (SELECT FROM pg_catalog.pg_replication_slots
+                               WHERE slot_type = 'logical' AND database = pg_catalog.current_database())
+ORDER BY 1
+
+-- name: tables
+SELECT oid::bigint, relname, relkind = 'p', CASE WHEN reltuples >= 0 THEN reltuples::bigint END
+FROM pg_catalog.pg_class
+WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p') AND NOT relispartition
+ORDER BY relname
+
+-- name: columns
+-- Of tables, and of composite types, which have a relation too; `composite` is that of a column's, or of its elements'.
+-- A type of the same schema is named without it, so that the same column reads the same in every release.
+SELECT c.oid::bigint,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'name', a.attname,
+                   'type', CASE WHEN t.typnamespace = c.relnamespace
+                                THEN replace(pg_catalog.format_type(a.atttypid, a.atttypmod),
+                                             c.relnamespace::pg_catalog.regnamespace::text || '.', '')
+                                ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END,
+                   'domain_over', CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(base.oid, NULL) END,
+                   'receive', base.typreceive::oid::pg_catalog.regproc,
+                   'composite', nullif(coalesce(element.typrelid, base.typrelid)::bigint, 0),
+                   'not_null', a.attnotnull,
+                   'has_default', a.atthasdef OR a.attidentity <> '',
+                   'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
+        FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+        JOIN LATERAL (
+            WITH RECURSIVE standing AS (
+                SELECT t.*
+                UNION ALL
+                SELECT under.* FROM standing JOIN pg_catalog.pg_type AS under ON under.oid = standing.typbasetype)
+            SELECT * FROM standing WHERE typtype <> 'd') AS base ON true
+        LEFT JOIN pg_catalog.pg_type AS element ON base.typcategory = 'A' AND element.oid = base.typelem
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+FROM pg_catalog.pg_class AS c
+WHERE c.oid = ANY (%(relations)s::oid[])
+
+-- name: relations
+-- Views come first: their readers lock them before the tables below.
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY c.relkind NOT IN ('v', 'm'), c.relname
+
+-- name: sequences
+SELECT s.relname, owner.relname, a.attname, q.seqincrement > 0
+FROM pg_catalog.pg_class AS s
+JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid
+LEFT JOIN pg_catalog.pg_depend AS d
+    ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+    AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
+LEFT JOIN pg_catalog.pg_class AS owner ON owner.oid = d.refobjid AND owner.relnamespace = s.relnamespace
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.refobjsubid
+    -- A column of text may own a sequence too, whose numbers it holds in a form of its own.
+    AND EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid AND t.typcategory = 'N')
+WHERE s.relnamespace = %(oid)s AND s.relkind = 'S'
+ORDER BY s.relname
+
+-- name: furthest
+-- Asked alone: Citus does not join a distributed table with a sequence.
+SELECT {extreme}({column})::bigint FROM {table}
+
+-- name: sequence_past
+-- Nothing to do for a value that the sequence is past already.
+SELECT pg_catalog.setval({sequence_text}, {reached}, true)
+FROM {sequence} AS own
+WHERE NOT own.is_called AND {reached} {further_or_equal} own.last_value
+   OR own.is_called AND {reached} {further} own.last_value
+
+-- name: sequence_not_behind
+SELECT pg_catalog.setval({sequence_text}, live.last_value, live.is_called)
+FROM {live} AS live, {sequence} AS own
+WHERE live.last_value {further} own.last_value
+   OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called
+
+-- name: materialized_views
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'm' ORDER BY c.oid
+
+-- name: relations_everywhere
+SELECT c.oid::bigint, n.nspname, c.relname
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384 -- below are the server's own
+
+-- name: changed_relations
+-- Of these relations, those that this transaction has dropped, replaced or altered.
+SELECT DISTINCT relation::bigint FROM pg_catalog.pg_locks
+WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessExclusiveLock'
+  AND relation = ANY (%(oids)s::oid[])
+ORDER BY 1
+
+-- name: owners_of
+-- The statements that give what a schema holds the owners of what is called the same in another one.
+SELECT 'ALTER SCHEMA ' || quote_ident(own.nspname) || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.nspowner))
+FROM pg_catalog.pg_namespace AS own, pg_catalog.pg_namespace AS other
+WHERE own.oid = %(own)s AND other.oid = %(other)s AND own.nspowner <> other.nspowner
+UNION ALL
+SELECT 'ALTER ' || CASE own.relkind WHEN 'v' THEN 'VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
+           WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+       || own.oid::regclass || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.relowner))
+FROM pg_catalog.pg_class AS own
+JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind
+WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND own.relowner <> other.relowner
+  AND own.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  -- A sequence that a column owns has the table's owner always.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE own.relkind = 'S' AND d.objid = own.oid
+                  AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i'))
+UNION ALL
+SELECT 'ALTER ' || CASE own.prokind WHEN 'a' THEN 'AGGREGATE ' ELSE 'ROUTINE ' END || own.oid::regprocedure
+       || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.proowner))
+FROM pg_catalog.pg_proc AS own
+JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
+    AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
+WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
+
+-- name: says_more
+-- Comments and labels are looked for by OID alone: one of another catalog's object of the same number is no harm.
+WITH own(oid) AS (
+    SELECT %(oid)s::oid
+    UNION ALL SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
+    UNION ALL SELECT oid FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s
+    UNION ALL SELECT t.oid FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+        WHERE c.relnamespace = %(oid)s
+)
+SELECT EXISTS (SELECT FROM pg_catalog.pg_description WHERE objoid IN (SELECT oid FROM own))
+    OR EXISTS (SELECT FROM pg_catalog.pg_seclabel WHERE objoid IN (SELECT oid FROM own))
+    OR EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = %(oid)s AND (
+                   c.relrowsecurity OR c.relforcerowsecurity
+                   OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid)))
+
+-- name: securing
+SELECT 'ALTER TABLE ' || own.oid::regclass || statement
+FROM pg_catalog.pg_class AS own
+JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind,
+     LATERAL (VALUES (' ENABLE ROW LEVEL SECURITY', other.relrowsecurity AND NOT own.relrowsecurity),
+                     (' FORCE ROW LEVEL SECURITY', other.relforcerowsecurity AND NOT own.relforcerowsecurity)
+     ) AS s(statement, wanted)
+WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND s.wanted
+
+-- name: unsecured
+-- The row-level security and the policies of live's tables that the tables of the same name of a release lack.
+SELECT 'row-level security of ' || quote_ident(live.relname)
+FROM pg_catalog.pg_class AS live
+JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
+WHERE live.relnamespace = %(live)s AND live.relrowsecurity AND own.relkind <> 'v' AND NOT own.relrowsecurity
+UNION ALL
+SELECT 'policy ' || quote_ident(p.polname) || ' of ' || quote_ident(live.relname)
+FROM pg_catalog.pg_policy AS p
+JOIN pg_catalog.pg_class AS live ON live.oid = p.polrelid AND live.relnamespace = %(live)s AND live.relrowsecurity
+JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s AND own.relkind <> 'v'
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS o WHERE o.polrelid = own.oid AND o.polname = p.polname)
+ORDER BY 1
+
+-- name: dependents_on
+-- What depends on a table or a view, but for what belongs to it.
+SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_catalog.pg_depend AS d
+WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
+  -- A view's own rule names it before PostgreSQL 16.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r
+                  WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid AND r.ev_class = d.refobjid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS p
+                  WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid AND p.polrelid = d.refobjid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                  WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conrelid = d.refobjid)
+
+-- name: objects
+-- What a schema holds, by kind, table and name. What has a name that nobody chose (an index, a constraint) is called by
+-- its definition, and the schema's own name is left out of that.
+SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                    WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind, NULL AS "table", relname::text AS name
+FROM pg_catalog.pg_class AS c
+WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+                    AND d.deptype IN ('a', 'i'))
+UNION ALL
+SELECT 'column', c.relname, a.attname
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'index', c.relname, CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
+       || replace(substring(pg_catalog.pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$'), n.prefix, '')
+FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'm')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'constraint', c.relname,
+       replace(regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', ''), n.prefix, '')
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE c.relnamespace = %(oid)s AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+UNION ALL
+SELECT 'trigger', c.relname, t.tgname
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = %(oid)s AND NOT t.tgisinternal
+UNION ALL
+SELECT 'rule', c.relname, r.rulename
+FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+WHERE c.relnamespace = %(oid)s AND r.rulename <> '_RETURN'
+UNION ALL
+SELECT 'statistics', c.relname, x.stxname
+FROM pg_catalog.pg_statistic_ext AS x JOIN pg_catalog.pg_class AS c ON c.oid = x.stxrelid
+WHERE x.stxnamespace = %(oid)s
+UNION ALL
+SELECT CASE prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, NULL,
+       p.proname || '(' || replace(pg_catalog.pg_get_function_identity_arguments(p.oid), n.prefix, '') || ')'
+FROM pg_catalog.pg_proc AS p,
+     LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
+WHERE p.pronamespace = %(oid)s
+UNION ALL
+SELECT 'type', NULL, t.typname
+FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+WHERE t.typnamespace = %(oid)s AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
+ORDER BY 1, 2, 3
+
+-- name: null_shares
+-- Estimates, of tables that were analyzed and that this role may read; of a partitioned one those of all its partitions.
+SELECT c.relname, s.attname, s.null_frac
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.inherited = (c.relkind = 'p')
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+
+-- name: row_types
+-- What the server compares before it goes on with a prepared statement: a type made anew in each release differs too.
+SELECT c.relname, string_agg(concat_ws(' ', pg_catalog.quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation), ','
+                             ORDER BY a.attnum)
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+GROUP BY c.oid
+
+-- name: locks_to_drop
+-- Each object that goes with these schemas, once: DROP locks them one by one.
+WITH RECURSIVE doomed(classid, objid) AS (
+    SELECT 'pg_catalog.pg_namespace'::regclass::oid, unnest(%(oids)s::oid[])
+    UNION
+    SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
+    JOIN doomed ON doomed.classid = d.refclassid AND doomed.objid = d.refobjid
+)
+SELECT count(*) FROM doomed
+
+-- name: tables_built_on
+WITH plain AS (
+    SELECT c.oid, c.relname FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent)))
+SELECT 'INDEX', c.relname, plain.relname
+FROM plain JOIN pg_catalog.pg_index AS i ON i.indrelid = plain.oid JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+UNION ALL
+SELECT 'CONSTRAINT', plain.relname || ' ' || k.conname, plain.relname
+FROM plain JOIN pg_catalog.pg_constraint AS k ON k.conrelid = plain.oid
+WHERE k.contype IN ('p', 'u', 'x', 'c')
+
+-- name: tables_written
+-- By the current transaction.
+SELECT schemaname, relname FROM pg_catalog.pg_stat_xact_user_tables
+WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND schemaname !~ '^pg_'
+ORDER BY schemaname, relname
+
+-- name: referring_tables
+-- Tables of a schema whose foreign keys refer to others of it.
+SELECT DISTINCT c.relname, r.relname
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid
+WHERE k.contype = 'f' AND c.relnamespace = %(oid)s AND r.relnamespace = %(oid)s AND k.conrelid <> k.confrelid
+
+-- name: plain_tables
+-- Tables that are neither partitions nor parents or children of others.
+SELECT c.relname, c.oid::bigint FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+ORDER BY c.relname
+
+-- name: belongings
+-- Tables of a schema, by name, with their indexes and the sequences that they own.
+SELECT c.oid::bigint FROM pg_catalog.pg_class AS c WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+UNION
+SELECT d.objid::bigint FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+  AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+UNION
+SELECT i.indexrelid::bigint FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
+WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
+
+-- name: statistics_of
+SELECT stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s AND stxrelid = ANY (%(tables)s::oid[]) ORDER BY 1

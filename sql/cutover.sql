@@ -1,0 +1,640 @@
+-- What a cut-over looks at, and the statements that it sends.
+-- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+
+-- name: outside_dependents
+-- Everything in another schema that depends on an object of this one, with the object it hangs on. The tables in
+-- `carried`, with what belongs to them, count as being outside: they do not leave with the schema.
+WITH carried(classid, oid) AS (
+    SELECT 'pg_catalog.pg_class'::regclass::oid, unnest(%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index
+        WHERE indrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.refobjid = ANY (%(carried)s::oid[]) AND d.deptype IN ('a', 'i')
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, t.oid
+        FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
+        WHERE t.typrelid = ANY (%(carried)s::oid[]) OR e.typrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint
+        WHERE conrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, oid FROM pg_catalog.pg_trigger
+        WHERE tgrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, oid FROM pg_catalog.pg_attrdef
+        WHERE adrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, oid FROM pg_catalog.pg_policy
+        WHERE polrelid = ANY (%(carried)s::oid[])
+    UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::regclass, oid FROM pg_catalog.pg_statistic_ext
+        WHERE stxrelid = ANY (%(carried)s::oid[])
+), everything(classid, oid) AS (
+    SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc WHERE pronamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type WHERE typnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_operator'::regclass, oid FROM pg_catalog.pg_operator WHERE oprnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_collation'::regclass, oid FROM pg_catalog.pg_collation WHERE collnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config WHERE cfgnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_dict'::regclass, oid FROM pg_catalog.pg_ts_dict WHERE dictnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_parser'::regclass, oid FROM pg_catalog.pg_ts_parser WHERE prsnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_ts_template'::regclass, oid FROM pg_catalog.pg_ts_template WHERE tmplnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_conversion'::regclass, oid FROM pg_catalog.pg_conversion WHERE connamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_opclass'::regclass, oid FROM pg_catalog.pg_opclass WHERE opcnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_opfamily'::regclass, oid FROM pg_catalog.pg_opfamily WHERE opfnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_amop'::regclass, m.oid FROM pg_catalog.pg_amop AS m
+        JOIN pg_catalog.pg_opfamily AS f ON f.oid = m.amopfamily WHERE f.opfnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_amproc'::regclass, m.oid FROM pg_catalog.pg_amproc AS m
+        JOIN pg_catalog.pg_opfamily AS f ON f.oid = m.amprocfamily WHERE f.opfnamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint WHERE connamespace = %(oid)s
+    UNION ALL SELECT 'pg_catalog.pg_namespace'::regclass, %(oid)s
+), inside AS (
+    SELECT * FROM everything EXCEPT SELECT * FROM carried
+), dependents AS (
+    SELECT d.classid, d.objid, d.refclassid, d.refobjid, coalesce(
+        (SELECT relnamespace FROM pg_catalog.pg_class WHERE d.classid = 'pg_catalog.pg_class'::regclass AND oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+         WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid),
+        (SELECT connamespace FROM pg_catalog.pg_constraint WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_attrdef AS f JOIN pg_catalog.pg_class AS c ON c.oid = f.adrelid
+         WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND f.oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+         WHERE d.classid = 'pg_catalog.pg_trigger'::regclass AND t.oid = d.objid),
+        (SELECT c.relnamespace FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
+         WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND p.oid = d.objid),
+        (SELECT stxnamespace FROM pg_catalog.pg_statistic_ext WHERE d.classid = 'pg_catalog.pg_statistic_ext'::regclass AND oid = d.objid),
+        (SELECT pronamespace FROM pg_catalog.pg_proc WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND oid = d.objid),
+        (SELECT typnamespace FROM pg_catalog.pg_type WHERE d.classid = 'pg_catalog.pg_type'::regclass AND oid = d.objid),
+        (SELECT oprnamespace FROM pg_catalog.pg_operator WHERE d.classid = 'pg_catalog.pg_operator'::regclass AND oid = d.objid)
+    ) AS namespace
+    FROM pg_catalog.pg_depend AS d
+    JOIN inside AS i ON i.classid = d.refclassid AND i.oid = d.refobjid
+    WHERE d.deptype IN ('n', 'a')
+      -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
+      AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
+)
+SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM dependents AS d
+WHERE (d.namespace IS DISTINCT FROM %(oid)s
+       OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
+  AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
+  -- Citus hides its shards in pg_class, but not what belongs to them.
+  AND NOT (d.namespace IS NULL
+           AND d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass,
+                             'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
+                             'pg_catalog.pg_rewrite'::regclass))
+  -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
+                  WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
+
+-- name: dependents_described
+-- What depends on something, which is so given, and on what, for people.
+SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
+FROM ({dependents}) AS d
+-- A view depends by its rule, which nobody knows by name.
+LEFT JOIN pg_catalog.pg_rewrite AS w
+    ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
+     pg_catalog.pg_identify_object(
+         CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
+         coalesce(w.ev_class, d.objid), 0) AS o,
+     pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0) AS r
+ORDER BY o.type, o.identity
+
+-- name: outside_parents
+-- Tables of this schema that inherit from one outside, or are partitions of one, with that one.
+SELECT c.relname, n.nspname, p.relname
+FROM pg_catalog.pg_inherits AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
+JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
+WHERE c.relnamespace = %(oid)s AND p.relnamespace <> %(oid)s
+ORDER BY 1, 2, 3
+
+-- name: followers
+-- Of these objects, those that one statement makes again in their place, with the relation that they belong to and the
+-- statements. What is given to whom, and the comments, stay as they are.
+WITH wanted AS (
+    SELECT * FROM unnest(%(catalogs)s::regclass[], %(oids)s::oid[]) AS w(classid, oid)
+), found(classid, oid, relation, statements) AS (
+    -- Options that are not named again would be reset, security_invoker among them.
+    SELECT w.classid, w.oid, c.oid, ARRAY['CREATE OR REPLACE VIEW ' || c.oid::regclass
+               || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+               || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_rewrite AS r ON r.oid = w.oid AND w.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'v'
+    WHERE r.rulename = '_RETURN'
+    UNION ALL
+    SELECT w.classid, w.oid, NULL, ARRAY[rtrim(pg_catalog.pg_get_functiondef(p.oid), E'\n')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_proc AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_proc'::regclass
+    WHERE p.prosqlbody IS NOT NULL AND p.prokind IN ('f', 'p')
+    UNION ALL
+    SELECT w.classid, w.oid, t.tgrelid, ARRAY[
+               regexp_replace(pg_catalog.pg_get_triggerdef(t.oid), '^CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER')]
+           || CASE t.tgenabled WHEN 'O' THEN '{{}}'::text[] ELSE ARRAY['ALTER TABLE ' || t.tgrelid::regclass
+                  || CASE t.tgenabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' ELSE ' ENABLE ALWAYS' END
+                  || ' TRIGGER ' || quote_ident(t.tgname)] END
+    FROM wanted AS w
+    JOIN pg_catalog.pg_trigger AS t ON t.oid = w.oid AND w.classid = 'pg_catalog.pg_trigger'::regclass
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid AND c.relkind IN ('r', 'v')
+    WHERE NOT t.tgisinternal AND t.tgconstraint = 0
+    UNION ALL
+    SELECT w.classid, w.oid, p.polrelid, ARRAY['ALTER POLICY ' || quote_ident(p.polname) || ' ON ' || p.polrelid::regclass
+               || coalesce(' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')', '')
+               || coalesce(' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_policy AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_policy'::regclass
+    UNION ALL
+    SELECT w.classid, w.oid, d.adrelid, ARRAY['ALTER TABLE ' || d.adrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
+               || ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)]
+    FROM wanted AS w
+    JOIN pg_catalog.pg_attrdef AS d ON d.oid = w.oid AND w.classid = 'pg_catalog.pg_attrdef'::regclass
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated = ''
+)
+SELECT f.classid::regclass::text, f.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text,
+       pg_catalog.pg_get_userbyid(c.relowner), f.statements
+FROM found AS f
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = f.relation
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY c.oid, f.oid
+
+-- name: publications
+-- The publications with one of these members, each with the statement that gives it all of its members again, by name.
+SELECT p.pubname, EXISTS (SELECT FROM pg_catalog.pg_publication_namespace AS s WHERE s.pnpubid = p.oid),
+       'ALTER PUBLICATION ' || quote_ident(p.pubname) || ' SET ' || (
+           SELECT string_agg(member, ', ') FROM (
+               SELECT 'TABLE ONLY ' || r.prrelid::regclass
+                      || coalesce(' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                                           FROM pg_catalog.pg_attribute AS a
+                                           WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)) || ')', '')
+                      || coalesce(' WHERE (' || pg_catalog.pg_get_expr(r.prqual, r.prrelid) || ')', '')
+               FROM pg_catalog.pg_publication_rel AS r WHERE r.prpubid = p.oid
+               UNION ALL
+               SELECT 'TABLES IN SCHEMA ' || quote_ident(n.nspname)
+               FROM pg_catalog.pg_publication_namespace AS s JOIN pg_catalog.pg_namespace AS n ON n.oid = s.pnnspid
+               WHERE s.pnpubid = p.oid) AS members(member))
+FROM pg_catalog.pg_publication AS p
+WHERE p.oid IN (SELECT prpubid FROM pg_catalog.pg_publication_rel WHERE oid = ANY (%(members)s::oid[])
+                UNION SELECT pnpubid FROM pg_catalog.pg_publication_namespace WHERE oid = ANY (%(members)s::oid[]))
+ORDER BY p.pubname
+
+-- name: outside_matviews
+-- The materialized views whose rules these are: how one is made beside it, what is to be said of that one, and how the
+-- two are exchanged. What is called `bluegreen …` is ours. Those with statistics objects or labels are left out.
+WITH indexes AS (
+    SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
+    FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+)
+SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
+       'CREATE MATERIALIZED VIEW ' || b.place
+       || coalesce(' USING ' || quote_ident((SELECT amname FROM pg_catalog.pg_am WHERE oid = c.relam)), '')
+       || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+       || coalesce(' TABLESPACE ' || quote_ident((SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace)), '')
+       || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') || ' WITH NO DATA',
+       ARRAY['ALTER MATERIALIZED VIEW ' || b.place || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(c.relowner))]
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' ALTER COLUMN ' || quote_ident(attname)
+                       || ' SET STATISTICS ' || attstattarget
+                FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attstattarget >= 0)
+       || CASE WHEN c.relispopulated THEN ARRAY['REFRESH MATERIALIZED VIEW ' || b.place] ELSE '{{}}' END
+       || ARRAY(SELECT 'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || quote_ident(i.beside)
+                       || ' ON ' || b.place || substr(pg_catalog.pg_get_indexdef(i.indexrelid), 1 + length(
+                           'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
+                           || quote_ident(i.relname) || ' ON ' || c.oid::regclass)) FROM indexes AS i WHERE i.indrelid = c.oid)
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' CLUSTER ON ' || quote_ident(i.beside)
+                FROM indexes AS i WHERE i.indrelid = c.oid AND i.indisclustered)
+       || ARRAY(SELECT 'COMMENT ON INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' IS '
+                       || quote_literal(pg_catalog.obj_description(i.indexrelid, 'pg_class'))
+                FROM indexes AS i WHERE i.indrelid = c.oid AND pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL)
+       || ARRAY(SELECT 'COMMENT ON ' || CASE d.objsubid WHEN 0 THEN 'MATERIALIZED VIEW ' || b.place
+                           ELSE 'COLUMN ' || b.place || '.' || quote_ident(a.attname) END || ' IS ' || quote_literal(d.description)
+                FROM pg_catalog.pg_description AS d
+                LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid
+                WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass)
+       -- What default privileges have given to the one beside is taken back.
+       || ARRAY(SELECT DISTINCT 'REVOKE ALL ON ' || b.place || ' FROM ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
+                           ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                FROM pg_catalog.pg_default_acl AS f, aclexplode(f.defaclacl) AS x
+                WHERE f.defaclobjtype = 'r' AND f.defaclnamespace IN (0, n.oid))
+       || ARRAY(SELECT 'GRANT ' || x.privilege_type || ' ON ' || b.place || ' TO ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
+                           ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                       || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+                FROM aclexplode(c.relacl) AS x)
+       || ARRAY(SELECT 'GRANT ' || x.privilege_type || ' (' || quote_ident(a.attname) || ') ON ' || b.place || ' TO '
+                       || CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
+                       || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+                FROM pg_catalog.pg_attribute AS a, aclexplode(a.attacl) AS x WHERE a.attrelid = c.oid)
+       || ARRAY['ANALYZE ' || b.place],
+       ARRAY['ALTER MATERIALIZED VIEW ' || c.oid::regclass || ' RENAME TO ' || quote_ident('bluegreen outgoing ' || c.oid),
+             'ALTER MATERIALIZED VIEW ' || b.place || ' RENAME TO ' || quote_ident(c.relname)],
+       ARRAY['DROP MATERIALIZED VIEW ' || quote_ident(n.nspname) || '.' || quote_ident('bluegreen outgoing ' || c.oid)]
+       || ARRAY(SELECT 'ALTER INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' RENAME TO '
+                       || quote_ident(i.relname) FROM indexes AS i WHERE i.indrelid = c.oid),
+       'DROP MATERIALIZED VIEW IF EXISTS ' || b.place
+FROM pg_catalog.pg_rewrite AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'm'
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,
+     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident('bluegreen beside ' || c.oid)) AS b(place)
+WHERE r.oid = ANY (%(rules)s::oid[])
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s WHERE s.stxrelid = c.oid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_seclabel AS l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::regclass)
+ORDER BY c.oid
+
+-- name: matviews_reading
+-- The filled materialized views that read from one of these views, over others too, and whether they can be refreshed
+-- without being in the way of their readers.
+WITH RECURSIVE reading(oid) AS (
+    SELECT unnest(%(views)s::oid[])
+    UNION
+    SELECT r.ev_class
+    FROM reading
+    JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = reading.oid
+        AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+    JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+)
+SELECT n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique
+                                     AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)
+FROM reading JOIN pg_catalog.pg_class AS c ON c.oid = reading.oid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' AND c.relispopulated
+ORDER BY c.oid
+
+-- name: keys
+-- The foreign keys among these constraints, or those that lead from a schema's own tables into others, with what ADD
+-- CONSTRAINT has to say again.
+SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
+       jsonb_build_object(
+           'table', c.relname, 'name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
+           'validated', k.convalidated, 'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'),
+           'columns', (SELECT jsonb_agg(a.attname ORDER BY p.position) FROM unnest(k.conkey) WITH ORDINALITY AS p(number, position)
+                       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.number),
+           'parent', t.relname,
+           'parent_columns', (SELECT jsonb_agg(a.attname ORDER BY p.position)
+                              FROM unnest(k.confkey) WITH ORDINALITY AS p(number, position)
+                              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.number),
+           'nullable', NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                                   WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attnotnull))
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS t ON t.oid = k.confrelid
+WHERE k.contype = 'f' AND k.conparentid = 0 AND c.relkind = 'r'
+  AND (k.oid = ANY (%(oids)s::oid[])
+       OR k.connamespace = %(schema)s AND k.confrelid = ANY (%(into)s::oid[]) AND k.conrelid <> ALL (%(into)s::oid[]))
+ORDER BY k.oid
+
+-- name: carry
+INSERT INTO bluegreen.carried_table (release_id, table_name)
+SELECT {id}, unnest({tables}::text[]) ON CONFLICT DO NOTHING
+
+-- name: count_orphans
+SELECT count(*) FROM {child} AS o
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+
+-- name: delete_orphans
+DELETE FROM {child} AS o
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+
+-- name: null_orphans
+UPDATE {child} AS o SET {nulls}
+WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+
+-- name: old_snapshots
+-- Sessions of this database whose snapshot is older than the load's end, where a row of the release is not frozen.
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM bluegreen.release AS r
+JOIN pg_catalog.pg_stat_activity AS a
+    ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+WHERE r.id = %(id)s
+  -- Without pg_read_all_stats a role is not told what kind of backend another role's is.
+  AND coalesce(a.backend_type, 'client backend') = 'client backend'
+  AND a.backend_xmin IS NOT NULL
+  AND pg_catalog.age(a.backend_xmin) > pg_catalog.age(r.loaded_xid::xid)
+  AND EXISTS (SELECT FROM bluegreen.loaded_table AS t WHERE t.release_id = r.id AND NOT t.frozen)
+ORDER BY a.xact_start
+
+-- name: definition
+-- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
+-- lock on a table is needed. What belongs to a carried table is left out: {carried} are their OIDs, those of their
+-- indexes and sequences included.
+SELECT 'schema' AS kind, oid, nspname::text AS name, md5(ROW(nspowner, nspacl)::text) AS digest
+FROM pg_catalog.pg_namespace WHERE oid = {oid}
+UNION ALL
+SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END, oid, relname,
+       md5(ROW(relkind, relowner, relacl, reloptions, relrowsecurity, relforcerowsecurity, relreplident)::text)
+FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't' AND oid <> ALL ({carried}::oid[])
+UNION ALL
+SELECT 'columns of', c.oid, c.relname, md5(string_agg(ROW(a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl,
+       a.attidentity, a.attgenerated, a.attisdropped, pg_catalog.col_description(c.oid, a.attnum))::text, '' ORDER BY a.attnum))
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') AND c.oid <> ALL ({carried}::oid[]) GROUP BY c.oid, c.relname
+UNION ALL
+SELECT 'default of', d.oid, c.relname, md5(d.adbin::text)
+FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid
+WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
+UNION ALL
+SELECT 'constraint', oid, conname, md5(ROW(contype, condeferrable, condeferred, convalidated, conkey, confrelid, confkey,
+       conbin::text)::text)
+FROM pg_catalog.pg_constraint WHERE connamespace = {oid} AND conrelid <> ALL ({carried}::oid[])
+UNION ALL
+SELECT 'rule of', r.oid, c.relname, md5(ROW(r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual::text, r.ev_action::text)::text)
+FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = {oid}
+UNION ALL
+SELECT 'trigger', t.oid, t.tgname, md5(ROW(t.tgfoid, t.tgtype, t.tgenabled, t.tgargs, t.tgqual::text)::text)
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = {oid} AND NOT t.tgisinternal AND c.oid <> ALL ({carried}::oid[])
+UNION ALL
+SELECT 'policy', p.oid, p.polname,
+       md5(ROW(p.polcmd, p.polpermissive, p.polroles, p.polqual::text, p.polwithcheck::text)::text)
+FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
+WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
+UNION ALL
+SELECT 'routine', oid, proname, md5(ROW(proowner, proacl, prosrc, prosqlbody::text, proconfig, prosecdef, provolatile)::text)
+FROM pg_catalog.pg_proc WHERE pronamespace = {oid}
+UNION ALL
+SELECT 'type', oid, typname, md5(ROW(typowner, typacl, typnotnull, typdefault,
+       (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid))::text)
+FROM pg_catalog.pg_type AS t
+WHERE typnamespace = {oid} AND typrelid <> ALL ({carried}::oid[])
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem AND e.typrelid = ANY ({carried}::oid[]))
+UNION ALL
+SELECT 'default privileges', oid, pg_catalog.pg_get_userbyid(defaclrole), md5(ROW(defaclobjtype, defaclacl)::text)
+FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}
+UNION ALL
+SELECT 'comment on', c.oid, c.relname, md5(d.description)
+FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
+
+-- name: remember_definition
+INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
+SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now
+
+-- name: changed_definition
+SELECT DISTINCT coalesce(old.kind, now.kind) || ' ' || coalesce(now.name, old.name)
+FROM (SELECT * FROM bluegreen.definition WHERE release_id = {id}) AS old
+FULL JOIN ({definition}) AS now ON now.kind = old.kind AND now.oid = old.oid
+WHERE old.digest IS DISTINCT FROM now.digest OR old.name IS DISTINCT FROM now.name
+ORDER BY 1
+
+-- name: remember_writes
+INSERT INTO bluegreen.write_count (release_id, table_oid, written)
+SELECT %(id)s, c.oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                      + pg_catalog.pg_stat_get_tuples_deleted(c.oid)
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
+
+-- name: written_since
+SELECT c.relname, n.now - w.written
+FROM bluegreen.write_count AS w
+JOIN pg_catalog.pg_class AS c ON c.oid = w.table_oid,
+LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                + pg_catalog.pg_stat_get_tuples_deleted(c.oid)) AS n(now)
+WHERE w.release_id = %(id)s AND n.now > w.written
+ORDER BY c.relname
+
+-- name: open_writers
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
+    AND c.relname <> ALL (%(carried)s::text[])
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
+WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
+
+-- name: blockers
+-- Who holds a lock on one of these relations that an exclusive lock has to wait for, or is changing one of the schemas.
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND (l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+       -- Whoever has replaced its row and not ended yet.
+       OR l.locktype = 'transactionid'
+       AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
+ORDER BY 6 DESC NULLS LAST
+
+-- name: exclusive_holders
+-- Who holds a lock on a relation of a schema that even a reader has to wait for.
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
+WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock'
+
+-- name: cancel
+-- Only what runs in a transaction that old: by now the session may have gone on to something else.
+SELECT pid FROM pg_catalog.pg_stat_activity
+WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client backend'
+                AND extract(epoch FROM clock_timestamp() - xact_start) >= %(age)s
+           THEN pg_catalog.pg_cancel_backend(pid) END
+
+-- name: unvalidated_keys
+SELECT c.relname, k.conname
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+WHERE k.connamespace = %(oid)s AND k.contype = 'f' AND NOT k.convalidated AND k.conparentid = 0
+ORDER BY c.relpages DESC, k.conname
+
+-- name: fingerprint
+-- One value for the relations of a schema and what depends on them from anywhere: what a session can still change while
+-- the cut-over waits for its locks. Read under them, and so by no more than hashing. What is replaced gets its rows in
+-- pg_depend anew.
+SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
+    SELECT hash_record_extended(ROW(oid, relacl::text, reloptions), 0)
+    FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL
+    SELECT hash_record_extended(ROW(d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.xmin), 0)
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_depend AS d ON d.refobjid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND d.deptype = 'n'
+) AS found(hash)
+
+-- name: inspected
+-- One value for all that a cut-over inspects: what a schema is made of, and what depends on it from outside, by what the
+-- statements that make it again would set back. Where a row is replaced by nothing but DDL, its xmin stands for it.
+SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
+    SELECT hash_record_extended(ROW(oid, nspowner, nspacl::text), 0) FROM pg_catalog.pg_namespace WHERE oid = {oid}::oid
+    UNION ALL
+    -- REFRESH, VACUUM FULL and TRUNCATE replace it too.
+    SELECT hash_record_extended(ROW(oid, relname, relowner, relacl::text, reloptions, relrowsecurity, relforcerowsecurity), 0)
+    FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(a.attrelid, a.attnum, a.xmin), 0)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+    UNION ALL
+    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_proc WHERE pronamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_type WHERE typnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(t.oid, t.xmin), 0)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+    WHERE c.relnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(p.oid, p.xmin), 0)
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_policy AS p ON p.polrelid = c.oid WHERE c.relnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(d.objoid, d.objsubid, d.xmin), 0)
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass
+    WHERE c.relnamespace = {oid}::oid
+    UNION ALL
+    SELECT hash_record_extended(ROW(d.classid, d.objid, d.refobjid, d.refobjsubid, d.xmin, coalesce(
+        (SELECT ROW(r.ev_enabled, v.reloptions)::text FROM pg_catalog.pg_rewrite AS r
+         JOIN pg_catalog.pg_class AS v ON v.oid = r.ev_class
+         WHERE r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::regclass),
+        (SELECT xmin::text FROM pg_catalog.pg_proc WHERE oid = d.objid AND d.classid = 'pg_catalog.pg_proc'::regclass),
+        (SELECT xmin::text FROM pg_catalog.pg_trigger WHERE oid = d.objid AND d.classid = 'pg_catalog.pg_trigger'::regclass),
+        (SELECT ROW(k.conname, k.condeferrable, k.condeferred,
+                    pg_catalog.obj_description(k.oid, 'pg_constraint'))::text FROM pg_catalog.pg_constraint AS k
+         WHERE k.oid = d.objid AND d.classid = 'pg_catalog.pg_constraint'::regclass))), 0)
+    FROM (SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM pg_catalog.pg_class
+          WHERE relnamespace = {oid}::oid AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc WHERE pronamespace = {oid}::oid
+          UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM pg_catalog.pg_type WHERE typnamespace = {oid}::oid
+          UNION ALL SELECT 'pg_catalog.pg_namespace'::regclass, {oid}::oid) AS own(classid, oid)
+    JOIN pg_catalog.pg_depend AS d ON d.refclassid = own.classid AND d.refobjid = own.oid
+    WHERE d.deptype = 'n' AND d.refclassid <> 'pg_catalog.pg_namespace'::regclass
+       OR d.classid IN ('pg_catalog.pg_publication_rel'::regclass, 'pg_catalog.pg_publication_namespace'::regclass)
+) AS found(hash)
+
+-- name: renaming
+-- Held by every transaction that renames the live schema: two would fail with an internal error of the server.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen renaming ' || {schema}, 0))
+
+-- name: follow_one_by_one
+-- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
+DECLARE
+    statements CONSTANT text[] := {statements}::text[];
+    current int := 0;
+BEGIN
+    FOR current_one IN 1 .. cardinality(statements) LOOP
+        current := current_one;
+        EXECUTE statements[current];
+    END LOOP;
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected THEN RAISE;
+    WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = {misfit}, MESSAGE = SQLERRM, DETAIL = statements[current];
+END
+
+-- name: lock_one_by_one
+-- lock_timeout is the patience for all of the locks together, so that no reader waits for longer.
+DECLARE
+    deadline CONSTANT timestamptz := clock_timestamp() + pg_catalog.current_setting('lock_timeout')::interval;
+    statements CONSTANT text[] := {statements}::text[];
+    names CONSTANT text[] := {names}::text[];
+    current int := 0;
+BEGIN
+    FOR current_one IN 1 .. cardinality(statements) LOOP
+        current := current_one;
+        PERFORM pg_catalog.set_config('lock_timeout', greatest(
+            1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp())))::int::text, true);
+        EXECUTE statements[current];
+    END LOOP;
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, TABLE = names[current];
+END
+
+-- name: compare_schemas
+BEGIN
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {live}) IS DISTINCT FROM {live_oid}::oid THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live is not the schema that was inspected';
+    END IF;
+    IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {incoming}) IS DISTINCT FROM {incoming_oid}::oid THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release''s schema is not where the ledger says';
+    END IF;
+END
+
+-- name: compare
+BEGIN
+    IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = {incoming_id} AND status = {incoming_status}) THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release has been moved by another run';
+    END IF;
+    IF (SELECT id FROM bluegreen.release WHERE live_schema = {live} AND status = 'live')
+        IS DISTINCT FROM {outgoing_id}::bigint THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'another release went live meanwhile';
+    END IF;
+    IF {live_oid}::oid IS NOT NULL AND {expected} <> ({found}) THEN
+        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what hangs on it, was changed meanwhile';
+    END IF;
+END
+
+-- name: other_readers
+-- Sessions of this database that may read from it: not the server's own, nor those that send its log. Without
+-- pg_read_all_stats a role is not told what kind another role's is.
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL ({own}::int[])
+  AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'parallel worker', 'autovacuum worker')
+ORDER BY a.xact_start NULLS LAST, a.pid
+
+-- name: still_held
+-- Readers are held off until the commit, or the whole try is taken back and made again.
+BEGIN
+    IF clock_timestamp() > {until}::timestamptz THEN
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been let go on meanwhile';
+    END IF;
+    IF {alone} AND EXISTS ({others}) THEN
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has come that no pooler holds off';
+    END IF;
+END
+
+-- name: retire
+UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp() WHERE id = {id}
+
+-- name: go_live
+UPDATE bluegreen.release SET status = 'live', promoted_at = clock_timestamp(), retired_at = NULL WHERE id = {id}
+
+-- name: insert_cutover
+INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited, via)
+VALUES ({token}, {schema}, {direction}, {to}, {outgoing}, {tries}, {waited}, {via})
+
+-- name: insert_cutover_event
+INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}, {number}, {kind}, {detail})
+
+-- name: notify
+SELECT pg_catalog.pg_notify('bluegreen', {payload})
+
+-- name: following_others
+-- The same of what follows a swap from other schemas: views by their rules, tables by their foreign keys, routines,
+-- publications.
+SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+FROM (
+    SELECT 'VIEW' AS kind, 'pg_catalog.pg_class'::regclass AS classid, c.oid, c.relowner AS owner
+    FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+    WHERE r.oid = ANY (%(pg_rewrite)s::oid[])
+    UNION ALL
+    SELECT 'TABLE', 'pg_catalog.pg_class'::regclass, c.oid, c.relowner
+    FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+    WHERE k.oid = ANY (%(pg_constraint)s::oid[])
+    UNION ALL
+    SELECT 'ROUTINE', 'pg_catalog.pg_proc'::regclass, p.oid, p.proowner
+    FROM pg_catalog.pg_proc AS p WHERE p.oid = ANY (%(pg_proc)s::oid[])
+    UNION ALL
+    SELECT 'PUBLICATION', 'pg_catalog.pg_publication'::regclass, p.oid, p.pubowner
+    FROM pg_catalog.pg_publication_rel AS t JOIN pg_catalog.pg_publication AS p ON p.oid = t.prpubid
+    WHERE t.oid = ANY (%(pg_publication_rel)s::oid[])
+) AS o, LATERAL pg_catalog.pg_identify_object(o.classid, o.oid, 0) AS i
+WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
+ORDER BY 2, 3
+
+-- name: places_of_followers
+-- The privileges that this role lacks on schemas where something follows: views and routines are made again there.
+SELECT n.nspname, concat_ws(', ', CASE WHEN NOT n.usage THEN 'USAGE' END, CASE WHEN NOT n.making THEN 'CREATE' END)
+FROM (
+    SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,
+           pg_catalog.has_schema_privilege(n.oid, 'CREATE') OR NOT bool_or(o.made) AS making
+    FROM (
+        SELECT c.relnamespace, true FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
+        WHERE r.oid = ANY (%(pg_rewrite)s::oid[])
+        UNION ALL
+        SELECT pronamespace, true FROM pg_catalog.pg_proc WHERE oid = ANY (%(pg_proc)s::oid[])
+        UNION ALL
+        SELECT c.relnamespace, false FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+        WHERE k.oid = ANY (%(pg_constraint)s::oid[])) AS o(place, made)
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.place
+    GROUP BY n.oid, n.nspname) AS n
+WHERE NOT (n.usage AND n.making)
+ORDER BY 1

@@ -1,0 +1,93 @@
+-- Locks, settings and sessions of the tool itself, and the databases it makes.
+-- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+
+-- name: try_lock
+SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(key)s, 0))
+
+-- name: unlock
+SELECT pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(%(key)s, 0))
+
+-- name: is_locked
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_locks AS l, pg_catalog.hashtextextended(%(key)s, 0) AS k(key)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      AND ((l.classid::bigint << 32) | l.objid::bigint) = k.key
+)
+
+-- name: is_superuser
+SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+
+-- name: sessions_of_program
+SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = pg_catalog.current_database() AND a.application_name = %(application)s AND a.xact_start IS NOT NULL
+  AND a.pid <> pg_catalog.pg_backend_pid()
+ORDER BY a.xact_start
+
+-- name: deadlock_timeout
+SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::float8
+
+-- name: read_only
+SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
+
+-- name: lock_capacity
+-- The server has room for some more than that.
+SELECT current_setting('max_locks_per_transaction')::bigint
+       * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
+
+-- name: locks_held
+SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath
+
+-- name: flush
+-- Has this transaction's commit wait for the disk; what was committed before it is there then, too.
+SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
+WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
+
+-- name: search_path_into
+-- The release's schema before the rest of the search path, without live: a name that it lacks must not lead there.
+SELECT string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY position)
+FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas(false)::text[], %(live)s))
+     WITH ORDINALITY AS s(name, position)
+
+-- name: may_create_database
+SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+
+-- name: database_oid
+SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+
+-- name: create_like_this_database
+-- The statement that makes an empty database that sorts and compares texts as this one does.
+SELECT 'CREATE DATABASE ' || quote_ident(%(name)s) || ' TEMPLATE template0 ENCODING '
+    || quote_literal(pg_catalog.pg_encoding_to_char(d.encoding))
+    || ' LC_COLLATE ' || quote_literal(d.datcollate) || ' LC_CTYPE ' || quote_literal(d.datctype)
+    || CASE d.datlocprovider
+       WHEN 'i' THEN ' LOCALE_PROVIDER icu ICU_LOCALE ' || quote_literal(coalesce(r.own ->> 'datlocale', r.own ->> 'daticulocale'))
+       WHEN 'b' THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ' || quote_literal(r.own ->> 'datlocale')
+       ELSE ' LOCALE_PROVIDER libc' END
+FROM pg_catalog.pg_database AS d, LATERAL (SELECT to_jsonb(d)) AS r(own)
+WHERE d.datname = pg_catalog.current_database()
+
+-- name: extensions
+SELECT x.extname, n.nspname
+FROM pg_catalog.pg_extension AS x JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace
+WHERE x.extname <> 'plpgsql' ORDER BY x.oid
+
+-- name: database_exists
+SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %(name)s)
+
+-- name: end_session
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE pid = %(pid)s AND application_name = pg_catalog.current_setting('application_name')
+
+-- name: end_sessions
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE application_name = %(application)s AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()
+  AND datname = pg_catalog.current_database()
+
+-- name: scratch_databases
+SELECT datname FROM pg_catalog.pg_database
+WHERE pg_catalog.starts_with(datname, 'bluegreen__' || (
+    SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) || '_')
+ORDER BY 1
