@@ -46,7 +46,8 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 6,
 }
-OUTSIDE_WAIT = 300.0  # seconds that a load tries for the locks on tables that its foreign keys refer to
+OUTSIDE_WAIT = 300.0  # seconds that a load tries to lock the tables that its foreign keys refer to
+LOCK_TIMEOUT = "500ms"  # for one attempt: requests queue behind a waiting lock
 _RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further try to connect: a server may be starting again
 CONNECTIONS = 3  # that may be lost one after the other by something that can be done again
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
@@ -324,7 +325,7 @@ def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
     return bool(row and row[0])
 
 
-def retrying(
+def retry(
     attempt: Callable[[int], T],
     *,
     max_wait: float,
@@ -355,7 +356,7 @@ def retrying(
     return result
 
 
-def patiently(connection: Connection, attempt: Callable[[], T]) -> T:
+def retry_on_lock_timeout(connection: Connection, attempt: Callable[[], T]) -> T:
     """Run a transaction that may have to lock tables outside of the release, without holding their users up for long.
 
     Whoever comes after a lock that is waited for waits too, so each wait is short, and there is a pause after it.
@@ -363,10 +364,10 @@ def patiently(connection: Connection, attempt: Callable[[], T]) -> T:
 
     def once(_number: int) -> T:
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '500ms'")
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             return attempt()
 
-    return retrying(once, max_wait=OUTSIDE_WAIT, pause=lambda _number: 1.0, on_retry=lambda _number, _error: None)
+    return retry(once, max_wait=OUTSIDE_WAIT, pause=lambda _number: 1.0, on_retry=lambda _number, _error: None)
 
 
 def is_lock_error(error: BaseException) -> bool:

@@ -30,11 +30,13 @@ def plan(
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
-    following = dependents.Outside()
+    following = dependents.Dependents()
     if outgoing is not None and oid:
         live_schema, shadow = incoming.live_schema, incoming.shadow_schema
-        following = dependents.inspect(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
-        following = carrying.follow(connection, incoming, outgoing, carried, following)
+        following = dependents.find_dependents(
+            connection, live_schema, oid, shadow, wanted, carried=list(carried.values())
+        )
+        following = carrying.add_carried(connection, incoming, outgoing, carried, following)
     return Plan(
         direction=direction,
         live_schema=incoming.live_schema,
@@ -44,7 +46,7 @@ def plan(
         inspected=inspected,
         fingerprint=fingerprint,
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
-        outside=following,
+        dependents=following,
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )

@@ -15,7 +15,7 @@ from psycopg import sql
 from bluegreen_etl import catalog, db, errors, ledger, model, queries
 from bluegreen_etl.catalog import Dependent
 from bluegreen_etl.cutover import recreate
-from bluegreen_etl.cutover.dependents import Outside
+from bluegreen_etl.cutover.dependents import Dependents
 from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.model import ForeignKey, Release
 
@@ -48,9 +48,9 @@ def tables(connection: db.Connection, incoming: Release, outgoing: Release, *, l
     return {name: there[name] for name in wanted}
 
 
-def follow(
-    connection: db.Connection, incoming: Release, outgoing: Release, carried: dict[str, int], outside: Outside
-) -> Outside:
+def add_carried(
+    connection: db.Connection, incoming: Release, outgoing: Release, carried: dict[str, int], outside: Dependents
+) -> Dependents:
     """Return what follows the swap, with what the carried tables need before and after it.
 
     Raises:

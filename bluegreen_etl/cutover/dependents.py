@@ -13,7 +13,7 @@ from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import matviews, recreate
 from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.cutover.matviews import Rebuilt
-from bluegreen_etl.cutover.recreate import Follower
+from bluegreen_etl.cutover.recreate import Recreation
 from bluegreen_etl.model import ForeignKey
 
 Publications = Literal["refuse", "follow"]
@@ -30,13 +30,13 @@ class Publication(model.Record, frozen=True, kw_only=True):
     statement: str
 
 
-class Outside(model.Record, frozen=True, kw_only=True):
+class Dependents(model.Record, frozen=True, kw_only=True):
     """What follows: relations to be locked before live's own, what runs after the renames, and what is among that.
 
     `dependents` are all that hangs on live. The statements are complete SQL with every name qualified.
     """
 
-    dependents: tuple[Dependent, ...] = ()
+    objects: tuple[Dependent, ...] = ()
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -44,7 +44,7 @@ class Outside(model.Record, frozen=True, kw_only=True):
     publications: tuple[str, ...] = ()
 
 
-def inspect(
+def find_dependents(
     connection: db.Connection,
     live_schema: str,
     live_oid: int,
@@ -52,7 +52,7 @@ def inspect(
     wanted: Promote,
     *,
     carried: Sequence[int] = (),
-) -> Outside:
+) -> Dependents:
     """Find what hangs on live from outside, and how it will follow the swap with the release in `shadow_schema`.
 
     `carried` are the tables that stay live, by OID, which count as being outside; `wanted` says what may follow.
@@ -62,7 +62,7 @@ def inspect(
     """
     dependents = catalog.outside_dependents(connection, live_oid, carried=carried)
     if not dependents:
-        return Outside()
+        return Dependents()
     with connection.transaction():
         connection.execute("SET LOCAL search_path = ''")
         found = recreate.find(connection, dependents)
@@ -80,8 +80,8 @@ def inspect(
     relations = [follower.relation for follower in found.values() if follower.relation is not None]
     relations += [relation for relation, _ in keys.values()]
     relations += [each.place for each in rebuilt]
-    return Outside(
-        dependents=tuple(dependents),
+    return Dependents(
+        objects=tuple(dependents),
         # What lies in live is locked with the rest of it.
         relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
         statements=tuple(_statements(found.values(), keys.values(), rebuilt, published)),
@@ -95,7 +95,7 @@ def inspect(
 
 
 def _statements(
-    found: Iterable[Follower],
+    found: Iterable[Recreation],
     keys: Iterable[tuple[Relation, ForeignKey]],
     rebuilt: Sequence[Rebuilt],
     published: Sequence[Publication],

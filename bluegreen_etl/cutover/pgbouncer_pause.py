@@ -103,7 +103,7 @@ class Pause:
         bound = self._wait + HELD + MARGIN
         with self._paused(connection, own, bound):
             direct = self._direct(connection, own, known)
-            fence = Fence(until=until, own=None if direct else own)
+            fence = Fence(until=until, allowed=None if direct else own)
             locked = direct or replicated
             terms = self._locks.terms(connection, number) if locked else Terms(timeout=LOCK_TIMEOUT, order=())
             self._dog.sent()

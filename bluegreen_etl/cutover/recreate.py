@@ -14,14 +14,14 @@ from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.model import ForeignKey
 
 
-class Follower(model.Record, frozen=True, kw_only=True):
+class Recreation(model.Record, frozen=True, kw_only=True):
     """An object that can be made again: the relation that has to be locked for it, if any, and the statements."""
 
     relation: Relation | None
     statements: tuple[str, ...]
 
 
-def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tuple[str, int], Follower]:
+def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tuple[str, int], Recreation]:
     """Return those of the dependents that one statement makes again, by catalog and OID; foreign keys are others.
 
     The texts name everything with its schema only where the search path is empty.
@@ -34,7 +34,7 @@ def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tup
         queries.get("cutover.followers"), values
     ):
         place = relation and Relation(oid=relation, schema=schema, name=name, kind=kind, owner=owner)
-        found[catalog.removeprefix("pg_catalog."), oid] = Follower(relation=place, statements=tuple(statements))
+        found[catalog.removeprefix("pg_catalog."), oid] = Recreation(relation=place, statements=tuple(statements))
     return {key: follower for key, follower in found.items() if key not in typed}
 
 

@@ -137,8 +137,8 @@ class Late:
 @pytest.mark.parametrize(
     "fence",
     [
-        Fence(until=datetime.now(UTC) - timedelta(hours=1), own=None),
-        Fence(until=datetime.now(UTC) + timedelta(hours=1), own=()),
+        Fence(until=datetime.now(UTC) - timedelta(hours=1), allowed=None),
+        Fence(until=datetime.now(UTC) + timedelta(hours=1), allowed=()),
     ],
     ids=["the pause may be over", "somebody has come"],
 )

@@ -62,7 +62,7 @@ def test_materialized_views_are_exchanged_in_the_swap(bluegreen: Bluegreen, live
     app = live.definition("app")
     bluegreen.write_league()
     done = bluegreen("load", "data", "--promote")
-    assert "not refreshed, because its readers would wait (it has no unique index): app.later" in done.stderr
+    assert "app.later not refreshed: it has no unique index, so its readers would wait" in done.stderr
     assert counts(outside) == [3, 2, 3, 1]
     assert live.definition("app") == app
     bluegreen("rollback")

@@ -5,7 +5,7 @@ import pytest
 
 from bluegreen_etl import citus, config, errors, model, queries
 from bluegreen_etl.citus import Kind, Node, Placement
-from bluegreen_etl.cutover import plan as planning
+from bluegreen_etl.cutover import steps
 from tests.records import release
 from tests.unit.test_plan import PLAN, attempt
 
@@ -80,10 +80,11 @@ def test_several_nodes_are_told_statement_by_statement() -> None:
     None may be told to commit before the coordinator's own commit is on disk.
     """
     plan = msgspec.structs.replace(PLAN, distributed=True)
-    sent = [message.as_string() for message in planning.messages(plan, attempt(plan, timeout=0.25))]
+    sent = [step.statement.as_string() for step in steps.steps(plan, attempt(plan, timeout=0.25))]
     assert len([text for text in sent if text.startswith("LOCK TABLE")]) == 1
     place = next(number for number, text in enumerate(sent) if text.startswith("LOCK TABLE"))
-    assert sent[:6] == [
+    assert sent[:7] == [
+        queries.get("citus.send_settings").as_string(),
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         queries.get("session.flush").as_string(),
         "SET LOCAL search_path = ''",
@@ -96,6 +97,8 @@ def test_several_nodes_are_told_statement_by_statement() -> None:
     assert sent[-2] == "COMMIT"
     assert not any("lock_one_by_one" in text or (";\n" in text.strip("; \n") and "DO " not in text) for text in sent)
     [*_, nowait] = [
-        text for text in (m.as_string() for m in planning.messages(plan, attempt(plan))) if "LOCK TABLE" in text
+        text
+        for text in (step.statement.as_string() for step in steps.steps(plan, attempt(plan)))
+        if "LOCK TABLE" in text
     ]
     assert nowait.endswith(" IN ACCESS EXCLUSIVE MODE NOWAIT")
