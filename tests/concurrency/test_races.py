@@ -120,8 +120,8 @@ def test_second_promote_is_turned_away_at_once(dsn: str, bluegreen: Bluegreen, c
         first = bluegreen.start("promote")
         scene.wait_until(lambda: scene.is_busy(connection, "cutover"))
         second = bluegreen("promote", code=5)
-        assert "another cut-over of league is under way" in second.stderr
-        assert "another cut-over of league is under way" in bluegreen("prune", code=5).stderr
+        assert "another cut-over of league is running" in second.stderr
+        assert "another cut-over of league is running" in bluegreen("prune", code=5).stderr
     assert first.communicate(timeout=30)[0]
     assert first.returncode == 0
     scene.assert_whole(connection)

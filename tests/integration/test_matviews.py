@@ -85,7 +85,7 @@ def test_what_cannot_be_rebuilt_is_refused(bluegreen: Bluegreen, live: Live, out
     assert "app.more" in refused(bluegreen, "promote", live=live).sentence
     outside.execute("DROP MATERIALIZED VIEW app.more")
     outside.execute("CREATE MATERIALIZED VIEW app.more AS SELECT 1 / id AS n FROM league.teams")
-    assert "cannot be made of the release: division by zero" in refused(bluegreen, "promote", live=live).sentence
+    assert "cannot be created from the release: division by zero" in refused(bluegreen, "promote", live=live).sentence
     outside.execute("DROP MATERIALIZED VIEW app.more")
     assert live.definition("app") == app
 
