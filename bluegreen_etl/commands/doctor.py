@@ -165,7 +165,7 @@ def _privileges(look: _Look) -> Iterator[Finding]:
     topic = "privileges"
     lacking = [
         *privileges.to_load(look.connection, look.live_oid),
-        *privileges.to_follow(look.connection, _hanging(look)),
+        *privileges.to_recreate(look.connection, _hanging(look)),
     ]
     for item in lacking:
         yield _fail(topic, item.found, item.statement)

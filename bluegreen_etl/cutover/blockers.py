@@ -1,4 +1,4 @@
-"""Who stands in the way of a cut-over: finds them and, where that is wanted, cancels what they run."""
+"""The sessions that block a cut-over: find them, and cancel their statements if the settings say so."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from bluegreen_etl.cutover.plan import Plan
 
 
 def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
-    """Return the sessions that hold what a cut-over has to lock, or are changing one of its two schemas."""
+    """Return the sessions that hold a lock which the cut-over needs, or are changing one of its two schemas."""
     schemas = [release.schema_oid for release in (plan.incoming, plan.outgoing) if release]
     parameters = {"relations": [relation.oid for relation in plan.locks], "schemas": schemas}
     return ledger.sessions(connection.execute(queries.get("cutover.blockers"), parameters).fetchall())
@@ -18,9 +18,9 @@ def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
 def cancel(
     connection: db.Connection, sessions: Iterable[model.Session], *, after: float, say: Callable[[str], None]
 ) -> None:
-    """Cancel the running statement of each session whose transaction is `after` seconds old; no session is ended.
+    """Cancel the running statement of each session whose transaction is `after` seconds old.
 
-    A session that is idle in its transaction runs nothing that could be cancelled, and stays.
+    No session is terminated. A session that is idle in transaction has no statement to cancel.
     """
     for session in sessions:
         try:

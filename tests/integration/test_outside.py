@@ -79,7 +79,7 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
     outside.execute("DELETE FROM app.bookings")
     bluegreen.write_league(players=PLAYERS.replace("\n1,1,", "\n7,1,"))
     done = bluegreen("load", "data", "--promote")
-    assert "foreign key booked of app.bookings is not validated, the next promote or rollback will try" in done.stderr
+    assert "foreign key booked of app.bookings not validated, the next promote or rollback will retry" in done.stderr
     assert bluegreen.json("status")["unvalidated"] == ["booked of app.bookings"]
     assert "foreign key booked of app.bookings" in bluegreen("status").stdout
     bluegreen("rollback")
@@ -88,7 +88,7 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
     done = bluegreen("promote", "2", code=1)
     assert "1 rows of app.bookings refer" in done.stderr
     done = bluegreen("promote", "2", "--on-orphans", "delete")
-    assert "2 rows of app.bookings referred to no row of players any more: deleted" in done.stderr
+    assert "2 orphans in app.bookings deleted: their row in players is gone" in done.stderr
     assert one(outside, "SELECT bool_and(convalidated) FROM pg_constraint WHERE contype = 'f'") is True
 
 

@@ -59,10 +59,10 @@ def test_tables_come_after_those_that_their_keys_lead_to() -> None:
         ((3, True, "[]"), []),
         (
             (3, True, '["league", "league__r2"]'),
-            ["node 3 has schema league__r2, which the coordinator has not: a commit has not reached all"],
+            ["node 3 has schema league__r2, which the coordinator lacks: a node has missed a commit"],
         ),
-        ((3, False, "connection\n  refused"), ["node 3 cannot be asked: connection refused"]),
-        ((3, False, None), ["node 3 cannot be asked: no answer"]),
+        ((3, False, "connection\n  refused"), ["node 3 does not answer: connection refused"]),
+        ((3, False, None), ["node 3 does not answer: no answer"]),
     ],
 )
 def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
@@ -71,7 +71,7 @@ def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
     """Or that does not answer; what it lacks may be the coordinator's alone."""
     node = citus.parsed(*answer)
     assert isinstance(node, Node)
-    assert citus.told({"league", "league__r1"}, [node]) == sentences
+    assert citus.differences({"league", "league__r1"}, [node]) == sentences
 
 
 def test_several_nodes_are_told_statement_by_statement() -> None:
