@@ -28,6 +28,14 @@ SESSION_SETTINGS: dict[str, str] = {
     # Policies that apply to the role would hide rows from counts and checks: fail instead.
     "row_security": "off",
     "client_min_messages": "warning",
+    # A default of the role or database must not change how the server writes values, names and definitions.
+    "datestyle": "ISO",  # the order of day and month for input stays
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
     # Otherwise the statement of a killed client runs to its end, and keeps its locks.
     "client_connection_check_interval": "2s",
     # Citus: new objects stay on the coordinator until they are distributed, and SET is not sent to nodes.
@@ -50,6 +58,12 @@ LOCK_TIMEOUT = "500ms"  # for one attempt: requests queue behind a waiting lock
 _RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further attempt to connect: a server may be restarting
 CONNECTIONS = 3  # attempts of work that is repeated after a lost connection
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
+_HINT_URL = (
+    "Write `postgresql://user:password@host/database` with special characters of the password as %XX (`@` is `%40`), "
+    "or write `key=value` pairs."
+)
+# Connection parameters that messages may show.
+_SHOWN_PARAMETERS = frozenset({"host", "hostaddr", "port", "user", "dbname", "service"})
 
 
 class RetryOnNewConnection(Exception):
@@ -181,8 +195,10 @@ class Server:
             # libpq's error may quote the password, so none of it is kept.
             raise errors.UsageError(
                 f"the connection string is neither key=value pairs nor a URL that libpq can read ({self.origin})",
-                hint="Write postgresql://user:password@host/database with special characters as %XX, or quote values.",
+                hint=_HINT_URL,
             ) from None
+        if reason := _broken_address(given):
+            raise errors.UsageError(f"the connection string {reason} ({self.origin})", hint=_HINT_URL)
         defaults = {key: value for key, value in CONNECTION_DEFAULTS.items() if key not in given}
         attempts = tenacity.Retrying(
             # Only if no server listens, or it is starting or stopping: a wrong password is not retried.
@@ -203,8 +219,14 @@ class Server:
                 prepare_threshold=None,
                 **cast("Any", defaults),
             )
+        except psycopg.ProgrammingError:  # a value that the driver cannot use: its error quotes that
+            raise errors.UsageError(
+                f"the connection string has a value that is not valid ({self.origin})", hint=_HINT_URL
+            ) from None
         except psycopg.OperationalError as error:
-            raise sqlstates.no_connection(error) from error
+            # libpq quotes values that it does not know; after a mistake in a URL they may be parts of the password.
+            secrets = [str(value) for key, value in given.items() if key not in _SHOWN_PARAMETERS]
+            raise sqlstates.no_connection(error, secrets) from error
 
     def _is_away(self, error: BaseException, defaults: Mapping[str, str | int]) -> bool:
         """Return whether no server accepts connections, which libpq can find out without a password."""
@@ -212,6 +234,15 @@ class Server:
             return False
         address = conninfo.make_conninfo(self.dsn, **{**defaults, "connect_timeout": 2})
         return psycopg.pq.PGconn.ping(address.encode()) in {psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE}
+
+
+def _broken_address(given: Mapping[str, object]) -> str | None:
+    """Return why host or port may contain a part of the password, of which nothing is shown; None if they do not."""
+    if any("@" in host[1:] for host in str(given.get("host") or "").split(",")):
+        return "has an unescaped `@` in front of its host"
+    if not all(port.isdigit() for port in str(given.get("port") or "0").split(",") if port):
+        return "has a port that is no number"
+    return None
 
 
 def _refuse_engine(connection: Connection) -> None:
@@ -317,19 +348,24 @@ def _url(connection: Connection, *, options: str) -> str:
     return f"postgresql://{login}@{place}/{quote(info.dbname, safe='')}?{encoded}"
 
 
+def lock_key(kind: str, live_schema: str) -> str:
+    """Return the text whose hash is the key of an advisory lock."""
+    return f"bluegreen {kind} {live_schema}"
+
+
 def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:
     """Take the session's advisory lock `kind` of a schema without waiting; return False if another session holds it."""
-    return bool(fetch_value(connection, queries.get("session.try_lock"), {"key": f"bluegreen {kind} {live_schema}"}))
+    return bool(fetch_value(connection, queries.get("session.try_lock"), {"key": lock_key(kind, live_schema)}))
 
 
 def unlock(connection: Connection, kind: str, live_schema: str) -> None:
     """Release an advisory lock taken by try_lock."""
-    connection.execute(queries.get("session.unlock"), {"key": f"bluegreen {kind} {live_schema}"})
+    connection.execute(queries.get("session.unlock"), {"key": lock_key(kind, live_schema)})
 
 
 def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
     """Return whether a session, this one included, holds the advisory lock."""
-    return bool(fetch_value(connection, queries.get("session.is_locked"), {"key": f"bluegreen {kind} {live_schema}"}))
+    return bool(fetch_value(connection, queries.get("session.is_locked"), {"key": lock_key(kind, live_schema)}))
 
 
 def retry(

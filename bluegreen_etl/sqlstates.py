@@ -1,6 +1,6 @@
 """The driver's errors as the tool's own: chosen by SQLSTATE, never by message text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -31,11 +31,14 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
     )
 
 
-def no_connection(error: psycopg.Error) -> errors.BluegreenError:
-    """Return the tool's error for a failed connection, which usually has no SQLSTATE."""
+def no_connection(error: psycopg.Error, secrets: Iterable[str]) -> errors.BluegreenError:
+    """Return the tool's error for a failed connection, which usually has no SQLSTATE; it shows none of the secrets."""
     if error.sqlstate:
         return explain(error)
-    return errors.NoConnection(f"no connection to the server: {one_line(error)}", hint=_HINT_CONNECTION)
+    said = one_line(error)
+    for secret in secrets:
+        said = said.replace(f'"{secret}"', '"…"')
+    return errors.NoConnection(f"no connection to the server: {said}", hint=_HINT_CONNECTION)
 
 
 def one_line(error: BaseException) -> str:

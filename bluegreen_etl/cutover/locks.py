@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from bluegreen_etl import db, errors, model, queries
+from bluegreen_etl import db, errors, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.plan import Plan, Terms
@@ -25,6 +25,7 @@ STEPS = 10  # after these, the timeout is the longest
 BELOW_DEADLOCK = 0.7  # of deadlock_timeout: the server may cancel a reader that waits longer
 BURST_PAUSE = (0.001, 0.02)  # seconds between attempts of the burst, while no lock is held
 REPORT_EVERY = 10  # attempts
+AUTOVACUUM_WAIT = 1.0  # seconds, the default deadlock_timeout, after which the server cancels autovacuum for DDL
 
 
 class Locks:
@@ -40,6 +41,7 @@ class Locks:
         self._begun = time.monotonic()
         self._order = plan.locks
         self._longest: float | None = None
+        self._may_cancel_autovacuum = True
 
     def hold(self, connection: db.Connection, number: int, send: Callable[[Terms], float]) -> float:
         """Send the transaction, which takes the locks itself and releases them at its end."""
@@ -57,7 +59,10 @@ class Locks:
                 self._order, key=lambda relation: (self._rank(relation), f"{relation.schema}.{relation.name}" != name)
             )
         )
-        if self._cancel_after is not None and time.monotonic() - self._begun >= self._cancel_after:
+        waited = time.monotonic() - self._begun
+        if self._may_cancel_autovacuum and waited >= AUTOVACUUM_WAIT:
+            self._may_cancel_autovacuum = blockers.cancel_autovacuum(connection, self._plan, say=self._say)
+        if self._cancel_after is not None and waited >= self._cancel_after:
             found = blockers.find(connection, self._plan)
             blockers.cancel(connection, found, after=self._cancel_after, say=self._say)
         if number % REPORT_EVERY == 0 and number > BURST:
@@ -73,7 +78,7 @@ class Locks:
         return errors.LockNotObtained(
             f"could not lock {self._plan.live_schema} within {self.max_wait:g} s; "
             f"blocked by: {self._blockers(connection)}",
-            hint="Live is unchanged. Run it again, end those sessions, or raise `--max-wait`.",
+            hint="Live is unchanged. Run it again, end those sessions or prepared transactions, or raise `--max-wait`.",
         )
 
     def _longest_wait(self, connection: db.Connection) -> float:
@@ -87,7 +92,7 @@ class Locks:
         return relation.schema == self._plan.live_schema, relation.kind not in {"v", "m"}
 
     def _blockers(self, connection: db.Connection) -> str:
-        return model.sessions_shown(blockers.find(connection, self._plan))
+        return blockers.show_blockers(connection, self._plan)
 
 
 def _lock_timeout(number: int, longest: float) -> float | None:

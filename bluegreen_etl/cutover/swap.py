@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import db, errors, interrupts, ledger, model, sqlstates
-from bluegreen_etl.cutover import steps
+from bluegreen_etl.cutover import blockers, steps
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
 from bluegreen_etl.cutover.strategy import Say, Strategy
 from bluegreen_etl.model import Cutover
@@ -69,7 +69,9 @@ def hold(connection: db.Connection, live_schema: str) -> None:
     """
     if not db.try_lock(connection, LOCK, live_schema):
         raise errors.AnotherRun(
-            f"another cut-over of {live_schema} is running", hint="Run `bluegreen status` to see its session."
+            f"another cut-over of {live_schema} is running; its lock is held by: "
+            f"{blockers.show_lock_holders(connection, LOCK, live_schema)}",
+            hint="Run it again when that session has ended; `bluegreen status` shows what is live.",
         )
 
 

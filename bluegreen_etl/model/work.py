@@ -201,6 +201,6 @@ def session_shown(session: Session) -> str:
     age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
     where = f" from {session.address}" if session.address else ""
     return (
-        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
+        f"pid {session.pid} ({session.user or 'no role'}, {session.application or 'no application name'}{where}, "
         f"{session.state}{age}): {' '.join((session.query or '').split())[:_QUERY_SHOWN]}"
     )

@@ -127,6 +127,20 @@ def test_second_promote_is_turned_away_at_once(dsn: str, bluegreen: Bluegreen, c
     scene.assert_whole(connection)
 
 
+@pytest.mark.parametrize(("kind", "command"), [("load", ("load", "data")), ("cutover", ("rollback",))])
+@pytest.mark.usefixtures("live")
+def test_holder_of_the_advisory_lock_is_named(
+    dsn: str, bluegreen: Bluegreen, kind: str, command: tuple[str, ...]
+) -> None:
+    """Any role that may connect can take the lock: the message leads to its session."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    with psycopg.connect(dsn, autocommit=True, application_name="stranger") as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"bluegreen {kind} league",))
+        stderr = bluegreen(*command, code=5).stderr
+        assert f"held by: pid {other.info.backend_pid} ({other.info.user}, stranger" in stderr
+
+
 def test_second_load_is_turned_away_at_once(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """Exit code 5, and the first one goes on."""
     slow = SlowLoad(bluegreen, live, connection)

@@ -4,6 +4,7 @@ import sys
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from tests.support import PLAYERS, Bluegreen, Live
@@ -39,6 +40,35 @@ def outside(connection: Connection, live: Live) -> Connection:
         """
     )
     return connection
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("datestyle", "SQL, DMY"),
+        ("datestyle", "German"),
+        ("intervalstyle", "sql_standard"),
+        ("quote_all_identifiers", "on"),
+        ("standard_conforming_strings", "off"),
+        ("extra_float_digits", "-3"),
+        ("bytea_output", "escape"),
+        ("xmloption", "document"),
+    ],
+)
+def test_settings_of_the_database_change_nothing(
+    bluegreen: Bluegreen, outside: Connection, setting: str, value: str
+) -> None:
+    """A default that shapes the server's texts: what the tool reads from the server is the same."""
+    name = sql.Identifier(outside.info.dbname)
+    outside.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value)))
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    assert one(outside, "SELECT n FROM app.count") == 3
+    assert one(outside, "SELECT app.how_many()") == 3
+    bluegreen("doctor")
+    assert len(bluegreen.json("status")["releases"]) == 2
+    bluegreen("rollback")
+    assert one(outside, "SELECT n FROM app.count") == 1
 
 
 def test_views_functions_and_keys_follow(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
