@@ -1,6 +1,6 @@
-"""Child processes: PostgreSQL's own client programs, and the user's.
+"""Child processes: PostgreSQL's client programs, and programs of the user.
 
-Secrets travel by environment, never by argument list.
+Secrets are in the environment, never in the argument list.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from typing import BinaryIO, cast
 from bluegreen_etl import config, errors, interrupts
 
 _HINT_INSTALL = "Check the installation."
-_READY = 30.0  # seconds until a process of our own is ready
+_READY = 30.0  # seconds for a companion process to become ready
 _START = "import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}()"
-_GRACE = 5.0  # seconds between asking a program to end and ending it
-_DIED = "the process that would let readers go on after a crash of this one has died"
-_HINT_DIED = "Run it again; --via locks needs no such process."
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_DIED = "the watchdog process, which resumes the poolers after a crash, has died"
+_HINT_DIED = "Run it again, or promote with `--via locks`, which needs no watchdog."
 
 
 def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> str:
-    """Run a program to its end and return its standard output.
+    """Run a program and return its standard output.
 
     Raises:
-        ServerFailed: it cannot be started, or ends with another code than 0; the message is its own last line.
+        ServerFailed: it cannot be started, or fails; the message has its first line of stderr.
     """
     try:
         done = subprocess.run(
@@ -41,7 +41,7 @@ def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
             check=False,
         )
     except OSError as error:
-        raise errors.NoProgram(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
+        raise errors.NoProgram(f"cannot start {command[0]}: {error}", hint=_HINT_INSTALL) from error
     if done.returncode != 0:
         raise _failed(command, done.stderr)
     return done.stdout.decode()
@@ -49,22 +49,22 @@ def output(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
 
 @contextlib.contextmanager
 def stream(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """Run a program and let the body read its standard output; it ends with the body.
+    """Run a program for the body, which reads its standard output.
 
     Raises:
-        ServerFailed: it cannot be started, or ends with another code than 0 although all of it was read.
+        ServerFailed: it cannot be started, or fails after the body has read all of its output.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stderr:
         try:
             child = subprocess.Popen(
                 [str(part) for part in command],
                 env=config.child_environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=stderr,
             )
         except OSError as error:
-            raise errors.NoProgram(f"{command[0]} cannot be started: {error}", hint=_HINT_INSTALL) from error
+            raise errors.NoProgram(f"cannot start {command[0]}: {error}", hint=_HINT_INSTALL) from error
         assert child.stdout is not None
         with child:
             try:
@@ -73,43 +73,44 @@ def stream(command: Sequence[str | Path], *, environment: Mapping[str, str]) -> 
                 child.kill()
                 raise
         if child.returncode != 0:
-            said.seek(0)
-            raise _failed(command, said.read())
+            stderr.seek(0)
+            raise _failed(command, stderr.read())
 
 
 def visible(command: Sequence[str | Path], *, directory: Path, environment: Mapping[str, str]) -> int:
-    """Run a program in `directory` with its output shown as it comes; return its exit code."""
+    """Run a program in `directory` with its output on the terminal; return its exit code."""
     sys.stdout.flush()
     full = config.child_environment(environment)
     return subprocess.run([str(part) for part in command], cwd=directory, env=full, check=False).returncode
 
 
-def find(name: str) -> None:
-    """Refuse a program that there is not.
+def require_program(name: str) -> None:
+    """Refuse a missing program.
 
     Raises:
-        UsageError: no such program, or it may not be run.
+        UsageError: PATH has no such executable.
     """
     if shutil.which(name) is None:
-        raise errors.UsageError(f"no such command: {name}", hint="Give its path, or look at PATH.")
+        raise errors.UsageError(f"no such command: {name}", hint="Give its path, or check PATH.")
 
 
-def attend(
+def run_attached(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
     given: bytes | None = None,
     directory: str | None = None,
 ) -> int:
-    """Run a program of the user's to its end, its output on stderr as it comes; return its exit code.
+    """Run a program of the user with its output on stderr; return its exit code.
 
-    It reads `given` from its standard input, by default what this program would.
+    Args:
+        given: its standard input; by default it inherits ours.
 
-    Whatever it has started ends with it, and all of it ends where this is interrupted.
+    Its child processes end with it, and all of them end if we are interrupted.
     """
     out = sys.stderr.fileno() if sys.stderr is not None else subprocess.DEVNULL
     try:
-        # A session of its own: a Ctrl-C reaches it through here, once, and not at the same time from the terminal.
+        # A session of its own: Ctrl-C reaches it once, through us, and not from the terminal too.
         child = subprocess.Popen(
             list(command),
             env=config.child_environment(environment),
@@ -120,9 +121,7 @@ def attend(
             start_new_session=True,
         )
     except OSError as error:
-        raise errors.UsageError(
-            f"{command[0]} cannot be started: {error.strerror}", hint="Check the command."
-        ) from error
+        raise errors.UsageError(f"cannot start {command[0]}: {error.strerror}", hint="Check the command.") from error
     try:
         child.communicate(given)
         return child.returncode
@@ -132,13 +131,13 @@ def attend(
 
 
 class Companion:
-    """A process that calls a function of ours and outlives this one."""
+    """A process that runs one of our functions and survives this process."""
 
     def __init__(self, child: "subprocess.Popen[bytes]") -> None:
         self._child = child
 
-    def tell(self, line: bytes) -> None:
-        """Send it a line.
+    def send(self, line: bytes) -> None:
+        """Send a line to the process.
 
         Raises:
             ServerFailed: it has died.
@@ -151,7 +150,7 @@ class Companion:
             raise errors.ServerFailed(_DIED, hint=_HINT_DIED) from error
 
     def wait_until_ready(self) -> None:
-        """Wait for its first line.
+        """Wait for the first line of its output.
 
         Raises:
             ServerFailed: it has died.
@@ -163,9 +162,9 @@ class Companion:
 
 @contextlib.contextmanager
 def companion(call: str) -> Iterator[Companion]:
-    """Let a process of its own call a function, named `module:name`, which hears from its standard input.
+    """Run a function, named `module:name`, in a process for the body; it reads lines from its standard input.
 
-    It is in a session of its own, so that what ends this process by its terminal or its group does not reach it. Its
+    The process has a session of its own, so that signals from the terminal or to our process group do not reach it. Its
     input ends with the body, or with this process.
     """
     module, _, name = call.partition(":")
@@ -183,15 +182,15 @@ def companion(call: str) -> Iterator[Companion]:
             child.communicate()
 
 
-def _failed(command: Sequence[str | Path], said: bytes) -> errors.ServerFailed:
-    lines = said.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+def _failed(command: Sequence[str | Path], stderr: bytes) -> errors.ServerFailed:
+    lines = stderr.decode(errors="replace").strip().splitlines() or ["no output on stderr"]
     return errors.ServerFailed(
-        f"{Path(command[0]).name} failed: {lines[0]}", hint="Run `bluegreen` with --debug to see all it said."
+        f"{Path(command[0]).name} failed: {lines[0]}", hint="Run `bluegreen` with `--debug` to see its whole output."
     )
 
 
 def _end_group(child: "subprocess.Popen[bytes]") -> None:
-    """End a process group, politely first."""
+    """End a process group: SIGTERM first, then SIGKILL."""
     deadline = time.monotonic() + _GRACE
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGTERM)

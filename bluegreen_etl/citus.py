@@ -1,7 +1,7 @@
-"""Citus, where a table's rows lie on several nodes: where those of a release go, and whether all nodes have committed.
+"""Citus: distribute the tables of a release over the nodes, and find nodes that have missed a commit.
 
-A commit on several nodes is one in two phases. A node that is lost between the two keeps the old names until it is
-recovered, and the coordinator calls the commit a success all the same: so the nodes are asked.
+A commit on several nodes has two phases. A node that fails between the two keeps the old names until it is recovered,
+although the coordinator reports a successful commit: so ask the nodes.
 """
 
 import time
@@ -16,22 +16,22 @@ from psycopg import sql
 from bluegreen_etl import catalog, config, db, errors, model, queries
 
 OLDEST = 12  # the first version that distributes whole schemas
-RECOVERY_WAIT = 90.0  # seconds: Citus looks for what has to be recovered every 60
+RECOVERY_WAIT = 90.0  # seconds: Citus recovers nodes every 60 seconds
 _LOOK_EVERY = 0.5
-_PASSING = 2.0  # seconds for which nodes may differ because a commit is under way
+_PASSING = 2.0  # seconds for which nodes may differ because of a running commit
 
 
 class Kind(StrEnum):
-    """How a table's rows are spread over the nodes; tables are distributed in this order."""
+    """How the rows of a table are distributed; tables are distributed in this order."""
 
-    REFERENCE = "reference"  # all of them on each node
+    REFERENCE = "reference"  # all rows on each node
     HASH = "hash"  # by the value of a column
-    SINGLE = "single"  # all of them on one node
+    SINGLE = "single"  # all rows on one node
     LOCAL = "local"  # on the coordinator, known to the other nodes
 
 
 class Placement(model.Record, frozen=True, kw_only=True):
-    """Where a table's rows lie; `column` decides where they are spread by its value."""
+    """How a table is distributed; `column`: its distribution column."""
 
     table: str
     kind: Kind
@@ -39,7 +39,7 @@ class Placement(model.Record, frozen=True, kw_only=True):
 
 
 class Node(model.Record, frozen=True, kw_only=True):
-    """What a node has answered: the schemas that it has, or why it has not."""
+    """The answer of a node: its schemas, or why it did not answer."""
 
     number: int
     schemas: tuple[str, ...] = ()
@@ -47,29 +47,27 @@ class Node(model.Record, frozen=True, kw_only=True):
 
 
 def is_there(connection: db.Connection) -> bool:
-    """Say whether this database is one of Citus.
+    """Return whether this database has Citus.
 
     Raises:
-        Refused: it is too old a Citus.
+        Refused: its version is too old.
     """
-    row = connection.execute(queries.get("citus.version")).fetchone()
-    if row is None:
+    version: str | None = db.fetch_value(connection, queries.get("citus.version"))
+    if version is None:
         return False
-    if int(row[0].partition(".")[0].partition("-")[0]) < OLDEST:
-        raise errors.Refused(
-            f"Citus {row[0]} is in this database", hint=f"bluegreen knows Citus {OLDEST} and newer; upgrade it."
-        )
+    if int(version.partition(".")[0].partition("-")[0]) < OLDEST:
+        raise errors.Refused(f"Citus {version} is too old", hint=f"Upgrade it to Citus {OLDEST} or newer.")
     return True
 
 
 def distribute(connection: db.Connection, release: model.Release, wanted: config.Distribute) -> None:
-    """Spread the release's tables as live's are, or as `wanted` says of those that live does not have.
+    """Distribute the release's tables like live's, and tables that live lacks as `wanted` says.
 
     Raises:
-        Refused: live has a table that is spread in a way of the past.
+        Refused: live has a table with a distribution method that Citus has dropped.
         BadConfiguration: `wanted` names a table or a column that the release does not have.
     """
-    own = catalog.tables(connection, release.schema_oid or 0)
+    tables = catalog.tables(connection, release.schema_oid or 0)
     whole = bool(wanted.schema) and release.base_oid is None
     live: dict[str, Placement] = {}
     known: set[str] = set()
@@ -77,30 +75,29 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
         whole = is_whole(connection, release.base_oid)
         live = {} if whole else placements(connection, release.base_oid)
         known = {table.name for table in catalog.tables(connection, release.base_oid)}
-    _refuse_strangers(wanted, own)
+    _refuse_unknown(wanted, tables)
     keys = connection.execute(queries.get("catalog.referring_tables"), {"oid": release.schema_oid}).fetchall()
-    for statement in statements(release, own, live, known, wanted, whole=whole, keys=keys):
+    for statement in statements(release, tables, live, known, wanted, whole=whole, keys=keys):
         connection.execute(statement)
 
 
 def is_whole(connection: db.Connection, oid: int | None) -> bool:
-    """Say whether a schema lies on one node as a whole."""
-    row = connection.execute(queries.get("citus.schema"), {"oid": oid}).fetchone()
-    return bool(row and row[0])
+    """Return whether a whole schema is distributed to one node."""
+    return bool(db.fetch_value(connection, queries.get("citus.schema"), {"oid": oid}))
 
 
 def placements(connection: db.Connection, oid: int) -> dict[str, Placement]:
-    """Return where the tables of a schema lie that are not the coordinator's alone.
+    """Return how the tables of a schema are distributed, without those that only the coordinator has.
 
     Raises:
-        Refused: one is spread in a way that only old versions knew.
+        Refused: a table has a distribution method of an old version.
     """
     rows = connection.execute(queries.get("citus.placements"), {"oid": oid}).fetchall()
-    strange = [table for table, kind, _ in rows if kind not in list(Kind)]
-    if strange:
+    unknown = [table for table, kind, _ in rows if kind not in list(Kind)]
+    if unknown:
         raise errors.Refused(
-            f"table {strange[0]} is distributed by append or range, which bluegreen does not know",
-            hint="Distribute it by hash: alter_distributed_table, or create_distributed_table.",
+            f"table {unknown[0]} is distributed by append or range, which bluegreen does not support",
+            hint="Distribute it by hash, with `alter_distributed_table` or `create_distributed_table`.",
         )
     return {table: Placement(table=table, kind=Kind(kind), column=column) for table, kind, column in rows}
 
@@ -115,16 +112,16 @@ def statements(
     whole: bool,
     keys: Iterable[tuple[str, str]],
 ) -> list[sql.Composed]:
-    """Return what spreads the tables: pure. Reference tables come first, and tables before those that refer to them.
+    """Return the statements that distribute the tables: reference tables first, and parents before children. Pure.
 
     Args:
-        live: where live's tables lie; a release's lies in the same co-location group, with the same number of shards.
-        known: all tables that live has.
-        whole: the schema lies on one node as a whole.
-        keys: which tables have foreign keys already, and to which others.
+        live: how live's tables are distributed; the release's get the same co-location group and number of shards.
+        known: all tables of live.
+        whole: distribute the whole schema to one node.
+        keys: existing foreign keys, as pairs of child and parent table.
 
     Raises:
-        Refused: tables refer to each other.
+        Refused: foreign keys between tables form a cycle.
     """
     if whole:
         name = sql.Identifier(release.shadow_schema).as_string()
@@ -139,7 +136,7 @@ def statements(
 
 
 def _parents_first(placed: Mapping[str, Placement], keys: Iterable[tuple[str, str]]) -> list[Placement]:
-    """Return these so that keys lead to what is distributed already, as Citus asks, and otherwise in their order."""
+    """Return the placements with parents before children, as Citus requires, and otherwise in their order."""
     order = TopologicalSorter[str](dict.fromkeys(placed, ()))
     for child, parent in keys:
         if child in placed and parent in placed:
@@ -148,40 +145,40 @@ def _parents_first(placed: Mapping[str, Placement], keys: Iterable[tuple[str, st
         return [placed[table] for table in order.static_order()]
     except CycleError as error:
         raise errors.Refused(
-            f"tables {', '.join(sorted(set(error.args[1])))} refer to each other, and Citus distributes neither first",
-            hint="Let the program add one of the keys at its end, or load files: the keys of a load come last.",
+            f"tables {', '.join(sorted(set(error.args[1])))} refer to each other, and Citus requires the parent first",
+            hint="Add one of the foreign keys at the end of the program, or load files: a load adds its keys last.",
         ) from error
 
 
 def _statement(release: model.Release, placement: Placement, from_live: bool, shards: int | None) -> sql.Composed:
-    own = sql.Literal(sql.Identifier(release.shadow_schema, placement.table).as_string())
+    table = sql.Literal(sql.Identifier(release.shadow_schema, placement.table).as_string())
     if placement.kind is Kind.REFERENCE:
-        return sql.SQL("SELECT pg_catalog.create_reference_table({}::regclass)").format(own)
+        return sql.SQL("SELECT pg_catalog.create_reference_table({}::regclass)").format(table)
     if placement.kind is Kind.LOCAL:
-        return sql.SQL("SELECT pg_catalog.citus_add_local_table_to_metadata({}::regclass)").format(own)
+        return sql.SQL("SELECT pg_catalog.citus_add_local_table_to_metadata({}::regclass)").format(table)
     column = sql.Literal(placement.column)
     live = sql.Identifier(release.live_schema, placement.table).as_string()
     like = sql.SQL("colocate_with => {}").format(sql.Literal(live if from_live else "default"))
     if shards and not from_live:
         like = sql.SQL("shard_count => {}").format(sql.Literal(shards))
-    return sql.SQL("SELECT pg_catalog.create_distributed_table({}::regclass, {}, {})").format(own, column, like)
+    return sql.SQL("SELECT pg_catalog.create_distributed_table({}::regclass, {}, {})").format(table, column, like)
 
 
-def _refuse_strangers(wanted: config.Distribute, tables: Sequence[model.Table]) -> None:
+def _refuse_unknown(wanted: config.Distribute, tables: Sequence[model.Table]) -> None:
     columns = {table.name: {column.name for column in table.columns} for table in tables}
-    strange = [name for name in (*wanted.reference, *wanted.hash) if name not in columns]
-    strange += [f"{name}.{column}" for name, column in wanted.hash.items() if column not in columns.get(name, {column})]
-    if strange:
+    unknown = [name for name in (*wanted.reference, *wanted.hash) if name not in columns]
+    unknown += [f"{name}.{column}" for name, column in wanted.hash.items() if column not in columns.get(name, {column})]
+    if unknown:
         raise errors.BadConfiguration(
-            f"[distribute] names {strange[0]}, which the release does not have",
-            hint=f"Its tables are {', '.join(columns)}.",
+            f"[distribute] names {unknown[0]}, which the release does not have",
+            hint=f"Name some of its tables: {', '.join(columns)}.",
         )
 
 
 def doubts(connection: db.Connection, live_schema: str) -> list[str]:
-    """Return, a sentence each, which nodes are not as the coordinator is; none where there is no Citus.
+    """Return one sentence for each node that differs from the coordinator; none without Citus.
 
-    A difference that passes is none: some other commit was under way.
+    A short difference does not count: another commit was running.
     """
     if not is_there(connection):
         return []
@@ -194,41 +191,42 @@ def doubts(connection: db.Connection, live_schema: str) -> list[str]:
 
 
 def refuse_doubts(connection: db.Connection, live_schema: str) -> None:
-    """Refuse to begin what would hang until a node is recovered.
+    """Refuse work that would block until a node is recovered.
 
     Raises:
-        NodeInDoubt: a node has missed a commit, or cannot be asked.
+        NodeInDoubt: a node has missed a commit, or does not answer.
     """
     found = doubts(connection, live_schema)
     if found:
         raise errors.NodeInDoubt(
-            "; ".join(found), hint="Bring the node back: Citus recovers it within a minute. `bluegreen status` tells."
+            "; ".join(found),
+            hint="Start the node: Citus recovers it within a minute. `bluegreen status` shows whether it has.",
         )
 
 
 def settle(connection: db.Connection, live_schema: str, say: Callable[[str], None], *, wait: float) -> None:
-    """Wait until all nodes have what the coordinator has committed.
+    """Wait until all nodes have committed what the coordinator has.
 
     Raises:
-        OutcomeUnknown: one has not after `wait` seconds.
+        OutcomeUnknown: a node has not after `wait` seconds.
     """
     deadline = time.monotonic() + wait
-    told = False
+    reported = False
     while found := doubts(connection, live_schema):
-        if not told:
-            say(f"waiting for the recovery of a node: {'; '.join(found)}")
-            told = True
+        if not reported:
+            say(f"waiting for Citus to recover a node: {'; '.join(found)}")
+            reported = True
         if time.monotonic() > deadline:
             raise errors.OutcomeUnknown(
-                f"the swap is committed, but not everywhere: {'; '.join(found)}",
-                hint="Bring the node back: until then it has the old release. `bluegreen status` tells.",
+                f"the swap is committed, but not on every node: {'; '.join(found)}",
+                hint="Start the node: until then it has the old release. `bluegreen status` shows its state.",
             )
         _recover(connection)
         time.sleep(_LOOK_EVERY)
 
 
 def _recover(connection: db.Connection) -> None:
-    """Have Citus recover now what it would within a minute, where the role may."""
+    """Recover the nodes now instead of within a minute, if the role may."""
     try:
         connection.execute(queries.get("citus.recover"))
     except psycopg.errors.InsufficientPrivilege:
@@ -236,13 +234,12 @@ def _recover(connection: db.Connection) -> None:
 
 
 def _doubts(connection: db.Connection, live_schema: str) -> list[str]:
-    row = connection.execute(_own_schemas(live_schema)).fetchone()
-    own = msgspec.json.decode(row[0], type=list[str]) if row else []
-    return told(own, nodes(connection, live_schema))
+    schemas = msgspec.json.decode(db.fetch_value(connection, _own_schemas(live_schema)), type=list[str])
+    return differences(schemas, nodes(connection, live_schema))
 
 
 def nodes(connection: db.Connection, live_schema: str) -> list[Node]:
-    """Return what each node but the coordinator has of a live schema and its releases."""
+    """Return the answer of each node except the coordinator: which schemas of live and its releases it has."""
     command = _own_schemas(live_schema).as_string(connection)
     answers = connection.execute(queries.get("citus.ask_nodes"), {"command": command}).fetchall()
     return [parsed(*answer) for answer in answers]
@@ -253,27 +250,27 @@ def _own_schemas(live_schema: str) -> sql.Composed:
 
 
 def parsed(number: int, success: bool, result: str | None) -> Node:
-    """Return what a node has answered, as run_command_on_all_nodes gives it."""
+    """Return the answer of a node, from a row of run_command_on_all_nodes."""
     if not success:
         return Node(number=number, failure=" ".join((result or "no answer").split()))
     return Node(number=number, schemas=tuple(msgspec.json.decode(result or "[]", type=list[str])))
 
 
-def told(own: Iterable[str], nodes: Iterable[Node]) -> list[str]:
-    """Return, a sentence each, which nodes are not as the coordinator is: pure.
+def differences(schemas: Iterable[str], nodes: Iterable[Node]) -> list[str]:
+    """Return one sentence for each node that differs from the coordinator, which has these schemas. Pure.
 
-    A node without a schema is well: what is the coordinator's alone need not be there. One that has a schema which the
-    coordinator lacks has missed a rename, or a drop; or the coordinator has.
+    A node may lack a schema: some exist on the coordinator only. A node with a schema that the coordinator lacks has
+    missed a rename or a drop, or the coordinator has.
     """
-    here = set(own)
+    here = set(schemas)
     found = []
     for node in nodes:
-        strange = sorted(set(node.schemas) - here)
+        unknown = sorted(set(node.schemas) - here)
         if node.failure is not None:
-            found.append(f"node {node.number} cannot be asked: {node.failure}")
-        elif strange:
+            found.append(f"node {node.number} does not answer: {node.failure}")
+        elif unknown:
             found.append(
-                f"node {node.number} has schema {', '.join(strange)}, which the coordinator has not: a commit has not "
-                "reached all"
+                f"node {node.number} has schema {', '.join(unknown)}, which the coordinator lacks: a node has missed a "
+                "commit"
             )
     return found

@@ -27,14 +27,15 @@ def client_program(name: str, *, server_major: int, directory: str | None = None
         return min(fitting, key=lambda pair: pair[0])[1]
     seen = ", ".join(f"{program} is version {major}" for program, major in found.items()) or "none is installed"
     raise errors.NoProgram(
-        f"{name} of PostgreSQL {server_major} or newer is needed: {seen}",
-        hint=f"Install postgresql-client-{server_major}, set pg_bindir, or pip install 'bluegreen-etl[embedded]'.",
+        f"no {name} of PostgreSQL {server_major} or newer found: {seen}",
+        hint=f"Install postgresql-client-{server_major}, set `pg_bindir`, "
+        "or run `pip install 'bluegreen-etl[embedded]'`.",
     )
 
 
 def _search_path(name: str) -> list[Path]:
     found = shutil.which(name)
-    # Debian's pg_dump on PATH is a wrapper that asks for a cluster; the versions themselves lie beside each other.
+    # Debian's pg_dump on PATH is a wrapper that asks for a cluster; the versions are next to each other.
     own = [Path(found).parent] if found and Path(found).resolve().name != "pg_wrapper" else []
     return [*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *own]
 

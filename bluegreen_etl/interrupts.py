@@ -1,6 +1,6 @@
-"""Ctrl-C and termination: both raise KeyboardInterrupt in the main thread, except while a commit is under way.
+"""Ctrl-C and termination: both raise KeyboardInterrupt in the main thread, except during a commit.
 
-Other threads are told by an event; what may wait for long in one of them asks `stopped` meanwhile.
+An event stops other threads; code that may wait for long in one of them calls `stopped`.
 """
 
 import signal
@@ -17,7 +17,7 @@ _finished = False
 
 
 def install() -> None:
-    """Let SIGTERM and SIGHUP end a command in the same orderly way as Ctrl-C."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C."""
     global _finished
     _finished = False
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -26,10 +26,10 @@ def install() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold interrupts back until the body has ended: what it does must not be left half known.
+    """Defer interrupts until the body has ended, so that its outcome is known.
 
-    One that has arrived meanwhile is dropped at the end: either the work is done, or an exception is on its way
-    already. The body calls `check` where it may stop.
+    An interrupt that arrived during the body is dropped: either the work is done, or an exception is already raised.
+    The body calls `check` at points where it may stop.
     """
     global _depth, _pending
     _depth += 1
@@ -42,7 +42,7 @@ def deferred() -> Iterator[None]:
 
 @contextmanager
 def allowed() -> Iterator[None]:
-    """Let interrupts through again inside of `deferred`; one that was held back is raised at once."""
+    """Allow interrupts inside `deferred`; raise a deferred one at once."""
     global _depth
     check()
     depth, _depth = _depth, 0
@@ -53,25 +53,25 @@ def allowed() -> Iterator[None]:
 
 
 def finish() -> None:
-    """Ignore interrupts from here on: the work is done, and an exit that says otherwise would be a lie."""
+    """Ignore interrupts from now on: the work is done, and the exit code must say so."""
     global _finished
     _finished = True
 
 
 def arrived() -> bool:
-    """Say whether an interrupt is held back."""
+    """Return whether an interrupt is deferred."""
     return _pending
 
 
 def check() -> None:
-    """Raise the interrupt that was held back, if one was."""
+    """Raise the deferred interrupt, if there is one."""
     if _pending:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def heeding(stop: threading.Event) -> Iterator[None]:
-    """Let `stopped` in the body go by an event."""
+    """Make `stopped` return whether this event is set, in the body."""
     token = _stop.set(stop)
     try:
         yield
@@ -80,7 +80,7 @@ def heeding(stop: threading.Event) -> Iterator[None]:
 
 
 def stopped() -> bool:
-    """Say whether the work that this thread takes part in is to end."""
+    """Return whether the work of this thread should stop."""
     stop = _stop.get()
     return stop is not None and stop.is_set()
 

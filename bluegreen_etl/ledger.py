@@ -117,7 +117,7 @@ def open_release(connection: db.Connection, live_schema: str, *, base_oid: int |
 def adopt(connection: db.Connection, live_schema: str, *, schema_oid: int) -> Release:
     """Insert the schema that is live now, which the tool has not made, as a release of its own."""
     release = _insert(connection, live_schema, status=Status.LIVE, origin=Origin.ADOPTED, schema_oid=schema_oid)
-    note(connection, release, "adopted", "the schema that was live before the first release")
+    note(connection, release, model.EventKind.ADOPTED, "the schema that was live before the first release")
     return release
 
 
@@ -150,7 +150,7 @@ def open_for_parts(
     connection.execute(
         queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
     )
-    note(connection, release, "opened")
+    note(connection, release, model.EventKind.OPENED)
     return find(connection, release.live_schema, release.number)
 
 
@@ -238,7 +238,7 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     return find(connection, release.live_schema, release.number)
 
 
-def note(connection: db.Connection, release: Release, kind: str, detail: str | None = None) -> None:
+def note(connection: db.Connection, release: Release, kind: model.EventKind, detail: str | None = None) -> None:
     """Write an event into the history."""
     values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
     connection.execute(queries.get("ledger_queries.insert_event"), values)

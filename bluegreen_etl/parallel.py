@@ -1,7 +1,7 @@
-"""Runs tasks over several connections, each as soon as those before it are done.
+"""Run tasks on several connections, each as soon as the tasks before it are done.
 
-One failure stops all of them, and the first cause is what is raised. Where only a connection was lost, a task that can
-be done again from its beginning is.
+One failure stops all of them, and the first failure is raised. If only a connection was lost, a repeatable task starts
+again on another one.
 """
 
 import threading
@@ -18,11 +18,12 @@ Work = Callable[[db.Connection, threading.Event], object]
 
 
 class Task:
-    """What is done on one connection, once every task in `after` is done.
+    """Work on one connection, to start when every task in `after` is done.
 
-    `work` gets the connection and an event: once that is set, another task has failed or the user has interrupted,
-    and the work should end soon. `repeatable`: what was done before a connection was lost is rolled back with it, and
-    the work can be done again from its beginning.
+    Args:
+        work: gets the connection and an event; when that is set, another task has failed or the user has interrupted,
+            and the work should end soon.
+        repeatable: a lost connection rolls the work back, and it can start again.
     """
 
     def __init__(self, work: Work, *, after: Sequence["Task"] = (), repeatable: bool = False) -> None:
@@ -32,7 +33,7 @@ class Task:
 
 
 def run(server: db.Server, purpose: str, tasks: Sequence[Task], *, jobs: int, settings: Mapping[str, str]) -> None:
-    """Run every task on one of at most `jobs` connections; of those that can begin, the first in the list begins.
+    """Run every task on one of at most `jobs` connections; of the tasks that can start, start the first in the list.
 
     Raises:
         BaseException: the first failure, after all tasks have ended.
@@ -47,7 +48,7 @@ def run(server: db.Server, purpose: str, tasks: Sequence[Task], *, jobs: int, se
             crew.end()
             raise
         finally:
-            # Again and again: a statement that begins a moment after its connection was cancelled is not cancelled.
+            # Repeatedly: a cancel misses a statement that starts a moment after it.
             while crew.stop.is_set() and futures.wait(running, timeout=_CANCEL_EVERY).not_done:
                 server.cancel_all()
     if crew.failure is not None:
@@ -55,7 +56,7 @@ def run(server: db.Server, purpose: str, tasks: Sequence[Task], *, jobs: int, se
 
 
 class _Crew:
-    """The tasks of one run, and what became of them."""
+    """The tasks of one run, and their state."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.stop = threading.Event()
@@ -67,7 +68,7 @@ class _Crew:
         self._changed = threading.Condition()
 
     def work(self, server: db.Server, purpose: str, settings: Mapping[str, str]) -> None:
-        """Take tasks until none is left or one has failed."""
+        """Run tasks until none is left or one has failed."""
         try:
             server.persist(purpose, settings, self._work)
         except BaseException as error:
@@ -79,19 +80,19 @@ class _Crew:
             try:
                 task.work(connection, self.stop)
             except psycopg.OperationalError as error:
-                # A server that says why it ends a session (SQLSTATE 57P01 and the like) means it.
+                # A server that gives a reason for ending a session (SQLSTATE 57P01 …) ended it on purpose.
                 if not task.repeatable or not connection.closed or error.sqlstate or self.stop.is_set():
                     raise
                 with self._changed:
                     self._ready.append(task)
                     self._changed.notify_all()
-                raise db.ConnectionLost(error) from error
+                raise db.RetryOnNewConnection(error) from error
             with self._changed:
                 self._order.done(task)
                 self._changed.notify_all()
 
     def end(self, failure: BaseException | None = None) -> None:
-        """Let no task begin any more."""
+        """Start no more tasks."""
         with self._changed:
             if not self.stop.is_set():
                 self.failure = failure
@@ -99,7 +100,7 @@ class _Crew:
             self._changed.notify_all()
 
     def _take(self) -> Task | None:
-        """Wait for a task that can begin; None when there will be none."""
+        """Wait for a task that can start, and return it; None if there will be none."""
         with self._changed:
             while not self.stop.is_set():
                 self._ready += self._order.get_ready() if self._order.is_active() else ()

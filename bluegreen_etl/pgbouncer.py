@@ -1,4 +1,4 @@
-"""PgBouncer by its admin console: which databases it pools, and pausing and resuming them."""
+"""PgBouncer's admin console: list the databases that it pools, pause and resume them."""
 
 import contextlib
 import select
@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import conninfo, sql
-from psycopg.rows import TupleRow
+from psycopg.rows import DictRow, dict_row
 
 from bluegreen_etl import db, errors, model
 
@@ -17,9 +17,12 @@ _RESULTS = {psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK}
 
 
 class Console(model.Record, frozen=True, kw_only=True):
-    """Where a pooler is told what to do, and the databases of it that are paused; none says: all that lead to `target`.
+    """The admin console of a pooler, and which of its databases to pause.
 
-    It holds a secret, the DSN: `place` is what people are shown.
+    Args:
+        dsn: a secret; messages show `place`.
+        target: the server's database.
+        databases: the pooler's databases; empty: all that connect to `target`.
     """
 
     dsn: str
@@ -34,50 +37,50 @@ class Console(model.Record, frozen=True, kw_only=True):
 
 
 class Pooler:
-    """One PgBouncer, with a connection for orders and one for each database that waits for its pause."""
+    """One PgBouncer: a connection for commands, and one for each database that waits for its PAUSE."""
 
     def __init__(self, console: Console) -> None:
         self.place = console.place
         self._console = console
-        self._orders: db.Connection | None = None
+        self._commands: db.Connection | None = None
         self._waiting: dict[str, db.Connection] = {}
         self.databases: tuple[str, ...] = ()
 
     def open(self) -> None:
-        """Connect, and learn which databases there are.
+        """Connect, and find the databases to pause.
 
         Raises:
-            AlreadyPaused: one of them is.
-            BadConsole: it cannot be reached, or the user may not look there.
+            AlreadyPaused: one of them is paused.
+            BadConsole: the console cannot be reached, or the user may not use it.
         """
         known = {row["name"]: row for row in self._shown("DATABASES")}
         leading = tuple(name for name, row in known.items() if row["database"] == self._console.target)
-        # A pooler for databases of any name knows only those that clients have asked for lately.
+        # A pooler for databases of any name lists only those that clients have used recently.
         self.databases = self._console.databases or leading or (self._console.target,)
         if paused := [name for name in self.databases if name in known and known[name]["paused"]]:
             raise errors.AlreadyPaused(
-                f"PgBouncer at {self.place} has paused {', '.join(paused)} already: somebody else is at work, or a "
-                "cut-over was killed together with its watchdog",
-                hint=f'If nobody is, run there: RESUME "{paused[0]}";',
+                f"PgBouncer at {self.place} has already paused {', '.join(paused)}: by another session, or by a "
+                "cut-over that was killed with its watchdog",
+                hint=f'If no other session has paused it, run on its console: `RESUME "{paused[0]}";`.',
             )
 
     def backends(self) -> set[int]:
-        """Return the pids of the server's sessions that the paused databases' clients take turns in."""
+        """Return the pids of the server's sessions that the pooler uses for these databases."""
         return {int(row["remote_pid"]) for row in self._shown("SERVERS") if row["database"] in self.databases}
 
     def prepare(self) -> None:
-        """Have a connection ready for each database, so that nobody waits for that."""
+        """Open a connection for each database before the pause, so that nobody waits for it."""
         for name in self.databases:
             if name not in self._waiting:
                 self._waiting[name] = self._connected()
 
     def begin_pause(self) -> None:
-        """Let clients wait from here on, those within a transaction after its end."""
+        """Send PAUSE: clients wait from now on, or after the end of their transaction."""
         for name, connection in self._waiting.items():
             connection.pgconn.send_query(sql.SQL("PAUSE {}").format(sql.Identifier(name)).as_bytes())
 
     def is_paused(self, deadline: float) -> bool:
-        """Wait until no client is within a transaction; False where one is at the deadline (of time.monotonic)."""
+        """Wait until no client is in a transaction; return False at the deadline (of time.monotonic)."""
         for connection in self._waiting.values():
             pgconn = connection.pgconn
             while pgconn.is_busy():
@@ -91,37 +94,35 @@ class Pooler:
         return True
 
     def resume(self) -> None:
-        """Let clients go on; those of a database that is not paused do already."""
+        """Send RESUME for each database that is paused."""
         for name in self.databases:
             with contextlib.suppress(_AlreadyDone):
-                self._ordered(sql.SQL("RESUME {}").format(sql.Identifier(name)))
+                self._execute(sql.SQL("RESUME {}").format(sql.Identifier(name)))
         self._forget_waiting()
 
     def close(self) -> None:
         """Close all connections."""
         self._forget_waiting()
-        if self._orders is not None:
-            self._orders.close()
-            self._orders = None
+        if self._commands is not None:
+            self._commands.close()
+            self._commands = None
 
     def _forget_waiting(self) -> None:
-        """Close what may still wait for a pause that does not come any more."""
+        """Close the connections that may still wait for a PAUSE."""
         for connection in self._waiting.values():
             connection.close()
         self._waiting.clear()
 
     def _shown(self, what: LiteralString) -> list[dict[str, Any]]:
-        cursor = self._ordered(sql.SQL("SHOW {}").format(sql.SQL(what)))
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return self._execute(sql.SQL("SHOW {}").format(sql.SQL(what))).fetchall()
 
-    def _ordered(self, order: sql.SQL | sql.Composed) -> psycopg.Cursor[TupleRow]:
-        """Give an order; once more on another connection where the first one was lost."""
-        if self._orders is None or self._orders.closed:
-            self._orders = self._connected()
+    def _execute(self, command: sql.SQL | sql.Composed) -> psycopg.Cursor[DictRow]:
+        """Execute a command of the console; reconnect first if the connection is closed."""
+        if self._commands is None or self._commands.closed:
+            self._commands = self._connected()
         try:
-            # Without parameters psycopg takes the simple protocol, the only one that the console knows.
-            return self._orders.execute(order)
+            # Without parameters psycopg uses the simple protocol, the only one that the console has.
+            return self._commands.cursor(row_factory=dict_row).execute(command)
         except psycopg.Error as error:
             said = str(error).strip()
             if _NOT_PAUSED in said:
@@ -136,8 +137,8 @@ class Pooler:
 
     def _refused(self, said: str) -> errors.BadConsole:
         return errors.BadConsole(
-            f"the admin console of PgBouncer at {self.place} does not obey: {said}",
-            hint="Its DSN leads to the database pgbouncer, as a user of admin_users; --via locks goes without it.",
+            f"the admin console of PgBouncer at {self.place} failed: {said}",
+            hint="Its DSN must name the database pgbouncer and a user of admin_users; or promote with `--via locks`.",
         )
 
 
@@ -147,7 +148,7 @@ class _AlreadyDone(Exception):
 
 @contextlib.contextmanager
 def opened(consoles: Sequence[Console]) -> Iterator[list[Pooler]]:
-    """Open the consoles, all of them before any is told to do something.
+    """Open all consoles, before any gets a command.
 
     Raises:
         AlreadyPaused, BadConsole: as Pooler.open.
@@ -163,7 +164,7 @@ def opened(consoles: Sequence[Console]) -> Iterator[list[Pooler]]:
 
 
 def resume_all(poolers: Sequence[Pooler], say: Callable[[str], None]) -> bool:
-    """Let all clients go on; say what went wrong with one, and go on with the others."""
+    """Resume all poolers; report an error of one and continue with the others. Return whether all succeeded."""
     done = True
     for pooler in poolers:
         try:

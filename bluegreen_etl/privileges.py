@@ -1,6 +1,8 @@
-"""What a role lacks to load and promote, each with the statement that mends it; docs/privileges.md says why."""
+"""Privileges that a role lacks to load and promote, each with the statement that grants it (docs/privileges.md)."""
 
 from collections.abc import Iterable, Iterator, Sequence
+
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, model, names, queries
 from bluegreen_etl.catalog import Dependent, Owned
@@ -10,14 +12,14 @@ _SHOWN = 3
 
 
 class Lacking(model.Record, frozen=True, kw_only=True):
-    """A privilege that the role does not have, in words, and the statements for somebody who can give it."""
+    """A sentence about a missing privilege, and the statements that grant it."""
 
     found: str
     statement: str
 
 
 def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking]:
-    """Yield what the role lacks to make a release beside the live schema."""
+    """Yield the privileges that the role lacks to create a release."""
     info = connection.info
     role, database = names.quoted(info.user), names.quoted(info.dbname)
     if not catalog.may_create_schema(connection):
@@ -34,7 +36,11 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
             found=f"role {names.quoted(owner)} owns objects in schema {schema} and could not create them in a clone",
             statement=f"GRANT CREATE ON SCHEMA {schema} TO {names.quoted(owner)};",
         )
-    forced = [row[0] for row in connection.execute(queries.get("doctor.forced_policies"), {"oid": live_oid})]
+    forced = (
+        connection.cursor(row_factory=scalar_row)
+        .execute(queries.get("doctor.forced_policies"), {"oid": live_oid})
+        .fetchall()
+    )
     if forced:
         yield Lacking(
             found=f"policies are forced on {', '.join(forced)}, and role {role} would not see all rows",
@@ -45,29 +51,29 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
 def to_swap(
     connection: db.Connection, incoming: Release, outgoing: Release | None, dependents: Iterable[Dependent]
 ) -> Iterator[Lacking]:
-    """Yield what the role lacks to exchange two releases, and to make again what hangs on the outgoing one."""
+    """Yield the privileges that the role lacks to swap two releases and to re-create the dependents of live."""
     for release in filter(None, (incoming, outgoing)):
         yield from of_schema(connection, release.schema_oid or 0)
-    yield from to_follow(connection, dependents)
+    yield from to_recreate(connection, dependents)
 
 
-def to_follow(connection: db.Connection, dependents: Iterable[Dependent]) -> Iterator[Lacking]:
-    """Yield what the role lacks to make again what follows a swap from other schemas."""
+def to_recreate(connection: db.Connection, dependents: Iterable[Dependent]) -> Iterator[Lacking]:
+    """Yield the privileges that the role lacks to re-create the dependents in other schemas."""
     owned, places = catalog.following_others(connection, dependents)
     yield from _of_others(connection, owned)
     role = names.quoted(connection.info.user)
     for place, wanted in places:
         yield Lacking(
-            found=f"role {role} lacks {wanted} on schema {names.quoted(place)}, where something follows",
+            found=f"role {role} lacks {wanted} on schema {names.quoted(place)}, which contains dependents of live",
             statement=f"GRANT {wanted} ON SCHEMA {names.quoted(place)} TO {role};",
         )
 
 
 def refuse(lacking: Iterable[Lacking]) -> None:
-    """Refuse where something is lacking.
+    """Refuse if a privilege is missing.
 
     Raises:
-        NotPermitted: with the statements that mend it all.
+        NotPermitted: one is missing; the hint has the statements for all.
     """
     found = list(lacking)
     if found:
@@ -76,27 +82,27 @@ def refuse(lacking: Iterable[Lacking]) -> None:
 
 
 def statements(lacking: Iterable[Lacking]) -> str:
-    """Return what gives a role all that it lacks."""
+    """Return the statements that grant everything that is missing."""
     return " ".join(item.statement for item in lacking)
 
 
 def of_schema(connection: db.Connection, oid: int) -> Iterator[Lacking]:
-    """Yield what the role lacks to do with a schema as its owner may."""
+    """Yield the memberships that the role lacks to have the rights of a schema's owners."""
     return _of_others(connection, catalog.belonging_to_others(connection, oid))
 
 
 def _of_others(connection: db.Connection, owned: Sequence[Owned]) -> Iterator[Lacking]:
-    """Yield for each owner that the role should be a member of it; where nobody can be, that it should own itself."""
+    """Yield for each owner the membership that the role lacks, or a change of owner if no membership is possible."""
     role = names.quoted(connection.info.user)
     for owner in dict.fromkeys(item.owner for item in owned):
-        own = [item for item in owned if item.owner == owner]
-        listed = ", ".join(f"{item.kind.lower()} {item.identity}" for item in own[:_SHOWN])
-        more = f" and {len(own) - _SHOWN} more" if own[_SHOWN:] else ""
+        items = [item for item in owned if item.owner == owner]
+        listed = ", ".join(f"{item.kind.lower()} {item.identity}" for item in items[:_SHOWN])
+        more = f" and {len(items) - _SHOWN} more" if items[_SHOWN:] else ""
         if catalog.may_have_members(connection, owner):
             statement = f"GRANT {names.quoted(owner)} TO {role};"
         else:
-            statement = " ".join(f"ALTER {item.kind} {item.identity} OWNER TO {role};" for item in own)
+            statement = " ".join(f"ALTER {item.kind} {item.identity} OWNER TO {role};" for item in items)
         yield Lacking(
-            found=f"role {role} does not have the rights of {names.quoted(owner)}, who owns {listed}{more}",
+            found=f"role {role} lacks the rights of {names.quoted(owner)}, the owner of {listed}{more}",
             statement=statement,
         )

@@ -1,6 +1,6 @@
 """The driver's errors as the tool's own: chosen by SQLSTATE, never by message text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -27,15 +27,18 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
     if isinstance(error, psycopg.OperationalError) and not state:
         return errors.ConnectionLost(f"the connection was lost: {one_line(error)}", hint=_HINT_LOST)
     return errors.ServerFailed(
-        f"the server said: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
+        f"the server failed: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
     )
 
 
-def no_connection(error: psycopg.Error) -> errors.BluegreenError:
-    """Return the tool's error where the driver could not connect, which has no SQLSTATE of its own."""
+def no_connection(error: psycopg.Error, secrets: Iterable[str]) -> errors.BluegreenError:
+    """Return the tool's error for a failed connection, which usually has no SQLSTATE; it shows none of the secrets."""
     if error.sqlstate:
         return explain(error)
-    return errors.NoConnection(f"no connection to the server: {one_line(error)}", hint=_HINT_CONNECTION)
+    said = one_line(error)
+    for secret in secrets:
+        said = said.replace(f'"{secret}"', '"…"')
+    return errors.NoConnection(f"no connection to the server: {said}", hint=_HINT_CONNECTION)
 
 
 def one_line(error: BaseException) -> str:
@@ -43,20 +46,25 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-_HINT_CONNECTION = "Check that the server runs and --dsn, DATABASE_URL or PG* lead to it; `psql` uses the same."
-_HINT_LOST = "Look whether the server has started again, and run it again."
+_HINT_CONNECTION = (
+    "Check that the server runs, and that `--dsn`, `DATABASE_URL` or PG* name it; try the same with `psql`."
+)
+_HINT_LOST = "Check that the server runs again, then run the same command again."
 
 _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = (
     ("42501", lambda said: errors.NotPermitted(f"the role lacks a privilege: {said}", hint=_HINT_PRIVILEGE)),
     (
         "55P03",
         lambda said: errors.LockNotObtained(
-            f"somebody uses a table that is needed: {said}", hint="Live is unchanged. Run it again; pg_locks says who."
+            f"another session has locked a table that is needed: {said}",
+            hint="Live is unchanged. Run it again; pg_locks shows who holds the lock.",
         ),
     ),
     (
         "53100",
-        lambda said: errors.NoRoom(f"the server's disk is full: {said}", hint="Free space, run again."),
+        lambda said: errors.NoRoom(
+            f"the server's disk is full: {said}", hint="Free space, then run the same command again."
+        ),
     ),
     ("53200", lambda said: errors.ServerFailed(f"the server is out of memory: {said}", hint=_HINT_MEMORY)),
     (
@@ -71,8 +79,8 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[str], errors.BluegreenError]], ...] = 
 )
 
 _HINT_PRIVILEGE = (
-    "`bluegreen doctor` tells what the role lacks, each with the statement that mends it; docs/privileges.md says why."
+    "Run `bluegreen doctor`: it lists the missing privileges with the statements that grant them (docs/privileges.md)."
 )
-_HINT_OTHER = "The statement and its place are in the server's log, and with --debug in the traceback."
-_HINT_MEMORY = "Look at max_locks_per_transaction and work_mem."
-_HINT_SLOTS = "Use fewer connections with --jobs, or raise max_connections."
+_HINT_OTHER = "Run it with `--debug` for the traceback; the server's log has the statement."
+_HINT_MEMORY = "Check max_locks_per_transaction and work_mem."
+_HINT_SLOTS = "Use fewer connections with `--jobs`, or raise max_connections."

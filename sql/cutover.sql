@@ -410,6 +410,28 @@ WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
        AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
 ORDER BY 6 DESC NULLS LAST
 
+-- name: prepared_blockers
+-- Prepared transactions that hold a lock on one of these relations; they have no session.
+SELECT DISTINCT x.gid, x.owner, extract(epoch FROM clock_timestamp() - x.prepared)::float8
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_prepared_xacts AS x ON l.virtualtransaction = '-1/' || x.transaction::text
+WHERE l.granted AND l.pid IS NULL AND l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+ORDER BY 1
+
+-- name: cancel_autovacuum
+-- The server does the same for a session that waits for deadlock_timeout, which a swap never does. It spares an
+-- autovacuum that prevents wraparound, too.
+SELECT a.pid, a.query
+FROM pg_catalog.pg_stat_activity AS a
+WHERE CASE WHEN a.backend_type = 'autovacuum worker' AND a.query NOT LIKE '%%(to prevent wraparound)%%'
+                AND a.pid IN (
+                    SELECT l.pid FROM pg_catalog.pg_locks AS l
+                    WHERE l.granted AND l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
+                      AND l.database = (
+                          SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+           THEN pg_catalog.pg_cancel_backend(a.pid) END
+
 -- name: exclusive_holders
 -- Who holds a lock on a relation of a schema that even a reader has to wait for.
 SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,

@@ -181,5 +181,5 @@ ORDER BY c.committed_at
 
 -- name: measure_cutover
 -- What is written by now holds the cut-over, and hardly more.
-UPDATE bluegreen.cutover SET held = coalesce(%(held)s, held), lsn = coalesce(lsn, pg_catalog.pg_current_wal_insert_lsn())
-WHERE token = %(token)s
+UPDATE bluegreen.cutover SET held = coalesce({held}, held), lsn = coalesce(lsn, pg_catalog.pg_current_wal_insert_lsn())
+WHERE token = {token}

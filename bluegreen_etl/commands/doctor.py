@@ -165,7 +165,7 @@ def _privileges(look: _Look) -> Iterator[Finding]:
     topic = "privileges"
     lacking = [
         *privileges.to_load(look.connection, look.live_oid),
-        *privileges.to_follow(look.connection, _hanging(look)),
+        *privileges.to_recreate(look.connection, _hanging(look)),
     ]
     for item in lacking:
         yield _fail(topic, item.found, item.statement)
@@ -213,7 +213,9 @@ def _live(look: _Look) -> Iterator[Finding]:
     refuse_extensions(look.context, look.connection, look.live_oid)
     preflight.refuse_subscribers(look.connection)
     wanted, carried = look.context.settings.promote, _carried(look)
-    hanging = dependents.inspect(look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried)
+    hanging = dependents.find_dependents(
+        look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried
+    )
     parents = catalog.outside_parents(look.connection, look.live_oid)
     for child, parent in parents:
         hint = "Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema."

@@ -88,8 +88,8 @@ def cut_over(
     if context.settings.promote.old_snapshots == "wait":
         _wait_for_old_snapshots(context, connection, incoming, promote_strategy.patience(context))
     if trial:
-        with _built(context, plan), promote_strategy.way(context, connection, plan) as way:
-            rehearsal = swap.rehearse(context.server, plan, way)
+        with _built(context, plan), promote_strategy.open_strategy(context, connection, plan) as strategy:
+            rehearsal = swap.rehearse(context.server, plan, strategy)
         context.watcher.say("rehearsed: nothing was changed")
         return Promoted(schema=context.schema, rehearsal=rehearsal)
     with _built(context, plan), interrupts.deferred():
@@ -105,7 +105,7 @@ def _refuse(context: Context, connection: db.Connection, plan: Plan, *, locks: b
     if locks:
         _refuse_without_lock_room(connection, plan)
     _refuse_unsecured(context, connection, incoming, outgoing)
-    foreign_keys.refuse_orphans(connection, plan.outside.references, plan.live_schema, settings.on_orphans)
+    foreign_keys.refuse_orphans(connection, plan.dependents.references, plan.live_schema, settings.on_orphans)
     # A previous release that is promoted again lacks them as a matter of course, and a rollback is an emergency.
     if incoming.status is not Status.READY:
         return
@@ -141,14 +141,14 @@ def _checks_to_verify(context: Context) -> list[Check]:
 
 def _built(context: Context, plan: Plan) -> AbstractContextManager[None]:
     """Return what makes the materialized views that the swap exchanges."""
-    if plan.outside.rebuilt:
-        context.watcher.say(f"building {', '.join(each.place.name for each in plan.outside.rebuilt)} of the release")
-    return matviews.built(context.server, plan.incoming, plan.outgoing, plan.outside.rebuilt, context.watcher.say)
+    if plan.dependents.rebuilt:
+        context.watcher.say(f"building {', '.join(each.place.name for each in plan.dependents.rebuilt)} of the release")
+    return matviews.built(context.server, plan.incoming, plan.outgoing, plan.dependents.rebuilt, context.watcher.say)
 
 
 def _carry_out(context: Context, connection: db.Connection, plan: Plan) -> model.Cutover:
-    with promote_strategy.way(context, connection, plan) as way:
-        cutover = swap.run(context.server, plan, way, say=context.watcher.say)
+    with promote_strategy.open_strategy(context, connection, plan) as strategy:
+        cutover = swap.run(context.server, plan, strategy, say=context.watcher.say)
     tries = "1 try" if cutover.tries == 1 else f"{cutover.tries} tries"
     held = (cutover.held or 0) * 1000
     context.watcher.say(f"readers were held {held:.1f} ms; {tries}; waited {cutover.waited:.1f} s for locks")
@@ -231,12 +231,12 @@ def _taken_back(
 
 
 def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
-    for publication in plan.outside.publications:
+    for publication in plan.dependents.publications:
         context.watcher.say(
             f"publication {publication} has followed: its subscribers lack the rows of release {plan.incoming.number}, "
             "and need a fresh copy (docs/objects.md)"
         )
-    views = [relation.oid for relation in plan.outside.relations if relation.kind == "v"]
+    views = [relation.oid for relation in plan.dependents.relations if relation.kind == "v"]
     matviews.refresh(connection, views, context.watcher.say)
     foreign_keys.settle(connection, context.schema, context.settings.promote.on_orphans, context.watcher.say)
 
@@ -266,7 +266,7 @@ def _prune(context: Context, connection: db.Connection) -> tuple[int, ...]:
 
 def _refuse_without_privileges(connection: db.Connection, plan: Plan, trial: Trial | None) -> None:
     if trial is not Trial.SCRIPT:  # which somebody else may run
-        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, plan.outside.dependents))
+        privileges.refuse(privileges.to_swap(connection, plan.incoming, plan.outgoing, plan.dependents.objects))
 
 
 def _refuse_without_lock_room(connection: db.Connection, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""What a cut-over needs to know of the world, as its plan."""
+"""The plan of a cut-over: everything that it needs to know about the database."""
 
 from psycopg import sql
 
@@ -13,28 +13,28 @@ from bluegreen_etl.model import Direction, Release
 def plan(
     connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None, wanted: Promote
 ) -> Plan:
-    """Inspect what the swap needs to know; `wanted` says what may stay behind.
+    """Return the plan of a cut-over; `wanted` are the settings for it.
 
     Raises:
-        Refused: something would be in the way, or be left behind.
+        Refused: something blocks the cut-over, or would be lost.
     """
     oid = outgoing.schema_oid if outgoing else None
     if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
         raise errors.NameTaken(
-            f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
-            hint="Rename or drop that schema; bluegreen has not made it.",
+            f"schema {names.quoted(outgoing.shadow_schema)} exists: release {outgoing.number} needs that name",
+            hint="Rename or drop that schema; bluegreen did not create it.",
         )
-    # Before anything is looked at: whatever is changed later is noticed under the locks.
-    inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
-    fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
+    # First of all: the swap compares both under its locks, and notices whatever has changed since.
+    inspected: str = db.fetch_value(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
+    fingerprint: str = db.fetch_value(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
-    following = dependents.Outside()
+    found = dependents.Dependents()
     if outgoing is not None and oid:
         live_schema, shadow = incoming.live_schema, incoming.shadow_schema
-        following = dependents.inspect(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
-        following = carrying.follow(connection, incoming, outgoing, carried, following)
+        found = dependents.find_dependents(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
+        found = carrying.add_carried(connection, incoming, outgoing, carried, found)
     return Plan(
         direction=direction,
         live_schema=incoming.live_schema,
@@ -44,12 +44,7 @@ def plan(
         inspected=inspected,
         fingerprint=fingerprint,
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
-        outside=following,
+        dependents=found,
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )
-
-
-def _digest(connection: db.Connection, query: sql.Composed) -> str:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else ""

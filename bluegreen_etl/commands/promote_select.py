@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from bluegreen_etl import catalog, db, errors, ledger
-from bluegreen_etl.model import Release, Status
+from bluegreen_etl.model import EventKind, Release, Status
 from bluegreen_etl.releases.context import Context, adopt, current_live
 
 
@@ -98,5 +98,5 @@ def _accept_drift(context: Context, connection: db.Connection, live: Release | N
             gone = ledger.advance(connection, live, Status.PREVIOUS)
             if gone.schema_oid is None or catalog.schema_name(connection, gone.schema_oid) is None:
                 ledger.advance(connection, gone, Status.PRUNED)
-                ledger.note(connection, gone, "pruned", "its schema was dropped by hand")
+                ledger.note(connection, gone, EventKind.PRUNED, "its schema was dropped by hand")
         return adopt(context, connection, oid) if oid is not None else None

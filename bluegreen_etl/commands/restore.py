@@ -70,13 +70,13 @@ def _build(
     entries = backup_files.structure(connection, place, settings)
     release = msgspec.structs.replace(release, structure=StructureFrom.BACKUP)
     with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
-        db.patiently(own, partial(structure.restore, own, release, manifest.dumped, entries))
-        db.patiently(own, partial(carried.create_stand_ins, own, release, plan.carried))
+        db.retry_on_lock_timeout(own, partial(structure.restore, own, release, manifest.dumped, entries))
+        db.retry_on_lock_timeout(own, partial(carried.create_stand_ins, own, release, plan.carried))
     release = build.note_structure(connection, plan, release)
     release, put_off = build.put_off_keys(context, connection, plan, release)
     work = [item for item in backup_files.work(connection, place, settings) if item.table.name not in plan.carried]
     loads = build.fill_tables(context, connection, plan, release, work, put_off, stages)
-    db.patiently(connection, partial(structure.carry_privileges, connection, release, settings))
+    db.retry_on_lock_timeout(connection, partial(structure.carry_privileges, connection, release, settings))
     _set_sequences(connection, release, backup_files.sequences(connection, place, settings))
     return build.Built(release, (), loads)
 

@@ -26,7 +26,7 @@ def run(
         CommandFailed: the program ended with another code, or by a signal.
         UsageError, BadRow, ChecksFailed, Refused, Conflict, ServerFailed: live is unchanged.
     """
-    child_process.find(command[0])
+    child_process.require_program(command[0])
     with context.server.connect(f"run {context.schema}") as connection:
         plan = plan_load(context, connection, None)
         if isolate is Isolation.DATABASE:
@@ -112,7 +112,7 @@ def _call(
         "BLUEGREEN_LIVE_SCHEMA": release.live_schema,
         "BLUEGREEN_RELEASE": str(release.number),
     }
-    code = child_process.attend(command, environment={**environment, **own})
+    code = child_process.run_attached(command, environment={**environment, **own})
     db.end_sessions(connection, names.program(release.live_schema, release.number))
     if code:
         how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"

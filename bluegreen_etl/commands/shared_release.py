@@ -186,7 +186,7 @@ def abort(context: Context, number: int) -> retention.Pruned:
         if release.status is not Status.LOADING:
             raise _closed(release)
         release = ledger.advance(connection, release, Status.FAILED, "aborted")
-        ledger.note(connection, release, "aborted")
+        ledger.note(connection, release, model.EventKind.ABORTED)
         drop.drop(context.server, connection, release)
         kept = [r.number for r in ledger.releases(connection, context.schema) if r.status is Status.PREVIOUS]
         return retention.Pruned(schema=context.schema, dropped=(number,), kept=tuple(kept), refused={})
@@ -236,7 +236,7 @@ def _close(
 
     max_wait = context.settings.promote.max_wait
     try:
-        return db.retrying(attempt, max_wait=max_wait, pause=lambda _number: _LOOK_EVERY, on_retry=tell)
+        return db.retry(attempt, max_wait=max_wait, pause=lambda _number: _LOOK_EVERY, on_retry=tell)
     except psycopg.errors.LockNotAvailable as error:
         raise errors.LockNotObtained(
             f"parts of release {release.number} are under way, still after {max_wait:g} s: "

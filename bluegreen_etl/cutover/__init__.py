@@ -1,1 +1,1 @@
-"""The cut-over: who is in the way, what will be done (plan, pure), and doing it (swap)."""
+"""The cut-over: its preflight checks, its plan and steps (pure), and the swap that runs them."""

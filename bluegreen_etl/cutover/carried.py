@@ -1,9 +1,8 @@
-"""Carried tables: those of live that no load replaces, which stay the same tables through promote and rollback.
+"""Carried tables: tables of live that no load replaces; they stay the same tables through promote and rollback.
 
-A release that is not live has a view in the place of each, its stand-in, which shows the rows of the one that is live.
-In the swap the two change places, and what the incoming release has built on its stand-ins is made again on the tables.
-Foreign keys of a release's tables into carried ones exist only while it is live: those of a kept one would go on
-forbidding that rows of live are deleted.
+A release that is not live has a view in place of each, its stand-in, which shows the rows of the live table. The swap
+exchanges the two, and re-creates on the tables what the incoming release has built on its stand-ins. A release has its
+foreign keys into carried tables only while it is live: otherwise they would forbid deletes in live.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,66 +14,68 @@ from psycopg import sql
 from bluegreen_etl import catalog, db, errors, ledger, model, queries
 from bluegreen_etl.catalog import Dependent
 from bluegreen_etl.cutover import recreate
-from bluegreen_etl.cutover.dependents import Outside
+from bluegreen_etl.cutover.dependents import Dependents
 from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.model import ForeignKey, Release
 
-_AWAY = "bluegreen stand-in"
+_AWAY = "bluegreen stand-in"  # name of the view or table that leaves, during the exchange
+_SHOWN = 100  # characters of a statement in a message
 
 
 def tables(connection: db.Connection, incoming: Release, outgoing: Release, *, leave: bool) -> dict[str, int]:
-    """Return the tables of live that the swap carries over, with their OIDs.
+    """Return the tables of live that the swap carries, with their OIDs.
 
     Args:
-        leave: what the incoming release does not carry may stay with the outgoing one, with all that was written to it.
+        leave: tables that the incoming release does not carry may stay with the outgoing one, with their rows.
 
     Raises:
-        Refused: the incoming release has a table of its own, or nothing, in the place of a table that live carries.
+        Overwritten: the incoming release does not carry a table that live carries.
+        Refused: live lacks a table that the incoming release carries.
     """
     wanted = ledger.carried_tables(connection, incoming)
     left = set(ledger.carried_tables(connection, outgoing)) - set(wanted)
     if left and not leave:
         raise errors.Overwritten(
-            f"release {incoming.number} of {incoming.live_schema} does not carry {', '.join(sorted(left))}, which live "
-            "does: what was written there would stay behind",
-            hint="Load again with [carry], or give --discard-writes to leave it in the old release.",
+            f"release {incoming.number} of {incoming.live_schema} does not carry {', '.join(sorted(left))}, but "
+            "live does: rows written there would be lost",
+            hint="Load again with [carry], or give `--discard-writes` to leave them in the old release.",
         )
     there = catalog.plain_tables(connection, outgoing.schema_oid or 0)
     if gone := [name for name in wanted if name not in there]:
         raise errors.Refused(
-            f"release {incoming.number} carries {', '.join(gone)}, which live does not have any more",
-            hint="Load again; [carry] may name it no longer.",
+            f"release {incoming.number} carries {', '.join(gone)}, which live no longer has",
+            hint="Remove it from [carry] and load again.",
         )
     return {name: there[name] for name in wanted}
 
 
-def follow(
-    connection: db.Connection, incoming: Release, outgoing: Release, carried: dict[str, int], outside: Outside
-) -> Outside:
-    """Return what follows the swap, with what the carried tables need before and after it.
+def add_carried(
+    connection: db.Connection, incoming: Release, outgoing: Release, carried: dict[str, int], dependents: Dependents
+) -> Dependents:
+    """Return the dependents with the statements that the carried tables need before and after theirs.
 
     Raises:
-        Refused: something of the incoming release cannot be made again on the table.
+        Refused: something of the incoming release cannot be re-created on a table.
     """
     if not carried:
-        return outside
+        return dependents
     live = incoming.live_schema
     own = ledger.carried_keys(connection, incoming)
     owed = [(outgoing.shadow_schema, key) for schema, key in ledger.unvalidated(connection, live) if schema == live]
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
-        again = _built_on_stand_ins(connection, incoming, outgoing, list(carried))
+        built_on_them = _built_on_stand_ins(connection, incoming, outgoing, list(carried))
         statistics = catalog.statistics_of(connection, outgoing.schema_oid or 0, carried.values())
-        # Where live is called by now: the texts of its keys are to name no schema.
+        # The texts of live's keys name no schema if its present name is on the search path.
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(outgoing.shadow_schema)))
         found = recreate.keys(connection, schema=outgoing.schema_oid, into=carried.values(), owed=owed)
         left = [key for _, key in found.values()]
     statements = [
         *(statement for name in carried for statement in _moves(name, live, outgoing.shadow_schema)),
         *(_set_schema("STATISTICS", outgoing.shadow_schema, name, live) for name in statistics),
-        *again,
+        *built_on_them,
         *(recreate.drop(outgoing.shadow_schema, key) for key in left),
-        *outside.statements,
+        *dependents.statements,
         *_own_keys(live, own),
         *(statement.as_string() for statement in ledger.carry_statements(outgoing, carried, left)),
         *(statement.as_string() for statement in ledger.carry_statements(incoming, carried, ())),
@@ -82,16 +83,18 @@ def follow(
     references = [
         Reference(key=key, schema=live, child_schema=incoming.shadow_schema, parent_schema=live) for key in own
     ]
-    return msgspec.structs.replace(outside, statements=tuple(statements), references=(*outside.references, *references))
+    return msgspec.structs.replace(
+        dependents, statements=tuple(statements), references=(*dependents.references, *references)
+    )
 
 
 def _built_on_stand_ins(
     connection: db.Connection, incoming: Release, outgoing: Release, carried: Sequence[str]
 ) -> list[str]:
-    """Return what makes the incoming release's own views and the like again, as it will be called after the swap."""
+    """Return the statements that re-create what uses the stand-ins, under the names that hold after the swap."""
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     live = sql.Identifier(incoming.live_schema)
-    # Taken back at once: the server gives texts with the names that are in force, and nobody else sees these.
+    # Rolled back: the server writes texts with the present names, and no other session sees these.
     connection.execute("SET LOCAL lock_timeout = '500ms'")
     connection.execute(queries.get("cutover.renaming", schema=sql.Literal(incoming.live_schema)))
     connection.execute(rename.format(live, sql.Identifier(outgoing.shadow_schema)))
@@ -99,30 +102,31 @@ def _built_on_stand_ins(
     views = {r.name: r.oid for r in catalog.relations(connection, incoming.schema_oid or 0) if r.kind == "v"}
     if missing := [name for name in carried if name not in views]:
         raise errors.Refused(
-            f"release {incoming.number} has no stand-in for {', '.join(missing)}",
-            hint="Somebody has dropped it: load again.",
+            f"release {incoming.number} has no stand-in for {', '.join(missing)}: another session has dropped it",
+            hint="Load again.",
         )
     dependents = {(d.catalog, d.oid): d for name in carried for d in catalog.dependents_on(connection, views[name])}
     found = recreate.find(connection, list(dependents.values()))
     refuse_stuck([dependent for key, dependent in dependents.items() if key not in found], carried)
-    return [statement for follower in found.values() for statement in follower.statements]
+    return [statement for recreation in found.values() for statement in recreation.statements]
 
 
 def refuse_stuck(left: Sequence[Dependent], carried: Iterable[str]) -> None:
-    """Refuse what is built on a carried table and cannot be made again on another one.
+    """Refuse dependents of a carried table that cannot be re-created on another one.
 
     Raises:
-        Refused: there is some; names it.
+        CannotFollow: there are some; names them.
     """
     if left:
+        listed = ", ".join(f"{d.type} {d.identity}" for d in left)
         raise errors.CannotFollow(
-            f"{', '.join(f'{d.type} {d.identity}' for d in left)} cannot follow carried table {', '.join(carried)}",
-            hint="Views, functions with a parsed body and policies can.",
+            f"{listed} cannot be re-created on carried table {', '.join(carried)}",
+            hint="Drop it before the promote; views, functions with a parsed body and policies may stay.",
         )
 
 
 def _moves(name: str, live: str, away: str) -> Iterator[str]:
-    """Yield what lets the stand-in, now in live's place, and the table change places."""
+    """Yield the statements that exchange the stand-in, which is in live after the renames, and the table."""
     yield f"ALTER VIEW {_place(live, name)} RENAME TO {_place(_AWAY)}"
     yield _set_schema("VIEW", live, _AWAY, away)
     yield _set_schema("TABLE", away, name, live)
@@ -130,7 +134,7 @@ def _moves(name: str, live: str, away: str) -> Iterator[str]:
 
 
 def _own_keys(live: str, keys: Sequence[ForeignKey]) -> Iterator[str]:
-    """Yield what makes the foreign keys of a release's tables into carried ones, whose texts name no schema."""
+    """Yield the statements that add a release's foreign keys into carried tables; their texts name no schema."""
     if keys:
         yield f"SET LOCAL search_path = {_place(live)}"
         for key in keys:
@@ -147,10 +151,10 @@ def _place(*parts: str) -> str:
 
 
 def create_stand_ins(connection: db.Connection, release: model.Release, carried: Sequence[str]) -> None:
-    """Put a stand-in into the place of each carried table, and write into the ledger what the release thereby lacks.
+    """Replace each carried table of a release by a stand-in, and record in the ledger what the release lacks then.
 
     Raises:
-        Refused: something of the release is built on such a table and cannot be built on a view.
+        CannotFollow: something of the release is built on such a table and cannot be built on a view.
     """
     if not carried:
         return
@@ -158,7 +162,7 @@ def create_stand_ins(connection: db.Connection, release: model.Release, carried:
         oid = catalog.schema_oid(connection, release.shadow_schema) or 0
         own = {name: table for name, table in catalog.plain_tables(connection, oid).items() if name in carried}
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(release.shadow_schema)))
-        # A clone of live has them as they are there.
+        # A clone of live has the same foreign keys as live.
         owed = [
             (release.shadow_schema, key)
             for schema, key in ledger.unvalidated(connection, release.live_schema)
@@ -171,19 +175,19 @@ def create_stand_ins(connection: db.Connection, release: model.Release, carried:
             connection.execute(sql.SQL(recreate.drop(release.shadow_schema, key)))
         for name in carried:
             _create_stand_in(connection, release, name, own.get(name))
-        # Last, because they may refer to each other.
+        # Last, because the tables may refer to each other.
         for name in own:
             _drop_own(connection, release, name)
 
 
 def _create_stand_in(connection: db.Connection, release: model.Release, name: str, own: int | None) -> None:
     shadow, live = (sql.Identifier(schema, name) for schema in (release.shadow_schema, release.live_schema))
-    again = []
+    statements: list[str] = []
     if own is not None:
         found = recreate.find(connection, catalog.dependents_on(connection, own))
-        again = [statement for follower in found.values() for statement in follower.statements]
+        statements = [statement for recreation in found.values() for statement in recreation.statements]
         connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(shadow, sql.Identifier(_away(name))))
-    # WITH makes a view that nobody can write through; what its readers may see is what they may see of the table.
+    # WITH makes the view read-only. Its readers see only what they may see of the table.
     connection.execute(
         sql.SQL(
             "CREATE VIEW {0} WITH (security_invoker = true) AS "
@@ -191,18 +195,15 @@ def _create_stand_in(connection: db.Connection, release: model.Release, name: st
         ).format(shadow, live)
     )
     connection.execute(sql.SQL("GRANT SELECT ON {} TO PUBLIC").format(shadow))
-    for statement in again:
+    for statement in statements:
         try:
             connection.execute(sql.SQL(statement))
         except psycopg.errors.ProgrammingError as error:
             raise errors.CannotFollow(
-                f"carried table {name} is a view while its release is not live, and something needs the table: "
+                f"a statement needs carried table {name}, which is a view while its release is not live: "
                 f"{error.diag.message_primary}, in {' '.join(statement.split())[:_SHOWN]}",
-                hint="Name all columns in GROUP BY, leave WITH CHECK OPTION out.",
+                hint="Name all columns in GROUP BY, and omit WITH CHECK OPTION.",
             ) from error
-
-
-_SHOWN = 100  # characters of a statement in a message
 
 
 def _drop_own(connection: db.Connection, release: model.Release, name: str) -> None:
@@ -212,8 +213,8 @@ def _drop_own(connection: db.Connection, release: model.Release, name: str) -> N
     except psycopg.errors.DependentObjectsStillExist as error:
         detail = (error.diag.message_detail or "").replace(_away(name), name)
         raise errors.CannotFollow(
-            f"something is built on carried table {name} that cannot follow it: {'; '.join(detail.splitlines())}",
-            hint="Views, functions with a parsed body and policies follow; materialized views and types do not.",
+            f"an object depends on carried table {name} and cannot be re-created: {'; '.join(detail.splitlines())}",
+            hint="Drop it from the DDL; views, functions with a parsed body and policies may stay.",
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""What hangs on live from other schemas, and how it follows the swap.
+"""Dependents: objects in other schemas that depend on live, and how the swap re-points them to the release.
 
-It is bound to the old tables by OID (docs/how-it-works.md). Each is made again under the live name inside the swap, in
-a way that keeps owner, grants and comments, and what hangs on it in turn needs nothing.
+They refer to the old tables by OID (docs/how-it-works.md). The swap re-creates each in place, which keeps its owner,
+grants and comments, and needs no change to the objects that depend on it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,30 +13,36 @@ from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import matviews, recreate
 from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.cutover.matviews import Rebuilt
-from bluegreen_etl.cutover.recreate import Follower
+from bluegreen_etl.cutover.recreate import Recreation
 from bluegreen_etl.model import ForeignKey
 
 Publications = Literal["refuse", "follow"]
 
-
+# The catalogs of what publications publish.
 CATALOGS = frozenset({"pg_publication_rel", "pg_publication_namespace"})
 
 
 class Publication(model.Record, frozen=True, kw_only=True):
-    """A publication that lists something of live: `statement` makes its list again, of what bears the names then."""
+    """A publication of live's tables or schema; `statement` sets its list again, by the names at that moment."""
 
     name: str
     schemas: bool
     statement: str
 
 
-class Outside(model.Record, frozen=True, kw_only=True):
-    """What follows: relations to be locked before live's own, what runs after the renames, and what is among that.
+class Dependents(model.Record, frozen=True, kw_only=True):
+    """What the swap re-creates outside live.
 
-    `dependents` are all that hangs on live. The statements are complete SQL with every name qualified.
+    Args:
+        objects: everything outside that depends on live.
+        relations: the relations to lock before those of live.
+        statements: what runs after the renames; every name is qualified.
+        references: the foreign keys among them.
+        rebuilt: the materialized views among them.
+        publications: the names of the publications among them.
     """
 
-    dependents: tuple[Dependent, ...] = ()
+    objects: tuple[Dependent, ...] = ()
     relations: tuple[Relation, ...] = ()
     statements: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -44,7 +50,7 @@ class Outside(model.Record, frozen=True, kw_only=True):
     publications: tuple[str, ...] = ()
 
 
-def inspect(
+def find_dependents(
     connection: db.Connection,
     live_schema: str,
     live_oid: int,
@@ -52,17 +58,19 @@ def inspect(
     wanted: Promote,
     *,
     carried: Sequence[int] = (),
-) -> Outside:
-    """Find what hangs on live from outside, and how it will follow the swap with the release in `shadow_schema`.
+) -> Dependents:
+    """Return the dependents of live, and how the swap with the release in `shadow_schema` re-creates them.
 
-    `carried` are the tables that stay live, by OID, which count as being outside; `wanted` says what may follow.
+    Args:
+        carried: OIDs of the carried tables, which stay live and so count as outside.
+        wanted: which kinds the settings allow to be re-created.
 
     Raises:
-        Refused: something cannot follow; names it all.
+        CannotFollow: some cannot be re-created; names them all.
     """
     dependents = catalog.outside_dependents(connection, live_oid, carried=carried)
     if not dependents:
-        return Outside()
+        return Dependents()
     with connection.transaction():
         connection.execute("SET LOCAL search_path = ''")
         found = recreate.find(connection, dependents)
@@ -72,17 +80,17 @@ def inspect(
         rebuilt = matviews.find(connection, dependents, wanted.materialized_views)
         grown = matviews.grown_on(connection, rebuilt)
         found |= recreate.find(connection, grown)
-    followed = {*found, *(("pg_constraint", oid) for oid in keys), *(("pg_rewrite", each.rule) for each in rebuilt)}
+    handled = {*found, *(("pg_constraint", oid) for oid in keys), *(("pg_rewrite", each.rule) for each in rebuilt)}
     dependents += grown
-    left = [d for d in dependents if (d.catalog, d.oid) not in followed and d.catalog not in CATALOGS]
+    left = [d for d in dependents if (d.catalog, d.oid) not in handled and d.catalog not in CATALOGS]
     _refuse(left, live_schema)
     refuse_publications(connection, published, live_schema, wanted.publications)
-    relations = [follower.relation for follower in found.values() if follower.relation is not None]
+    relations = [recreation.relation for recreation in found.values() if recreation.relation is not None]
     relations += [relation for relation, _ in keys.values()]
     relations += [each.place for each in rebuilt]
-    return Outside(
-        dependents=tuple(dependents),
-        # What lies in live is locked with the rest of it.
+    return Dependents(
+        objects=tuple(dependents),
+        # Relations in live are locked with the rest of it.
         relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
         statements=tuple(_statements(found.values(), keys.values(), rebuilt, published)),
         rebuilt=tuple(rebuilt),
@@ -95,16 +103,16 @@ def inspect(
 
 
 def _statements(
-    found: Iterable[Follower],
+    found: Iterable[Recreation],
     keys: Iterable[tuple[Relation, ForeignKey]],
     rebuilt: Sequence[Rebuilt],
     published: Sequence[Publication],
 ) -> Iterator[str]:
-    """Yield what runs after the renames: what was built takes its place, and the old goes when nothing hangs on it."""
+    """Yield what runs after the renames: exchange what was built, re-create, and drop the old when nothing uses it."""
     for each in rebuilt:
         yield from each.exchange
-    for follower in found:
-        yield from follower.statements
+    for recreation in found:
+        yield from recreation.statements
     for relation, key in keys:
         yield recreate.drop(relation.schema, key)
         yield from recreate.add(relation.schema, key)
@@ -118,13 +126,14 @@ def _refuse(left: Sequence[Dependent], live_schema: str) -> None:
     if left:
         listed = "; ".join(f"{d.type} {d.identity} on {d.on_type} {d.on_identity}" for d in left)
         raise errors.CannotFollow(
-            f"{len(left)} objects outside of {live_schema} hang on it and would stay with the old release: {listed}",
-            hint="Drop them before and re-create them after the cut-over, or move them into the schema.",
+            f"{len(left)} objects outside schema {live_schema} depend on it and cannot be moved to the new release: "
+            f"{listed}",
+            hint="Drop them before the cut-over and re-create them after it, or move them into the schema.",
         )
 
 
 def find_publications(connection: db.Connection, dependents: Sequence[Dependent]) -> list[Publication]:
-    """Return the publications whose lists are among the dependents; the texts want an empty search path."""
+    """Return the publications among the dependents; requires an empty search path."""
     oids = [dependent.oid for dependent in dependents if dependent.catalog in CATALOGS]
     rows = connection.execute(queries.get("cutover.publications"), {"members": oids}).fetchall() if oids else []
     return [Publication(name=row[0], schemas=row[1], statement=row[2]) for row in rows]
@@ -133,7 +142,7 @@ def find_publications(connection: db.Connection, dependents: Sequence[Dependent]
 def refuse_publications(
     connection: db.Connection, found: Sequence[Publication], live_schema: str, wanted: Publications
 ) -> None:
-    """Refuse what nobody has said should follow, or the role may not let follow.
+    """Refuse publications that the settings do not move to the release, or that the role may not change.
 
     Raises:
         CannotFollow: there is such a publication; names it.
@@ -142,12 +151,11 @@ def refuse_publications(
     if found and wanted == "refuse":
         raise errors.CannotFollow(
             f"publication {listed} publishes tables of {live_schema}: its subscribers would stay with the old release",
-            hint='Say [promote] publications = "follow": the lists go along, and subscribers need a fresh copy of the '
-            "tables (docs/objects.md). Or take the tables out of the publication.",
+            hint='Set `publications = "follow"` under [promote]: the publication moves to the new tables, and '
+            "subscribers need a fresh copy of them (docs/objects.md). Or remove the tables from the publication.",
         )
-    row = connection.execute(queries.get("session.is_superuser")).fetchone()
-    if any(each.schemas for each in found) and not (row and row[0]):
+    if any(each.schemas for each in found) and not db.fetch_value(connection, queries.get("session.is_superuser")):
         raise errors.CannotFollow(
-            f"publication {listed} is for tables in schema {live_schema}, and only a superuser can let it follow",
-            hint="Publish the tables by name (FOR TABLE …), or promote as a superuser.",
+            f"publication {listed} is for tables in schema {live_schema}: only a superuser can move it to a release",
+            hint="Publish the tables by name (`FOR TABLE …`), or promote as a superuser.",
         )

@@ -1,7 +1,7 @@
-"""Foreign keys that a swap makes again: rows that would refer to nothing, and the look at all rows after it.
+"""Foreign keys that a swap re-creates: their orphans before it, and their validation after it.
 
-They come back NOT VALID, so that nobody waits for that look, and stand in the ledger until it has been had: what fails
-is tried again after the next cut-over, and `status` tells of it.
+The swap adds them NOT VALID, so that nobody waits for the validation. The ledger keeps them until they are validated:
+a failed validation is repeated after the next cut-over, and `status` shows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +18,12 @@ OnOrphans = Literal["refuse", "delete", "null"]
 
 
 class Reference(model.Record, frozen=True, kw_only=True):
-    """A foreign key that the swap makes again; the schemas that hold its rows and those that they refer to.
+    """A foreign key that the swap re-creates, and the schemas of its tables.
 
-    `child_schema` before the swap, `schema` after it, `parent_schema` before it (after it is the live one).
+    Args:
+        schema: of the referring table after the swap.
+        child_schema: of the referring table before the swap.
+        parent_schema: of the referenced table before the swap (after it: the live schema).
     """
 
     key: ForeignKey
@@ -32,10 +35,10 @@ class Reference(model.Record, frozen=True, kw_only=True):
 def refuse_orphans(
     connection: db.Connection, references: Sequence[Reference], live_schema: str, on_orphans: OnOrphans
 ) -> None:
-    """Count the rows that refer to what will not be there after the swap.
+    """Refuse orphans that the swap would create, as `on_orphans` says.
 
     Raises:
-        Orphans: there are some that are to be refused, or cannot be set to null, or the release lacks a table.
+        Orphans: there are some, or some that cannot be set to null, or the release lacks the referenced table.
     """
     for reference in references:
         count = _count(connection, reference) if reference.key.validated else 0
@@ -47,14 +50,14 @@ def _count(connection: db.Connection, reference: Reference) -> int:
     key = reference.key
     statement = recreate.count_orphans(key, reference.child_schema, reference.parent_schema)
     try:
-        row = connection.execute(statement).fetchone()
+        count: int = db.fetch_value(connection, statement)
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise errors.Orphans(
             f"the release does not have {key.parent} ({', '.join(key.parent_columns)}), "
             f"which foreign key {key.name} of {names.quoted(reference.child_schema, key.table)} refers to",
-            hint="Load a release that has it, or drop the foreign key first.",
+            hint="Load a release that has it, or drop the foreign key.",
         ) from error
-    return row[0] if row else 0
+    return count
 
 
 def _refuse(reference: Reference, count: int, live_schema: str, on_orphans: OnOrphans) -> None:
@@ -65,18 +68,21 @@ def _refuse(reference: Reference, count: int, live_schema: str, on_orphans: OnOr
         f"{lacking} does not have (foreign key {key.name})"
     )
     if on_orphans == "refuse":
-        hint = 'Load a release that fits, mend those rows first, or say [promote] on_orphans = "delete" or "null".'
+        hint = (
+            'Fix those rows, load a release with their keys, or set `on_orphans = "delete"` (or `"null"`) in [promote].'
+        )
         raise errors.Orphans(what, hint=hint)
     if on_orphans == "null" and not key.nullable:
         raise errors.Orphans(
-            f"{what}, and a column of it is NOT NULL", hint='Mend those rows, or say [promote] on_orphans = "delete".'
+            f"{what}, and a column of it is NOT NULL",
+            hint='Fix those rows, or set `on_orphans = "delete"` under [promote].',
         )
 
 
 def settle(connection: db.Connection, live_schema: str, on_orphans: OnOrphans, say: Callable[[str], None]) -> None:
-    """Validate what cut-overs have made again. They are done: what goes wrong here is told, and tried again later.
+    """Validate the foreign keys that cut-overs have re-created. Only report errors: the cut-overs are complete.
 
-    Rows that refer to nothing are treated now, and not when they were counted: some may have come since.
+    Orphans are deleted or set to null now, not when they were counted: there may be more since.
     """
     try:
         for schema, key in ledger.unvalidated(connection, live_schema):
@@ -87,10 +93,10 @@ def settle(connection: db.Connection, live_schema: str, on_orphans: OnOrphans, s
             except psycopg.errors.Error as error:
                 if connection.closed:
                     raise
-                say(f"{place} is not validated, the next promote or rollback will try: {error.diag.message_primary}")
+                say(f"{place} not validated, the next promote or rollback will retry: {error.diag.message_primary}")
         ledger.forget_validated(connection, live_schema)
     except psycopg.Error as error:
-        say(f"foreign keys are not validated, the next promote or rollback will do it: {error}")
+        say(f"foreign keys not validated, the next promote or rollback will retry: {error}")
 
 
 def _treat(
@@ -109,4 +115,4 @@ def _treat(
         return
     count = connection.execute(treatment(key, schema, live_schema)).rowcount
     if count:
-        say(f"{count} rows of {names.quoted(schema, key.table)} referred to no row of {key.parent} any more: {done}")
+        say(f"{count} orphans in {names.quoted(schema, key.table)} {done}: their row in {key.parent} is gone")

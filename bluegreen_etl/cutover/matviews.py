@@ -1,8 +1,8 @@
-"""Materialized views outside of live: built anew of the release before the swap, and exchanged in it.
+"""Dependent materialized views: built from the release before the swap, and exchanged in it.
 
-What they read from cannot be changed in place, as that of a view can. The new one is made beside the old one, under a
-name that begins with `bluegreen`, filled and indexed while nobody waits, and takes its name in the swap. One that reads
-from live only by way of outside views stays what it is, and is refreshed after the swap.
+CREATE OR REPLACE cannot re-point them. A new one is created next to the old one, under a name that begins with
+`bluegreen`, and is filled and indexed while nobody waits. The swap gives it the name of the old one. A materialized
+view that reads live only through other views is kept, and refreshed after the swap.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,21 @@ from bluegreen_etl.model import Release
 
 MaterializedViews = Literal["rebuild", "refuse"]
 
+# A materialized view contains the rows that its owner may see, so policies apply.
+_SETTINGS = {"row_security": "on", "search_path": ""}
+_SHOWN = 100  # characters of a statement in a message
+
 
 class Rebuilt(model.Record, frozen=True, kw_only=True):
-    """A materialized view that follows, in the order of what is done.
+    """A materialized view to be re-created, and its statements in the order in which they run.
 
-    `make` wants the release under the live name, `fill` comes after it, `exchange` and then `clear` in the swap; `undo`
-    takes back what `make` has made. `rule` is the OID of the old one's rule.
+    Args:
+        rule: OID of the old view's rule.
+        make: creates the new one; the release must have the live name then.
+        fill: fills and indexes it.
+        exchange: in the swap, gives it the name of the old one.
+        clear: in the swap, drops the old one.
+        undo: drops what `make` has created.
     """
 
     rule: int
@@ -37,7 +46,7 @@ class Rebuilt(model.Record, frozen=True, kw_only=True):
 
 
 def find(connection: db.Connection, dependents: Sequence[Dependent], wanted: MaterializedViews) -> list[Rebuilt]:
-    """Return those of the dependents that are materialized views and may follow; wants an empty search path."""
+    """Return the materialized views among the dependents; requires an empty search path."""
     rules = [dependent.oid for dependent in dependents if dependent.catalog == "pg_rewrite"]
     if wanted == "refuse" or not rules:
         return []
@@ -56,35 +65,37 @@ def find(connection: db.Connection, dependents: Sequence[Dependent], wanted: Mat
 
 
 def grown_on(connection: db.Connection, found: Sequence[Rebuilt]) -> list[Dependent]:
-    """Return what hangs on these materialized views, and has to follow them in turn."""
+    """Return the dependents of these materialized views, which must be re-created too."""
     return [dependent for each in found for dependent in catalog.dependents_on(connection, each.place.oid)]
 
 
 def preparation(incoming: Release, outgoing: Release, found: Sequence[Rebuilt]) -> list[str]:
-    """Return the statements that make them beside the old ones and fill them, for people and psql."""
+    """Return the statements that create and fill the new ones before the swap, as a script for psql."""
     if not found:
         return []
-    own = ("BEGIN", "SET LOCAL search_path = ''", "SET LOCAL lock_timeout = '500ms'")
-    return [*own, *_making(incoming, outgoing, found), "COMMIT", *_filling(found)]
+    return [
+        *(f"SET {name} = '{value}'" for name, value in _SETTINGS.items()),
+        *("BEGIN", f"SET LOCAL lock_timeout = '{db.LOCK_TIMEOUT}'", *_making(incoming, outgoing, found), "COMMIT"),
+        *_filling(found),
+        *(f"RESET {name}" for name in _SETTINGS),
+    ]
 
 
 @contextmanager
 def built(
     server: db.Server, incoming: Release, outgoing: Release | None, found: Sequence[Rebuilt], say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Make and fill them for the body, which exchanges them, and take away what it has not.
+    """Create and fill the new ones for the body, which exchanges them; then drop those that were not exchanged.
 
     Raises:
-        CannotFollow: one cannot be made of the release.
+        CannotFollow: one cannot be created from the release.
     """
     if not found or outgoing is None:
         yield
         return
-    # Its owner's view of the rows is what a materialized view holds, policies included.
-    settings = {"row_security": "on", "search_path": ""}
-    with server.connect(f"promote {incoming.live_schema} r{incoming.number}", settings) as own:
+    with server.connect(f"promote {incoming.live_schema} r{incoming.number}", _SETTINGS) as own:
         try:
-            db.patiently(own, partial(_run, own, _making(incoming, outgoing, found)))
+            db.retry_on_lock_timeout(own, partial(_run, own, _making(incoming, outgoing, found)))
             _run(own, _filling(found))
             yield
         finally:
@@ -92,16 +103,16 @@ def built(
                 try:
                     own.execute(sql.SQL(each.undo))
                 except psycopg.Error as error:
-                    say(f"left over, to be dropped: {each.undo};: {error.diag.message_primary}")
+                    say(f"not dropped: {error.diag.message_primary}; drop it later: {each.undo};")
 
 
 def _making(incoming: Release, outgoing: Release, found: Sequence[Rebuilt]) -> list[str]:
-    """Return what makes them, in one transaction: their texts name live, which the release is called meanwhile."""
+    """Return the statements of one transaction that creates them, while the release has the live name."""
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     live, away, shadow = map(sql.Identifier, (incoming.live_schema, outgoing.shadow_schema, incoming.shadow_schema))
     return [
         queries.get("cutover.renaming", schema=sql.Literal(incoming.live_schema)).as_string(),
-        *(each.undo for each in found),  # what a crash has left
+        *(each.undo for each in found),  # left by a crash
         rename.format(live, away).as_string(),
         rename.format(shadow, live).as_string(),
         *(each.make for each in found),
@@ -122,17 +133,14 @@ def _run(connection: db.Connection, statements: Sequence[str]) -> None:
             if db.is_lock_error(error) or connection.closed:
                 raise
             raise errors.CannotFollow(
-                f"a materialized view cannot be made of the release: {error.diag.message_primary}, "
+                f"a materialized view cannot be created from the release: {error.diag.message_primary}, "
                 f"in {' '.join(statement.split())[:_SHOWN]}",
-                hint="Load a release that it fits, drop it before the promote, or run as its owner.",
+                hint="Load a release that fits it, drop the view before the promote, or promote as its owner.",
             ) from error
 
 
-_SHOWN = 100
-
-
 def refresh(connection: db.Connection, views: Sequence[int], say: Callable[[str], None]) -> None:
-    """Refresh what reads from outside views that have followed. The cut-over is done: what goes wrong is told."""
+    """Refresh the materialized views that read re-created views. Only report errors: the cut-over is complete."""
     found = (
         connection.execute(queries.get("cutover.matviews_reading"), {"views": list(views)}).fetchall() if views else []
     )
@@ -142,11 +150,11 @@ def refresh(connection: db.Connection, views: Sequence[int], say: Callable[[str]
     for schema, name, concurrently in found:
         place = names.quoted(schema, name)
         if not concurrently:
-            say(f"not refreshed, because its readers would wait (it has no unique index): {place}")
+            say(f"{place} not refreshed: it has no unique index, so its readers would wait")
             continue
         try:
             refresh = sql.SQL("REFRESH MATERIALIZED VIEW CONCURRENTLY {}")
             connection.execute(refresh.format(sql.Identifier(schema, name)))
         except psycopg.Error as error:
-            say(f"not refreshed: {error.diag.message_primary}; later: REFRESH MATERIALIZED VIEW {place};")
+            say(f"not refreshed: {error.diag.message_primary}; refresh it later: REFRESH MATERIALIZED VIEW {place};")
     connection.execute("SET row_security = off")

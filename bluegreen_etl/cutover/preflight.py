@@ -12,7 +12,7 @@ _SHOWN = 10
 
 
 def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
-    """Return what the first schema has and the second lacks; of a table that is gone nothing but itself."""
+    """Return what the first schema has and the second lacks; of a missing table, only the table itself."""
     there = set(second)
     lost = [item for item in first if item not in there]
     gone = {item.name for item in lost if item.table is None}
@@ -20,7 +20,7 @@ def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
 
 
 def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[list[Object], list[Object]]:
-    """Return what live holds, and what the release will hold when it is live, but for the tables that are carried."""
+    """Return the objects of live, and those of the release when it is live, without the carried tables."""
     carried = set(ledger.carried_tables(connection, incoming))
     live, own = (
         [
@@ -35,33 +35,33 @@ def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[
 
 
 def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Release) -> None:
-    """Refuse to drop what nobody has said may go.
+    """Refuse a release that lacks objects of live.
 
     Raises:
-        Refused: the release lacks something; names it.
+        WouldLose: it lacks something; names it.
     """
     live, own = sides(connection, incoming, outgoing.schema_oid or 0)
     lost = only_in(live, own)
-    # One whose schema is gone lacks everything, and is a conflict that the swap tells of.
+    # A release whose schema is gone lacks everything: the swap reports that as a conflict.
     if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise errors.WouldLose(
             f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
             f"{', '.join(map(str, lost[:_SHOWN]))}{more}",
-            hint="Look with `bluegreen diff`; --allow-drop goes without.",
+            hint="Run `bluegreen diff` to see it all; `--allow-drop` promotes without it.",
         )
 
 
 def remember_definition(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Note what live is made of at the beginning of a load, but for the tables that stay live."""
+    """Record the definition of live when a load begins, without the carried tables."""
     connection.execute(queries.get("cutover.remember_definition", **_definition_values(connection, release, carried)))
 
 
 def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Refuse to forget what was changed in live; what belongs to `carried` tables stays live.
+    """Refuse to lose changes of live's definition since the load began; `carried` tables stay live.
 
     Raises:
-        Conflict: something was; names it.
+        LiveChanged: there are some; names them.
     """
     statement = queries.get("cutover.changed_definition", **_definition_values(connection, release, carried))
     changed = [row[0] for row in connection.execute(statement)]
@@ -70,7 +70,7 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
         raise errors.LiveChanged(
             f"{names.quoted(release.live_schema)} was changed since the load of release {release.number} began: "
             f"{', '.join(changed[:_SHOWN])}{more}",
-            hint="Load again, so that the release has it, or give --force to go without.",
+            hint="Load again, so that the release has it, or give `--force` to promote without it.",
         )
 
 
@@ -85,14 +85,14 @@ def _definition_values(
 
 
 class Written(model.Record, frozen=True, kw_only=True):
-    """A table of live that was written to: `rows` inserted, updated and deleted since the load began."""
+    """A table of live, and how many `rows` were inserted, updated and deleted since the load began."""
 
     table: str
     rows: int
 
 
 def remember_writes(connection: db.Connection, release: Release) -> None:
-    """Note the counts of live's tables at the beginning of a load."""
+    """Record the write counters of live's tables when a load begins."""
     connection.execute(queries.get("cutover.remember_writes"), {"id": release.id, "oid": release.base_oid})
 
 
@@ -103,13 +103,13 @@ def find_writes(connection: db.Connection, release: Release) -> list[Written]:
 
 
 def refuse_writes(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
-    """Refuse to leave written rows behind; those of `carried` tables stay live.
+    """Refuse to lose rows written to live since the load began; rows of `carried` tables stay live.
 
     Raises:
-        Refused: rows were written since the load began, or somebody is writing now; names tables and sessions.
+        Overwritten: rows were written, or a session is writing now; names tables and sessions.
     """
     live = names.quoted(release.live_schema)
-    hint = "Load again, so that the release has them, or give --discard-writes to leave them in the old release."
+    hint = "Load again, so that the release has them, or give `--discard-writes` to leave them in the old release."
     written = [item for item in find_writes(connection, release) if item.table not in carried]
     if written:
         listed = ", ".join(f"{item.table} ({item.rows})" for item in written)

@@ -1,7 +1,7 @@
-"""SQL that makes again, in its place, what is bound to a table by its OID instead of its name.
+"""SQL that re-creates, in place, objects that refer to a table by OID.
 
-PostgreSQL binds views, parsed function bodies, triggers, policies, defaults and foreign keys to the OIDs of what they
-name. The text that the server gives of each, run when the names belong to other tables, binds it to those.
+PostgreSQL stores views, parsed function bodies, triggers, policies, defaults and foreign keys with the OIDs of what
+they name. The server's text of such an object, run after the names belong to other tables, re-points it to those.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,28 +14,28 @@ from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.model import ForeignKey
 
 
-class Follower(model.Record, frozen=True, kw_only=True):
-    """An object that can be made again: the relation that has to be locked for it, if any, and the statements."""
+class Recreation(model.Record, frozen=True, kw_only=True):
+    """How an object is re-created: the relation to lock for it, if any, and the statements."""
 
     relation: Relation | None
     statements: tuple[str, ...]
 
 
-def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tuple[str, int], Follower]:
-    """Return those of the dependents that one statement makes again, by catalog and OID; foreign keys are others.
+def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tuple[str, int], Recreation]:
+    """Return how to re-create the dependents that need one statement each, by catalog and OID; no foreign keys.
 
-    The texts name everything with its schema only where the search path is empty.
+    Requires an empty search path, so that the texts qualify every name.
     """
     values = {"catalogs": [f"pg_catalog.{d.catalog}" for d in dependents], "oids": [d.oid for d in dependents]}
-    # With another argument or result type, CREATE OR REPLACE would make another function or fail.
+    # With another argument or result type, CREATE OR REPLACE would create another function or fail.
     typed = {("pg_proc", d.oid) for d in dependents if d.on_type == "type"}
     found = {}
     for catalog, oid, relation, schema, name, kind, owner, statements in connection.execute(
         queries.get("cutover.followers"), values
     ):
         place = relation and Relation(oid=relation, schema=schema, name=name, kind=kind, owner=owner)
-        found[catalog.removeprefix("pg_catalog."), oid] = Follower(relation=place, statements=tuple(statements))
-    return {key: follower for key, follower in found.items() if key not in typed}
+        found[catalog.removeprefix("pg_catalog."), oid] = Recreation(relation=place, statements=tuple(statements))
+    return {key: recreation for key, recreation in found.items() if key not in typed}
 
 
 def keys(
@@ -46,9 +46,9 @@ def keys(
     into: Iterable[int] = (),
     owed: Iterable[tuple[str, ForeignKey]] = (),
 ) -> dict[int, tuple[Relation, ForeignKey]]:
-    """Return foreign keys by OID, each with its table: those among `oids`, or a schema's that lead `into` tables.
+    """Return foreign keys with their tables, by OID: the keys among `oids`, or those of a schema `into` tables.
 
-    Those that are not validated only because it is `owed` still, each with its schema's name now, count as validated.
+    A key whose validation is still `owed` counts as validated; `owed` has the present name of each schema.
     """
     later = {(place, key.table, key.name) for place, key in owed}
     values = {"oids": list(oids), "schema": schema, "into": list(into)}
@@ -69,10 +69,10 @@ def drop(schema: str, key: ForeignKey) -> str:
 
 
 def add(schema: str, key: ForeignKey) -> list[str]:
-    """Return the statements that make a foreign key as it was, without a look at the rows."""
+    """Return the statements that re-create a foreign key without validating it."""
     table, name = _place(schema, key), sql.Identifier(key.name).as_string()
-    put_off = "" if key.definition.endswith((" NOT VALID", " NOT ENFORCED")) else " NOT VALID"
-    statements = [f"ALTER TABLE {table} ADD CONSTRAINT {name} {key.definition}{put_off}"]
+    not_valid = "" if key.definition.endswith((" NOT VALID", " NOT ENFORCED")) else " NOT VALID"
+    statements = [f"ALTER TABLE {table} ADD CONSTRAINT {name} {key.definition}{not_valid}"]
     if key.comment is not None:
         comment = sql.Literal(key.comment).as_string()
         statements.append(f"COMMENT ON CONSTRAINT {name} ON {table} IS {comment}")
@@ -80,22 +80,22 @@ def add(schema: str, key: ForeignKey) -> list[str]:
 
 
 def validate(schema: str, key: ForeignKey) -> str:
-    """Return the statement that looks at the rows, without being in anybody's way."""
+    """Return the statement that validates a foreign key; it blocks neither readers nor writers."""
     return f"ALTER TABLE {_place(schema, key)} VALIDATE CONSTRAINT {sql.Identifier(key.name).as_string()}"
 
 
 def count_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
-    """Return the statement that counts the rows of a key's table that refer to a row which is not there."""
+    """Return the statement that counts the orphans of a foreign key."""
     return queries.get("cutover.count_orphans", **_orphan_places(key, child_schema, parent_schema))
 
 
 def delete_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
-    """Return the statement that deletes such rows."""
+    """Return the statement that deletes the orphans."""
     return queries.get("cutover.delete_orphans", **_orphan_places(key, child_schema, parent_schema))
 
 
 def null_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
-    """Return the statement that lets such rows refer to nothing."""
+    """Return the statement that sets the key columns of the orphans to null."""
     nulls = sql.SQL(", ").join(sql.SQL("{} = NULL").format(sql.Identifier(own)) for own in key.columns)
     return queries.get("cutover.null_orphans", nulls=nulls, **_orphan_places(key, child_schema, parent_schema))
 

@@ -1,4 +1,4 @@
-"""What a cut-over asks of a way to hold readers off while the schemas are renamed."""
+"""What a cut-over needs from a strategy that blocks readers while the schemas are renamed."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -11,40 +11,40 @@ Say = Callable[[str], None]
 
 
 class Patience(NamedTuple):
-    """How long a way may be tried, and when who is in the way is cancelled (None: never), both in seconds."""
+    """For how many seconds to try, and after how many to cancel blockers (None: never)."""
 
     max_wait: float
     cancel_after: float | None = None
 
 
-class Way(Protocol):
-    """How readers are held off: by locks on what they read, or by pausing the poolers that they come through."""
+class Strategy(Protocol):
+    """How readers are blocked: by locks on what they read, or by pausing the poolers that they connect through."""
 
     @property
     def via(self) -> Via:
-        """What the ledger calls it."""
+        """Its name in the ledger."""
 
     @property
     def max_wait(self) -> float:
-        """For how many seconds it may be tried."""
+        """For how many seconds to try."""
 
     def hold(self, connection: db.Connection, number: int, send: Callable[[Terms], float]) -> float:
-        """Send the transaction with readers held off, let them go on, and return for how many seconds they could wait.
+        """Send the transaction while readers are blocked, and return for how many seconds they could wait.
 
         Args:
-            number: of the try, from 1.
-            send: sends it under these terms, and returns the time between its first lock and its end.
+            number: of the attempt, from 1.
+            send: sends the transaction under these terms; returns the seconds from its first lock to its end.
 
         Raises:
-            LockNotObtained: readers were not to be held off in this try, and nothing was sent.
-            psycopg.Error: what `send` has raised; readers go on then too.
+            LockNotObtained: this attempt could not block readers, and sent nothing.
+            psycopg.Error: from `send`; readers are no longer blocked then.
         """
 
     def learn(self, connection: db.Connection, number: int, error: BaseException) -> None:
-        """Take note of why a try has failed, before the next one."""
+        """Adapt the next attempt to the error of this one."""
 
     def rest(self, number: int) -> float:
-        """Say for how many seconds nothing is held after the try of this number."""
+        """Return the seconds to wait after the attempt of this number."""
 
     def given_up(self, connection: db.Connection) -> errors.LockNotObtained:
-        """Return the error that says who was in the way until the end."""
+        """Return the error that names the blockers of the last attempt."""

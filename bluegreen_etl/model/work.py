@@ -75,17 +75,33 @@ class CheckResult(Record, frozen=True, kw_only=True):
 
 
 class Direction(StrEnum):
-    """Which way a cut-over goes; the only difference between the two verbs."""
+    """Whether a cut-over promotes or rolls back; nothing else differs between the two commands."""
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
 
 
 class Via(StrEnum):
-    """How readers are held off while the schemas are renamed."""
+    """How readers are blocked while the schemas are renamed."""
 
     LOCKS = "locks"  # on everything that they read
-    PGBOUNCER = "pgbouncer"  # the poolers that they come through are paused
+    PGBOUNCER = "pgbouncer"  # the poolers that they connect through are paused
+
+
+class EventKind(StrEnum):
+    """What happened to a release, as the ledger's history stores it."""
+
+    ABORTED = "aborted"
+    ADOPTED = "adopted"
+    BACKED_UP = "backed up"
+    FAILED = "failed"
+    LOAD_BEGAN = "load began"
+    OPENED = "opened"
+    PROMOTED = "promoted"
+    PRUNED = "pruned"
+    READY = "ready"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled back to"
 
 
 class Trial(StrEnum):
@@ -185,6 +201,6 @@ def session_shown(session: Session) -> str:
     age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
     where = f" from {session.address}" if session.address else ""
     return (
-        f"pid {session.pid} ({session.user}, {session.application or 'no application name'}{where}, "
+        f"pid {session.pid} ({session.user or 'no role'}, {session.application or 'no application name'}{where}, "
         f"{session.state}{age}): {' '.join((session.query or '').split())[:_QUERY_SHOWN]}"
     )

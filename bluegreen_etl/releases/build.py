@@ -84,7 +84,7 @@ def put_off_keys(
 ) -> tuple[Release, list[dump.Entry]]:
     """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
     attempt = partial(defer.defer_indexes, context.server, connection, release, context.settings)
-    put_off = db.patiently(connection, attempt)
+    put_off = db.retry_on_lock_timeout(connection, attempt)
     release = note_structure(connection, plan, release)
     if plan.distributed:
         citus.distribute(connection, release, context.settings.distribute)
@@ -114,7 +114,10 @@ def fill_tables(
     for load in loads:
         if load.rejected:
             ledger.note(
-                connection, release, "rejected", f"{load.rejected} rows for table {load.table}, to {load.rejects}"
+                connection,
+                release,
+                model.EventKind.REJECTED,
+                f"{load.rejected} rows for table {load.table}, to {load.rejects}",
             )
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
@@ -157,7 +160,7 @@ def finish_filled(
     build_indexes.build_deferred(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
     transform.drop_temporary(connection, release, sorted(found & marked))
     for carry in (structure.carry_privileges, inherited_metadata.carry):
-        db.patiently(connection, partial(carry, connection, release, context.settings))
+        db.retry_on_lock_timeout(connection, partial(carry, connection, release, context.settings))
     build_indexes.set_sequences(connection, release)
     build_indexes.refresh_matviews(connection, release)
     return Built(release, (), tuple(transform.count(connection, release, tables)))
@@ -233,13 +236,13 @@ def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, 
             StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
             StructureFrom.COMMAND: partial(structure.create_tables, own, release, {}, context.settings),
         }
-        db.patiently(own, make[plan.structure])
+        db.retry_on_lock_timeout(own, make[plan.structure])
         if plan.structure in {StructureFrom.DDL, StructureFrom.FILES}:
-            db.patiently(own, partial(inherited_metadata.carry, own, release, context.settings))
+            db.retry_on_lock_timeout(own, partial(inherited_metadata.carry, own, release, context.settings))
         oid = catalog.schema_oid(own, release.shadow_schema) or 0
         made = {table.name for table in catalog.tables(own, oid)}
         structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
-        db.patiently(own, partial(carried.create_stand_ins, own, release, plan.carried))
+        db.retry_on_lock_timeout(own, partial(carried.create_stand_ins, own, release, plan.carried))
     return note_structure(connection, plan, release)
 
 

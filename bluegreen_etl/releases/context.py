@@ -89,7 +89,12 @@ def adopt(context: Context, connection: db.Connection, live_oid: int) -> model.R
     """Tell the ledger that this schema is live: a kept release that was renamed by hand, or one it does not know."""
     for release in ledger.releases(connection, context.schema):
         if release.schema_oid == live_oid and model.Status.LIVE in model.MOVES[release.status]:
-            ledger.note(connection, release, "adopted", f"it was renamed to {names.quoted(context.schema)} by hand")
+            ledger.note(
+                connection,
+                release,
+                model.EventKind.ADOPTED,
+                f"it was renamed to {names.quoted(context.schema)} by hand",
+            )
             return ledger.advance(connection, release, model.Status.LIVE)
     return ledger.adopt(connection, context.schema, schema_oid=live_oid)
 

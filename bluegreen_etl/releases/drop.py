@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, ledger, names, sqlstates
-from bluegreen_etl.cutover import plan
-from bluegreen_etl.model import Release, Status
+from bluegreen_etl.cutover import steps
+from bluegreen_etl.model import EventKind, Release, Status
 from bluegreen_etl.shadow import scratch_database
 
 
@@ -31,7 +31,7 @@ def drop(server: db.Server, connection: db.Connection, release: Release) -> None
         if release.status is Status.LOADING:
             release = ledger.advance(connection, release, Status.FAILED, "its load died")
         ledger.advance(connection, release, Status.PRUNED)
-        ledger.note(connection, release, "pruned", schema and f"dropped {names.quoted(schema)}")
+        ledger.note(connection, release, EventKind.PRUNED, schema and f"dropped {names.quoted(schema)}")
 
 
 def drop_schema(server: db.Server, connection: db.Connection, release: Release) -> str | None:
@@ -113,7 +113,7 @@ def _drop(
     """Drop something with what is inside, having locked the relations, inside a transaction."""
     connection.execute("SET LOCAL lock_timeout = '2s'")
     for relation in relations:
-        connection.execute(plan.lock_statement(relation, nowait=False))
+        connection.execute(steps.lock_statement(relation, nowait=False))
     # Foreign keys lock the tables outside that they refer to, whose readers wait behind that.
     connection.execute("SET LOCAL lock_timeout = '500ms'")
     connection.execute(sql.SQL("DROP {} {} CASCADE").format(sql.SQL(kind), sql.SQL(", ").join(doomed)))

@@ -74,6 +74,6 @@ def _call(
     occasion = Occasion(event=event, schema=release.live_schema, release=release, replaces=number, reason=reason)
     own = {"BLUEGREEN_EVENT": event, "BLUEGREEN_SCHEMA": release.live_schema, "BLUEGREEN_RELEASE": str(release.number)}
     given = model.to_json(occasion).encode()
-    return child_process.attend(
+    return child_process.run_attached(
         ["sh", "-c", command], environment=own, given=given, directory=context.resolved.directory
     )

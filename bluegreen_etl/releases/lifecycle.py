@@ -83,7 +83,7 @@ def open_release(context: Context, connection: db.Connection, plan: LoadPlan) ->
         preflight.remember_writes(connection, release)
         preflight.remember_definition(connection, release, carried=plan.carried)
     db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
-    ledger.note(connection, release, "load began")
+    ledger.note(connection, release, model.EventKind.LOAD_BEGAN)
     return release
 
 
@@ -111,7 +111,7 @@ def _make_ready(
         ledger.set_loaded(connection, release)
         release = ledger.advance(connection, release, Status.READY)
         rows = sum(item.rows for item in loads)
-        ledger.note(connection, release, "ready", f"{len(loads)} tables, {rows} rows")
+        ledger.note(connection, release, model.EventKind.READY, f"{len(loads)} tables, {rows} rows")
     return release
 
 
@@ -141,7 +141,7 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             if now.status is not Status.LOADING:
                 return
             failed = ledger.advance(own, now, Status.FAILED, reason)
-            ledger.note(own, failed, "failed", reason)
+            ledger.note(own, failed, model.EventKind.FAILED, reason)
             if not keep:
                 with own.transaction():
                     drop.drop_schema(context.server, own, failed)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from bluegreen_etl import catalog, db, errors, ledger
+from bluegreen_etl.cutover import blockers
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup
 
@@ -15,7 +16,9 @@ def hold_load_lock(connection: db.Connection, schema: str) -> None:
     """
     if not db.try_lock(connection, lookup.LOAD_LOCK, schema):
         raise errors.AnotherRun(
-            f"another load of {schema} is running", hint="Wait for it; `bluegreen status` shows who runs it."
+            f"another load of {schema} is running; its lock is held by: "
+            f"{blockers.show_lock_holders(connection, lookup.LOAD_LOCK, schema)}",
+            hint="Run it again when that session has ended; `bluegreen status` shows its progress.",
         )
 
 

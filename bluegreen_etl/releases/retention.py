@@ -40,7 +40,7 @@ def drop_beyond(context: Context, connection: db.Connection, keep: int) -> Prune
 
 
 def _drop_patiently(server: db.Server, connection: db.Connection, release: Release) -> None:
-    db.retrying(
+    db.retry(
         lambda _number: drop.drop(server, connection, release),
         max_wait=_MAX_WAIT,
         pause=lambda _number: 1.0,

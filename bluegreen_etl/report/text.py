@@ -155,7 +155,9 @@ def _(outcome: history.History) -> str:
     rows = []
     for event in outcome.events:
         # Each cut-over writes its event in its own transaction, so that both come in the same order.
-        cutover = next(cutovers, None) if event.kind in {"promoted", "rolled back to"} else None
+        cutover = (
+            next(cutovers, None) if event.kind in {model.EventKind.PROMOTED, model.EventKind.ROLLED_BACK} else None
+        )
         stall = humanize.milliseconds(cutover.held) if cutover else None
         rows.append((humanize.time(event.at), event.number, event.kind, event.by, event.detail, stall))
     return humanize.table(("when", "release", "what", "by", "detail", "readers held"), rows)

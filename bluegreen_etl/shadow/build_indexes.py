@@ -226,7 +226,7 @@ def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: thre
             for statement in entry.statements:
                 make = partial(db.run_script, connection, statement)
                 # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
-                db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
+                db.retry_on_lock_timeout(connection, make) if entry.type in _FOREIGN_KEYS else make()
         except psycopg.errors.IntegrityError as error:
             raise bad_key(error, entry.name) from error
 

@@ -34,7 +34,7 @@ def database(
     extensions = catalog.all_extensions(connection)
     connection.execute(sql.SQL(row[0] if row else ""))
     try:
-        own = server.beside(name)
+        own = server.other_database(name)
         with own.connect(f"run {release.live_schema} r{release.number}") as scratch:
             _make(scratch, release, entries, extensions, watcher)
         yield own

@@ -182,7 +182,7 @@ def test_outside_view_that_the_release_cannot_serve_is_refused(
     said = refused(bluegreen, "promote", "--allow-drop", live=live)
     # Before 18 the server writes teams.name into the view.
     assert re.match(
-        'something outside of league cannot follow: column ("name"|teams.name) does not exist, '
+        'a dependent of league cannot be re-created: column ("name"|teams.name) does not exist, '
         "in CREATE OR REPLACE VIEW app.names AS ",
         said.sentence,
     )

@@ -90,7 +90,7 @@ def test_server_that_is_away_for_a_moment_is_tried_again(bluegreen: Bluegreen, l
         port = listener.getsockname()[1]
         address = conninfo.make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
         running = bluegreen.start("status", "--dsn", address)
-        assert running.stderr.readline().startswith("trying again: ")
+        assert running.stderr.readline().startswith("connecting again: ")
         listener.listen()
         threading.Thread(target=relay, args=(listener, path), daemon=True).start()
         stdout, stderr = running.communicate(timeout=30)

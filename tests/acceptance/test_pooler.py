@@ -20,7 +20,7 @@ def test_transaction_mode_is_refused(bluegreen: Bluegreen, live: Live) -> None:
         through = Bluegreen(pooled, bluegreen.directory)
         for command in (("load", "data"), ("status",), ("promote",)):
             said = refused(through, *command, live=live)
-            assert said.sentence.startswith("a pooler in transaction mode lies between")
+            assert said.sentence.startswith("the connection goes through a pooler in transaction mode")
             assert "Connect to the server itself" in said.hint
         with psycopg.connect(pooled) as connection:
             row = connection.execute("SELECT current_setting('row_security')").fetchone()
@@ -55,24 +55,26 @@ def test_promote_via_pgbouncer(bluegreen: Bluegreen, connection: psycopg.Connect
         assert bluegreen.json("promote", "--rehearse")["rehearsal"]["via"] == "pgbouncer"
         promoted = bluegreen("promote", "--json")
         assert json.loads(promoted.stdout)["cutover"]["via"] == "pgbouncer"
-        assert "held off by locks" not in promoted.stderr
+        assert "blocked by locks" not in promoted.stderr
         with psycopg.connect(bluegreen.dsn, application_name="past it"):
             back = bluegreen("rollback")
-        assert re.search(r"through no paused pooler, so held off by locks: pid \d+ \(\w+, past it,", back.stderr)
+        assert re.search(
+            r"not connected through a paused pooler, so blocked by locks: pid \d+ \(\w+, past it,", back.stderr
+        )
         with psycopg.connect(pooled, autocommit=True) as client:
             assert client.execute("SELECT name FROM league.teams ORDER BY id").fetchone() == ("old one",)
         # Somebody else's pause is not ended, and a transaction that does not end is waited for in short turns only.
         with psycopg.connect(pooled) as busy:
             busy.execute("SELECT FROM league.teams")
             late = refused(bluegreen, "promote", "2", "--max-wait", "1", code=4)
-            assert re.match(r"PgBouncer could not be paused within 0.5 s, .*; in the way: pid \d+", late.sentence)
+            assert re.match(r"could not pause PgBouncer within 0.5 s, .*; blocked by: pid \d+", late.sentence)
             assert not poolers.is_paused(pooled)
         with psycopg.connect(pooled) as client, psycopg.connect(poolers.console(pooled), autocommit=True) as console:
             console.execute(f"PAUSE {client.info.dbname}")
-            assert "has paused test_" in refused(bluegreen, "promote", "2").sentence
+            assert "has already paused test_" in refused(bluegreen, "promote", "2").sentence
             assert poolers.is_paused(pooled)
             console.execute(f"RESUME {client.info.dbname}")
-    assert "does not obey" in refused(bluegreen, "promote", "2").sentence
+    assert "the admin console of PgBouncer" in refused(bluegreen, "promote", "2").sentence
     bluegreen.write("bluegreen.toml", '[promote]\nvia = "pgbouncer"\n')
     assert "names no console" in refused(bluegreen, "promote", "2", code=2).sentence
     assert bluegreen.json("promote", "2", "--via", "locks")["cutover"]["via"] == "locks"

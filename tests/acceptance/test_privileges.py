@@ -80,7 +80,7 @@ def test_role_that_lacks_something_is_refused_with_the_statements(
     superuser.execute(f"GRANT CREATE ON DATABASE {database} TO {role}".encode())
     said = refused(stranger, "load", "data", live=live)
     assert said.sentence == (
-        f"role {role} does not have the rights of {owner}, who owns schema league, table league.players, "
+        f"role {role} lacks the rights of {owner}, the owner of schema league, table league.players, "
         "table league.teams and 1 more"
     )
     assert superuser.execute("SELECT to_regnamespace('bluegreen')").fetchone() == (None,)
@@ -99,7 +99,7 @@ def test_role_that_does_not_own_live_cannot_promote(
     assert said.hint.startswith(f"GRANT {owner} TO {role};")
     superuser.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(role)))
     said = refused(stranger, "promote", live=live)
-    assert said.sentence.startswith(f"role {role} does not have the rights of {owner}, who owns schema league__r2, ")
+    assert said.sentence.startswith(f"role {role} lacks the rights of {owner}, the owner of schema league__r2, ")
 
 
 def test_ledger_of_a_superuser_is_given_away_not_its_rights(

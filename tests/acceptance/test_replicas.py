@@ -61,10 +61,10 @@ def test_it_is_told_which_replica_has_the_release(bluegreen: Bluegreen, standby:
     bluegreen("load", "data")
     replay(standby, "pause")
     promoted = bluegreen("promote", "--wait-replicas=0.5")
-    assert "replica standby lacks it: streaming, " in promoted.stderr
-    assert re.search(r"^replica +standby lacks it: streaming, ", bluegreen("status").stdout, re.MULTILINE)
+    assert "replica standby lacks the release: streaming, " in promoted.stderr
+    assert re.search(r"^replica +standby lacks the release: streaming, ", bluegreen("status").stdout, re.MULTILINE)
     behind = refused(bluegreen, "status", "--wait-replicas=0.5")
-    assert behind.sentence.startswith("1 of 1 replicas lack release 2 after 0.5 s: standby lacks it")
+    assert behind.sentence.startswith("1 of 1 replicas lack release 2 after 0.5 s: standby lacks the release")
     assert "live release" in behind.stdout
     threading.Timer(3, replay, (standby, "resume")).start()
     [replica] = bluegreen.json("status", "--wait-replicas")["replicas"]
@@ -74,7 +74,7 @@ def test_it_is_told_which_replica_has_the_release(bluegreen: Bluegreen, standby:
         toml = f'[promote]\nvia = "pgbouncer"\npgbouncer.consoles = ["{poolers.console(pooled)}"]\n'
         bluegreen.write("bluegreen.toml", toml)
         back = bluegreen("rollback", "--wait-replicas", "--json")
-    assert "replicas have readers of their own" in back.stderr
+    assert "there are replicas, and only locks block their readers" in back.stderr
     [replica] = json.loads(back.stdout)["replicas"]
     assert replica["has_release"] is True
 

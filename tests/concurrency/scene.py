@@ -131,7 +131,7 @@ def carry_out(surroundings: Context, plan: Plan) -> model.Cutover:
     """Carry a cut-over out."""
     way = Locks(plan, Patience(surroundings.settings.promote.max_wait), surroundings.watcher.say)
     say = surroundings.watcher.say
-    with matviews.built(surroundings.server, plan.incoming, plan.outgoing, plan.outside.rebuilt, say):
+    with matviews.built(surroundings.server, plan.incoming, plan.outgoing, plan.dependents.rebuilt, say):
         return swap.run(surroundings.server, plan, way, say=say)
 
 

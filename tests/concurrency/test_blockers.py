@@ -191,3 +191,22 @@ def test_rehearsal_meets_what_the_cut_over_would_meet(
     assert "public.sizes" in bluegreen("promote", "--rehearse", code=1).stderr
     connection.execute("DROP TABLE public.sizes")
     assert live.dump() == ready
+
+
+@pytest.mark.usefixtures("live")
+def test_autovacuum_gives_way_as_it_does_for_any_ddl(dsn: str, bluegreen: Bluegreen, connection: Connection) -> None:
+    """The server would cancel it after deadlock_timeout, for which a swap never waits."""
+    connection.execute(
+        "ALTER TABLE league.teams SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0, "
+        "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)"
+    )
+    connection.execute(
+        "DO 'BEGIN FOR i IN 1 .. 20000 LOOP UPDATE league.teams SET name = name WHERE id = 1; END LOOP; END'"
+    )
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    scene.wait_until(lambda: scene.sessions(connection, "query LIKE 'autovacuum: VACUUM%league.teams%'"))
+    listener = scene.Listener()
+    promote.promote(scene.context(dsn, max_wait=20, listener=listener))
+    assert any("cancelled, as it blocks the swap: pid " in line for line in listener.said)
+    assert scene.statuses(connection) == {1: "previous", 2: "live"}

@@ -24,7 +24,7 @@ def test_table_begins_again_when_its_connection_was_lost(
     with proxy.between(dsn, Cut.IN_A_COPY) as between:
         loaded = Bluegreen(between.dsn, tmp_path)("load", "data", "--jobs", jobs, "--promote")
         assert between.happened.is_set()
-    assert loaded.stderr.count("a connection was lost; what it was at begins again") == 1
+    assert loaded.stderr.count("a connection was lost; repeating its work") == 1
     assert connection.execute("SELECT count(*), count(DISTINCT id) FROM league.players").fetchone() == (3, 3)
     assert connection.execute("SELECT count(*) FROM league.teams").fetchone() == (2,)
     scene.assert_whole(connection)
@@ -51,7 +51,7 @@ def test_server_that_ends_every_session_is_not_asked_for_ever(dsn: str, tmp_path
     bluegreen.write_league()
     with proxy.between(dsn, Cut.IN_A_COPY, times=9) as between:
         failed = Bluegreen(between.dsn, tmp_path)("load", "data", "--jobs", "1", code=1)
-    assert failed.stderr.count("a connection was lost; what it was at begins again") == 2
+    assert failed.stderr.count("a connection was lost; repeating its work") == 2
     assert scene.statuses(connection) == {1: "live", 2: "failed"}
     bluegreen("load", "data", "--promote")
     scene.assert_whole(connection)

@@ -60,9 +60,9 @@ def pausing(surroundings: Context, pooled: str) -> Iterator[Callable[[Plan], Pau
     consoles = [pgbouncer.Console(dsn=poolers.console(pooled), target="any", databases=(database(pooled),))]
 
     def way(plan: Plan) -> Pause:
-        return Pause(plan, Patience(30), surroundings.watcher.say, poolers=opened, dog=dog, wait=1, own=0)
+        return Pause(plan, Patience(30), surroundings.watcher.say, poolers=opened, watchdog=watchdog, wait=1, planner=0)
 
-    with pgbouncer.opened(consoles) as opened, pgbouncer_pause.watching(consoles) as dog:
+    with pgbouncer.opened(consoles) as opened, pgbouncer_pause.watching(consoles) as watchdog:
         yield way
 
 
@@ -87,7 +87,7 @@ def test_reader_through_a_paused_pooler_never_sees_half_a_release(
             assert cutover.via is Via.PGBOUNCER
     assert storm.damage == (0, 0, 0)
     assert storm.total("reads") > SWAPS
-    assert [line for line in listener.said if "held off by locks" in line] == []
+    assert [line for line in listener.said if "blocked by locks" in line] == []
 
 
 def test_without_the_pause_readers_see_half_a_release(
@@ -137,8 +137,8 @@ class Late:
 @pytest.mark.parametrize(
     "fence",
     [
-        Fence(until=datetime.now(UTC) - timedelta(hours=1), own=None),
-        Fence(until=datetime.now(UTC) + timedelta(hours=1), own=()),
+        Fence(until=datetime.now(UTC) - timedelta(hours=1), allowed=None),
+        Fence(until=datetime.now(UTC) + timedelta(hours=1), allowed=()),
     ],
     ids=["the pause may be over", "somebody has come"],
 )

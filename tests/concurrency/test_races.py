@@ -120,11 +120,25 @@ def test_second_promote_is_turned_away_at_once(dsn: str, bluegreen: Bluegreen, c
         first = bluegreen.start("promote")
         scene.wait_until(lambda: scene.is_busy(connection, "cutover"))
         second = bluegreen("promote", code=5)
-        assert "another cut-over of league is under way" in second.stderr
-        assert "another cut-over of league is under way" in bluegreen("prune", code=5).stderr
+        assert "another cut-over of league is running" in second.stderr
+        assert "another cut-over of league is running" in bluegreen("prune", code=5).stderr
     assert first.communicate(timeout=30)[0]
     assert first.returncode == 0
     scene.assert_whole(connection)
+
+
+@pytest.mark.parametrize(("kind", "command"), [("load", ("load", "data")), ("cutover", ("rollback",))])
+@pytest.mark.usefixtures("live")
+def test_holder_of_the_advisory_lock_is_named(
+    dsn: str, bluegreen: Bluegreen, kind: str, command: tuple[str, ...]
+) -> None:
+    """Any role that may connect can take the lock: the message leads to its session."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    with psycopg.connect(dsn, autocommit=True, application_name="stranger") as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"bluegreen {kind} league",))
+        stderr = bluegreen(*command, code=5).stderr
+        assert f"held by: pid {other.info.backend_pid} ({other.info.user}, stranger" in stderr
 
 
 def test_second_load_is_turned_away_at_once(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:

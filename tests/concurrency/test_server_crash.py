@@ -11,6 +11,7 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
+from bluegreen_etl import errors
 from bluegreen_etl.commands import promote, prune
 from bluegreen_etl.commands import status as status_command
 from tests import servers, warm
@@ -30,6 +31,7 @@ def mortal(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
         servers.place() as directory,
         servers.running(request.config.getoption("--postgres"), directory / "data") as own,
     ):
+        own.start()  # max_prepared_transactions takes effect after a restart
         yield own
 
 
@@ -198,3 +200,25 @@ def _eventually(condition: Callable[[], None]) -> None:
         except AssertionError:
             time.sleep(0.05)
     return condition()
+
+
+def test_prepared_transaction_survives_and_is_named_by_its_gid(
+    mortal: servers.Server, dsn: str, live: Live, bluegreen: Bluegreen
+) -> None:
+    """It holds its locks without a session, so there is no pid to name, and promote says what does block it."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    before = live.dump(sequences=False)
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM league.teams")
+        other.execute("PREPARE TRANSACTION 'app-1'")
+    mortal.crash()
+    mortal.start()
+    try:
+        with pytest.raises(errors.LockNotObtained, match=r"blocked by: prepared transaction app-1 \(\w+, prepared "):
+            promote.promote(scene.context(dsn, max_wait=0.5))
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as other:
+            other.execute("ROLLBACK PREPARED 'app-1'")
+    assert live.dump(sequences=False) == before

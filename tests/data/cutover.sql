@@ -1,7 +1,16 @@
 \set ON_ERROR_STOP on
-BEGIN;
+-- begin
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+-- do not wait for the disk at the commit
+SET LOCAL synchronous_commit = off;
+-- qualify every name
 SET LOCAL search_path = '';
+-- limit the wait for locks
 SET LOCAL lock_timeout = '500ms';
+-- wait for a load that is cloning live
+-- Held by every transaction that renames the live schema: two would fail with an internal error of the server.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen renaming ' || 'league', 0));
+-- check that nothing has changed since it was inspected
 DO 'BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = 102 AND status = ''ready'') THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''the release has been moved by another run'';
@@ -62,6 +71,7 @@ SELECT count(*) || '' '' || coalesce(bit_xor(found.hash), 0) FROM (
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live, or what hangs on it, was changed meanwhile'';
     END IF;
 END';
+-- check that both schemas have their names
 DO 'BEGIN
     IF (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ''league'') IS DISTINCT FROM 1001::oid THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live is not the schema that was inspected'';
@@ -70,13 +80,19 @@ DO 'BEGIN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''the release''''s schema is not where the ledger says'';
     END IF;
 END';
+-- rename live to the outgoing release
 ALTER SCHEMA "league" RENAME TO "league__r1";
+-- rename the incoming release to live
 ALTER SCHEMA "league__r2" RENAME TO "league";
+-- read the clock before the locks
+SELECT clock_timestamp();
+-- lock the relations of live and its dependents
 ALTER VIEW "app"."report" OWNER TO "ann";
 ALTER VIEW "league__r1"."squads" OWNER TO "ann";
 ALTER MATERIALIZED VIEW "league__r1"."sizes" OWNER TO "ann";
 LOCK TABLE "league__r1"."Teams" IN ACCESS EXCLUSIVE MODE;
 ALTER FOREIGN TABLE "league__r1"."abroad" OWNER TO "ann";
+-- check again what could change until now
 DO 'BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = 102 AND status = ''ready'') THEN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''the release has been moved by another run'';
@@ -100,14 +116,17 @@ SELECT count(*) || '' '' || coalesce(bit_xor(found.hash), 0) FROM (
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live, or what hangs on it, was changed meanwhile'';
     END IF;
 END';
+-- advance sequence teams_id_seq
 SELECT pg_catalog.setval('"league"."teams_id_seq"', live.last_value, live.is_called)
 FROM "league__r1"."teams_id_seq" AS live, "league"."teams_id_seq" AS own
 WHERE live.last_value > own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
+-- advance sequence countdown
 SELECT pg_catalog.setval('"league"."countdown"', live.last_value, live.is_called)
 FROM "league__r1"."countdown" AS live, "league"."countdown" AS own
 WHERE live.last_value < own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
+-- re-create the dependents
 DO '-- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
 DECLARE
     statements CONSTANT text[] := ''{"CREATE OR REPLACE VIEW app.report AS SELECT 1"}''::text[];
@@ -122,10 +141,30 @@ EXCEPTION
     WHEN OTHERS THEN
         RAISE EXCEPTION USING ERRCODE = ''BG002'', MESSAGE = SQLERRM, DETAIL = statements[current];
 END';
+-- retire the outgoing release
 UPDATE bluegreen.release SET status = 'previous', retired_at = clock_timestamp() WHERE id = 101;
+-- record the release as live
 UPDATE bluegreen.release SET status = 'live', promoted_at = clock_timestamp(), retired_at = NULL WHERE id = 102;
+-- record the cut-over
 INSERT INTO bluegreen.cutover (token, live_schema, direction, to_release, from_release, tries, waited, via)
 VALUES ('00000000000000000000000000000007'::uuid, 'league', 'promote', 102, 101, 3, 0.25, 'locks');
+-- record the event
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ('league', 2, 'promoted', 'release 1 before');
+-- notify listeners
 SELECT pg_catalog.pg_notify('bluegreen', '{"schema":"league","release":2,"direction":"promote"}');
+-- end the transaction
+COMMIT;
+-- read the clock after the commit
+SELECT clock_timestamp();
+-- begin
+BEGIN;
+-- wait for the disk at this commit
+-- Has this transaction's commit wait for the disk; what was committed before it is there then, too.
+SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
+WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
+-- record what was measured
+-- What is written by now holds the cut-over, and hardly more.
+UPDATE bluegreen.cutover SET held = coalesce(NULL, held), lsn = coalesce(lsn, pg_catalog.pg_current_wal_insert_lsn())
+WHERE token = '00000000000000000000000000000007'::uuid;
+-- flush to disk
 COMMIT;

@@ -159,8 +159,8 @@ def test_node_that_misses_the_commit_is_waited_for(
     )
     assert promote.promote(context).cutover
     assert "the server warns: failed to commit transaction on postgres@worker:5432" in listener.said
-    missed = "node 2 has schema league__r2, which the coordinator has not: a commit has not reached all"
-    assert f"waiting for the recovery of a node: {missed}" in listener.said
+    missed = "node 2 has schema league__r2, which the coordinator lacks: a node has missed a commit"
+    assert f"waiting for Citus to recover a node: {missed}" in listener.said
     assert status.status(context).doubts == ()
 
     connection.execute("UPDATE standin.node SET recoverable = false")
@@ -168,7 +168,7 @@ def test_node_that_misses_the_commit_is_waited_for(
         "CREATE OR REPLACE FUNCTION standin.miss() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         """UPDATE standin.node SET stale = '["league", "league__r1"]' WHERE nodeid = 2; RETURN NULL; END $$"""
     )
-    with pytest.raises(errors.OutcomeUnknown, match="the swap is committed, but not everywhere: node 2 has"):
+    with pytest.raises(errors.OutcomeUnknown, match="the swap is committed, but not on every node: node 2 has"):
         rollback.rollback(context)
     assert scene.statuses(connection) == {1: "live", 2: "previous"}
     [doubt] = status.status(context).doubts
@@ -183,7 +183,7 @@ def test_node_that_misses_the_commit_is_waited_for(
         with pytest.raises(errors.NodeInDoubt, match="node 2 has schema"):
             refused()
     connection.execute("UPDATE standin.node SET stale = NULL, failure = E'could not\nconnect' WHERE nodeid = 2")
-    with pytest.raises(errors.NodeInDoubt, match="node 2 cannot be asked: could not connect"):
+    with pytest.raises(errors.NodeInDoubt, match="node 2 does not answer: could not connect"):
         prune.prune(context, keep=0)
     connection.execute("UPDATE standin.node SET failure = NULL")
     connection.execute("DROP TRIGGER miss ON bluegreen.cutover")
@@ -226,7 +226,7 @@ def test_old_citus_and_old_ways_are_refused(standins: Live, connection: Connecti
     connection.execute(
         "SET allow_system_table_mods = on; UPDATE pg_extension SET extversion = '11.3-1' WHERE extname = 'citus'"
     )
-    with pytest.raises(errors.Refused, match=r"Citus 11\.3-1 is in this database"):
+    with pytest.raises(errors.Refused, match=r"Citus 11\.3-1 is too old"):
         status.status(scene.context(standins.dsn))
 
 

@@ -62,7 +62,7 @@ def test_materialized_views_are_exchanged_in_the_swap(bluegreen: Bluegreen, live
     app = live.definition("app")
     bluegreen.write_league()
     done = bluegreen("load", "data", "--promote")
-    assert "not refreshed, because its readers would wait (it has no unique index): app.later" in done.stderr
+    assert "app.later not refreshed: it has no unique index, so its readers would wait" in done.stderr
     assert counts(outside) == [3, 2, 3, 1]
     assert live.definition("app") == app
     bluegreen("rollback")
@@ -85,7 +85,7 @@ def test_what_cannot_be_rebuilt_is_refused(bluegreen: Bluegreen, live: Live, out
     assert "app.more" in refused(bluegreen, "promote", live=live).sentence
     outside.execute("DROP MATERIALIZED VIEW app.more")
     outside.execute("CREATE MATERIALIZED VIEW app.more AS SELECT 1 / id AS n FROM league.teams")
-    assert "cannot be made of the release: division by zero" in refused(bluegreen, "promote", live=live).sentence
+    assert "cannot be created from the release: division by zero" in refused(bluegreen, "promote", live=live).sentence
     outside.execute("DROP MATERIALIZED VIEW app.more")
     assert live.definition("app") == app
 

@@ -4,6 +4,7 @@ import sys
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from tests.support import PLAYERS, Bluegreen, Live
@@ -39,6 +40,35 @@ def outside(connection: Connection, live: Live) -> Connection:
         """
     )
     return connection
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("datestyle", "SQL, DMY"),
+        ("datestyle", "German"),
+        ("intervalstyle", "sql_standard"),
+        ("quote_all_identifiers", "on"),
+        ("standard_conforming_strings", "off"),
+        ("extra_float_digits", "-3"),
+        ("bytea_output", "escape"),
+        ("xmloption", "document"),
+    ],
+)
+def test_settings_of_the_database_change_nothing(
+    bluegreen: Bluegreen, outside: Connection, setting: str, value: str
+) -> None:
+    """A default that shapes the server's texts: what the tool reads from the server is the same."""
+    name = sql.Identifier(outside.info.dbname)
+    outside.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value)))
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    assert one(outside, "SELECT n FROM app.count") == 3
+    assert one(outside, "SELECT app.how_many()") == 3
+    bluegreen("doctor")
+    assert len(bluegreen.json("status")["releases"]) == 2
+    bluegreen("rollback")
+    assert one(outside, "SELECT n FROM app.count") == 1
 
 
 def test_views_functions_and_keys_follow(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
@@ -79,7 +109,7 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
     outside.execute("DELETE FROM app.bookings")
     bluegreen.write_league(players=PLAYERS.replace("\n1,1,", "\n7,1,"))
     done = bluegreen("load", "data", "--promote")
-    assert "foreign key booked of app.bookings is not validated, the next promote or rollback will try" in done.stderr
+    assert "foreign key booked of app.bookings not validated, the next promote or rollback will retry" in done.stderr
     assert bluegreen.json("status")["unvalidated"] == ["booked of app.bookings"]
     assert "foreign key booked of app.bookings" in bluegreen("status").stdout
     bluegreen("rollback")
@@ -88,7 +118,7 @@ def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, li
     done = bluegreen("promote", "2", code=1)
     assert "1 rows of app.bookings refer" in done.stderr
     done = bluegreen("promote", "2", "--on-orphans", "delete")
-    assert "2 rows of app.bookings referred to no row of players any more: deleted" in done.stderr
+    assert "2 orphans in app.bookings deleted: their row in players is gone" in done.stderr
     assert one(outside, "SELECT bool_and(convalidated) FROM pg_constraint WHERE contype = 'f'") is True
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from bluegreen_etl import citus, config, errors, model, queries
 from bluegreen_etl.citus import Kind, Node, Placement
-from bluegreen_etl.cutover import plan as planning
+from bluegreen_etl.cutover import steps
 from tests.records import release
 from tests.unit.test_plan import PLAN, attempt
 
@@ -59,10 +59,10 @@ def test_tables_come_after_those_that_their_keys_lead_to() -> None:
         ((3, True, "[]"), []),
         (
             (3, True, '["league", "league__r2"]'),
-            ["node 3 has schema league__r2, which the coordinator has not: a commit has not reached all"],
+            ["node 3 has schema league__r2, which the coordinator lacks: a node has missed a commit"],
         ),
-        ((3, False, "connection\n  refused"), ["node 3 cannot be asked: connection refused"]),
-        ((3, False, None), ["node 3 cannot be asked: no answer"]),
+        ((3, False, "connection\n  refused"), ["node 3 does not answer: connection refused"]),
+        ((3, False, None), ["node 3 does not answer: no answer"]),
     ],
 )
 def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
@@ -71,7 +71,7 @@ def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
     """Or that does not answer; what it lacks may be the coordinator's alone."""
     node = citus.parsed(*answer)
     assert isinstance(node, Node)
-    assert citus.told({"league", "league__r1"}, [node]) == sentences
+    assert citus.differences({"league", "league__r1"}, [node]) == sentences
 
 
 def test_several_nodes_are_told_statement_by_statement() -> None:
@@ -80,10 +80,11 @@ def test_several_nodes_are_told_statement_by_statement() -> None:
     None may be told to commit before the coordinator's own commit is on disk.
     """
     plan = msgspec.structs.replace(PLAN, distributed=True)
-    sent = [message.as_string() for message in planning.messages(plan, attempt(plan, timeout=0.25))]
+    sent = [step.statement.as_string() for step in steps.steps(plan, attempt(plan, timeout=0.25))]
     assert len([text for text in sent if text.startswith("LOCK TABLE")]) == 1
     place = next(number for number, text in enumerate(sent) if text.startswith("LOCK TABLE"))
-    assert sent[:6] == [
+    assert sent[:7] == [
+        queries.get("citus.send_settings").as_string(),
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         queries.get("session.flush").as_string(),
         "SET LOCAL search_path = ''",
@@ -96,6 +97,8 @@ def test_several_nodes_are_told_statement_by_statement() -> None:
     assert sent[-2] == "COMMIT"
     assert not any("lock_one_by_one" in text or (";\n" in text.strip("; \n") and "DO " not in text) for text in sent)
     [*_, nowait] = [
-        text for text in (m.as_string() for m in planning.messages(plan, attempt(plan))) if "LOCK TABLE" in text
+        text
+        for text in (step.statement.as_string() for step in steps.steps(plan, attempt(plan)))
+        if "LOCK TABLE" in text
     ]
     assert nowait.endswith(" IN ACCESS EXCLUSIVE MODE NOWAIT")

@@ -1,16 +1,20 @@
 """The cut-over as data: which statements, in which order. What they do to a server, the other rings show."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
+from psycopg import sql
 
+from bluegreen_etl import queries
 from bluegreen_etl.catalog import Relation
-from bluegreen_etl.cutover import plan as planning
-from bluegreen_etl.cutover.dependents import Outside
+from bluegreen_etl.cutover import steps
+from bluegreen_etl.cutover.dependents import Dependents
+from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
-from bluegreen_etl.model import Direction, Status, Via
+from bluegreen_etl.model import Direction, ForeignKey, Status, Via
 from tests.records import release
 
 SNAPSHOT = Path(__file__).parents[1] / "data" / "cutover.sql"
@@ -30,10 +34,20 @@ PLAN = Plan(
     inspected="7 coffee",
     fingerprint="3 cafe",
     sequences=(("teams_id_seq", True), ("countdown", False)),
-    outside=Outside(
+    dependents=Dependents(
         relations=(relation("report", "v", "app"),),
         statements=("CREATE OR REPLACE VIEW app.report AS SELECT 1",),
     ),
+)
+
+FIRST = msgspec.structs.replace(
+    PLAN, outgoing=None, relations=(), sequences=(), fingerprint="", dependents=Dependents()
+)
+BACK = msgspec.structs.replace(
+    PLAN,
+    direction=Direction.ROLLBACK,
+    incoming=release(1, Status.PREVIOUS),
+    outgoing=release(2, Status.LIVE),
 )
 
 
@@ -45,7 +59,7 @@ def attempt(plan: Plan = PLAN, *, timeout: float | None = None) -> Try:
 
 def text(plan: Plan = PLAN, *, timeout: float | None = None) -> str:
     """Return the transaction as it is sent, without the escapes of the statements that stand in an array."""
-    [message] = planning.messages(plan, attempt(plan, timeout=timeout))
+    [message] = steps.messages(steps.steps(plan, attempt(plan, timeout=timeout)), distributed=False)
     return message.as_string().replace("\\", "")
 
 
@@ -104,30 +118,115 @@ def test_a_try_waits_for_a_lock_no_longer_than_it_is_told(timeout: float | None,
 
 def test_rollback_is_promote_with_the_releases_exchanged() -> None:
     """Forward and back differ in their arguments only."""
-    incoming, outgoing = release(1, Status.PREVIOUS), release(2, Status.LIVE)
-    back = msgspec.structs.replace(PLAN, direction=Direction.ROLLBACK, incoming=incoming, outgoing=outgoing)
     assert_in_order(
-        text(back),
+        text(BACK),
         'ALTER SCHEMA "league" RENAME TO "league__r2"',
         'ALTER SCHEMA "league__r1" RENAME TO "league"',
         "'rolled back to'",
     )
-    assert text(back).count("ALTER SCHEMA") == text().count("ALTER SCHEMA")
+    assert text(BACK).count("ALTER SCHEMA") == text().count("ALTER SCHEMA")
 
 
 def test_the_first_release_replaces_nothing() -> None:
     """Nothing to lock, one rename, and no release that steps back."""
-    first = msgspec.structs.replace(PLAN, outgoing=None, relations=(), sequences=(), fingerprint="", outside=Outside())
-    assert "LOCK TABLE" not in text(first)
-    assert text(first).count("ALTER SCHEMA") == 1
-    assert "status = 'previous'" not in text(first)
-    assert "'no release before'" in text(first)
+    assert "LOCK TABLE" not in text(FIRST)
+    assert text(FIRST).count("ALTER SCHEMA") == 1
+    assert "status = 'previous'" not in text(FIRST)
+    assert "'no release before'" in text(FIRST)
 
 
-def test_the_script_for_people_is_the_recorded_one() -> None:
-    """What `promote --dry-run` prints; `python -m tests.unit.test_plan` records a change that is meant."""
-    assert planning.script(PLAN, attempt()) == SNAPSHOT.read_text(encoding="utf-8")
+REFERENCE = Reference(
+    key=ForeignKey(
+        table="visits",
+        name="visits_team",
+        definition="FOREIGN KEY …",
+        validated=True,
+        comment=None,
+        columns=("team",),
+        parent="Teams",
+        parent_columns=("id",),
+        nullable=False,
+    ),
+    schema="app",
+    child_schema="app",
+    parent_schema="league__r2",
+)
+PLANS = {
+    "promote": PLAN,
+    "first release": FIRST,
+    "rollback": BACK,
+    "dependents": msgspec.structs.replace(
+        PLAN, dependents=msgspec.structs.replace(PLAN.dependents, references=(REFERENCE,))
+    ),
+    "citus": msgspec.structs.replace(PLAN, distributed=True),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_dry_run_prints_the_statements_that_promote_sends(plan: Plan) -> None:
+    """Every statement in its order, before and after the commit; only the block that takes locks is written out."""
+    sent = [*steps.steps(plan, attempt(plan, timeout=0.5)), *steps.flush_steps(UUID(int=7), None)]
+    assert sent_text(sent, distributed=plan.distributed) == ";\n".join(step.statement.as_string() for step in sent)
+    left = steps.script(plan, attempt(plan, timeout=0.5)).removeprefix("\\set ON_ERROR_STOP on\n")
+    for step in sent:
+        for statement in step.script or (step.statement,):
+            expected = f"{statement.as_string()};\n"
+            left = left.removeprefix(f"-- {step.name}\n")
+            assert left.startswith(expected)
+            left = left.removeprefix(expected)
+    assert left == ""
+
+
+def sent_text(found: Iterable[steps.Step], *, distributed: bool) -> str:
+    """Return what goes to the server, whole."""
+    return ";\n".join(message.as_string() for message in steps.messages(found, distributed=distributed))
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_locks_that_are_written_out_are_those_of_the_block(plan: Plan) -> None:
+    """The block contains exactly the statements of the script; several nodes get no block."""
+    blocks = [step for step in steps.steps(plan, attempt(plan, timeout=0.5)) if step.script]
+    assert len(blocks) == (1 if plan.locks and not plan.distributed else 0)
+    for step in blocks:
+        inner = queries.get(
+            "cutover.lock_one_by_one",
+            statements=sql.Literal([lock.as_string() for lock in step.script]),
+            names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in plan.locks]),
+        )
+        assert step.statement.as_string() == sql.SQL("DO {}").format(sql.Literal(inner.as_string())).as_string()
+
+
+def test_script_sets_what_the_swap_sets() -> None:
+    """The role's own isolation level, a load that clones live and the disk must not decide what the script does."""
+    script = steps.script(PLAN, attempt(timeout=0.5))
+    assert_in_order(
+        script,
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
+        "SET LOCAL synchronous_commit = off;",
+        "SET LOCAL lock_timeout = '500ms';",
+        "bluegreen renaming ",
+        "LOCK TABLE",
+        "COMMIT;",
+        "UPDATE bluegreen.cutover SET held",
+        "COMMIT;",
+    )
+    several = steps.script(PLANS["citus"], attempt(timeout=0.5))
+    assert_in_order(
+        several,
+        "citus.propagate_set_commands",
+        "BEGIN",
+        "SET LOCAL statement_timeout = '5s';",
+        "citus.multi_shard_modify_mode",
+        "LOCK TABLE",
+        "COMMIT;",
+    )
+    assert "synchronous_commit = off" not in several
+
+
+def test_script_is_the_recorded_one() -> None:
+    """`promote --dry-run` prints this; `python -m tests.unit.test_plan` records an intended change."""
+    assert steps.script(PLAN, attempt(timeout=0.5)) == SNAPSHOT.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(planning.script(PLAN, attempt()), encoding="utf-8")
+    SNAPSHOT.write_text(steps.script(PLAN, attempt(timeout=0.5)), encoding="utf-8")

@@ -25,13 +25,13 @@ def unasked(name: str) -> str | None:
 @pytest.mark.parametrize("version", [POSTGRESQL, AURORA], ids=["debian", "aurora"])
 def test_postgresql_is_fit(version: str) -> None:
     """Whoever has compiled it."""
-    assert server_support.unfit(version, unasked) is None
+    assert server_support.unfit_engine(version, unasked) is None
 
 
 @pytest.mark.parametrize(("version", "name"), [(COCKROACH, "CockroachDB"), (REDSHIFT, "Redshift")], ids=str)
 def test_others_are_named(version: str, name: str) -> None:
     """With the reason, and without a second question."""
-    reason = server_support.unfit(version, unasked)
+    reason = server_support.unfit_engine(version, unasked)
     assert reason is not None
     assert name in reason.message
 
@@ -39,9 +39,9 @@ def test_others_are_named(version: str, name: str) -> None:
 @pytest.mark.parametrize("version", YUGABYTE, ids=["15", "11"])
 def test_yugabyte_depends_on_its_setting(version: str) -> None:
     """Off by default, and unknown to older versions."""
-    assert server_support.unfit(version, {"yb_ddl_transaction_block_enabled": "on"}.get) is None
+    assert server_support.unfit_engine(version, {"yb_ddl_transaction_block_enabled": "on"}.get) is None
     for settings in ({}, {"yb_ddl_transaction_block_enabled": "off"}):
-        assert server_support.unfit(version, settings.get) is not None
+        assert server_support.unfit_engine(version, settings.get) is not None
 
 
 def test_a_server_where_nothing_can_be_written_is_told() -> None:
