@@ -69,7 +69,7 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
         Refused: live has a table that is spread in a way of the past.
         BadConfiguration: `wanted` names a table or a column that the release does not have.
     """
-    own = catalog.tables(connection, release.schema_oid or 0)
+    own = catalog.tables(connection, release.oid)
     whole = bool(wanted.schema) and release.base_oid is None
     live: dict[str, Placement] = {}
     known: set[str] = set()

@@ -47,7 +47,7 @@ def to_swap(
 ) -> Iterator[Lacking]:
     """Yield what the role lacks to exchange two releases, and to make again what hangs on the outgoing one."""
     for release in filter(None, (incoming, outgoing)):
-        yield from of_schema(connection, release.schema_oid or 0)
+        yield from of_schema(connection, release.oid)
     yield from to_follow(connection, dependents)
 
 

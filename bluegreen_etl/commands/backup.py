@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
 from bluegreen_etl.model import Release
-from bluegreen_etl.releases.context import Context, connections
+from bluegreen_etl.releases.context import Context, count_jobs
 from bluegreen_etl.shadow import backup_files
 from bluegreen_etl.shadow.backup_files import Manifest
 
@@ -100,7 +100,7 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
         made_at=made_at,
         files=(),
     )
-    manifest = backup_files.write(connection, directory, manifest, context.settings, jobs=connections(context))
+    manifest = backup_files.write(connection, directory, manifest, context.settings, jobs=count_jobs(context))
     if catalog.schema_name(connection, oid or 0) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")

@@ -23,8 +23,8 @@ def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> v
     with context.server.connect(f"check {context.schema}") as connection:
         lookup.require_releases(connection, context.schema)
         release = _to_check(connection, context.schema, which)
-        schema = lookup.schema_of(connection, release)
-        own = [] if tags else verify.checks_of_every_load(context, connection, release, schema)
+        schema = lookup.find_schema_name(connection, release)
+        own = [] if tags else verify.find_builtin_checks(context, connection, release, schema)
         results = verify.run_checks(context, connection, release, schema, [*own, *find_checks(context, tags)])
         return verify.Checked(schema=context.schema, number=release.number, checks=tuple(results))
 

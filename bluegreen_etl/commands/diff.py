@@ -64,7 +64,7 @@ def compare(
     oid = catalog.schema_oid(connection, schema)
     if oid is None:
         raise errors.NoRelease(f"there is no schema {schema} to compare with", hint="Promote one first.")
-    own_schema, own_oid = lookup.schema_of(connection, release), release.schema_oid or 0
+    own_schema, own_oid = lookup.find_schema_name(connection, release), release.oid
     held, own_held = preflight.sides(connection, release, oid)
     counts = rows or (None, None)
     live = _Side(connection, schema, oid, held, counts[0])
@@ -81,7 +81,7 @@ def compare(
 
 def prepared(connection: db.Connection, release: Release, live_oid: int) -> list[str]:
     """Return what of both would give a prepared `SELECT *` rows of another type; carried tables stay the same."""
-    live, own = catalog.row_types(connection, live_oid), catalog.row_types(connection, release.schema_oid or 0)
+    live, own = catalog.row_types(connection, live_oid), catalog.row_types(connection, release.oid)
     both = (live.keys() & own.keys()) - set(ledger.carried_tables(connection, release))
     return sorted(name for name in both if live[name] != own[name])
 

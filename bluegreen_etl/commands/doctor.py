@@ -261,7 +261,7 @@ def _locks(look: _Look) -> Iterator[Finding]:
         hint += " Until then releases are dropped table by table, and are no way back from the first one on."
     grade = Grade.FAIL if held > room else Grade.WARN if needed > room / 2 else Grade.OK
     yield Finding(topic="locks", grade=grade, found=found, hint=None if grade is Grade.OK else hint)
-    jobs = context_stage.connections(look.context)
+    jobs = context_stage.count_jobs(look.context)
     (free,) = look.row("doctor.free_connections")
     if free < jobs + 2:
         yield _fail("locks", f"{free} connections are free, {jobs + 2} needed", "Use --jobs, or raise max_connections.")
@@ -285,7 +285,7 @@ def _disk(look: _Look) -> Iterator[Finding]:
 
 
 def _session(look: _Look) -> Iterator[Finding]:
-    session = plan.session(look.context, look.connection)
+    session = plan.choose_session_settings(look.context, look.connection)
     with look.context.server.connect(f"doctor {look.schema}", session, to_read=True) as own:
         rows = own.execute(queries.get("doctor.settings_in_force"), {"names": list({*SHOWN, *session})}).fetchall()
         idle = own.info.get_parameters().get("keepalives_idle")

@@ -81,7 +81,7 @@ def init(context: Context, paths: Sequence[str]) -> Begun:
         Refused: one of the files to be written is there already.
     """
     found, delimiters = _find(context, paths)
-    tables = matching.infer(found, context.settings.tables)
+    tables = matching.infer_tables(found, context.settings.tables)
     matching.refuse_shapeless(found, tables)
     schema = context.settings.schema or _schema_name(Path.cwd().name)
     names.check_live_schema(schema)

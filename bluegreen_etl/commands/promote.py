@@ -1,8 +1,9 @@
 """Promote and rollback: look at the world, cut over, prune."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from bluegreen_etl import catalog, citus, db, errors, interrupts, ledger, model, privileges, sqlstates
 from bluegreen_etl.checks.check import Check
@@ -13,7 +14,7 @@ from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.strategy import Patience
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.releases import hooks, lookup, replica_lag, retention
-from bluegreen_etl.releases.context import Context, refuse_extensions, refuse_if_protected
+from bluegreen_etl.releases.context import Context, confirm, refuse_extensions, refuse_if_protected
 from bluegreen_etl.releases.lifecycle import Loaded
 from bluegreen_etl.releases.verify import find_checks, run_checks
 from bluegreen_etl.replicas import Replica
@@ -43,11 +44,24 @@ def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
     """Load a release and make it live at once.
 
     Raises:
-        BluegreenError: of load or promote; where promote failed, the release stays ready.
+        BluegreenError: of load or promote; if promote failed, the release stays ready.
     """
-    loaded = load(context, paths, promote=True)
-    number = loaded.release.number if loaded.release else None
-    return Released(loaded=loaded, promoted=promote(context, number=number))
+    return and_promote(context, "promote", partial(load, paths=paths))
+
+
+def and_promote(context: Context, verb: str, fill: Callable[[Context], Loaded]) -> Released:
+    """Fill a release and make it live at once; ask first for the confirmation that a protected database needs.
+
+    Args:
+        verb: what a person confirms.
+        fill: makes a release ready.
+
+    Raises:
+        BluegreenError: of `fill` or promote; if promote failed, the release stays ready.
+    """
+    context = confirm(context, verb)
+    loaded = fill(context)
+    return Released(loaded=loaded, promoted=promote(context, number=loaded.release.number))
 
 
 def promote(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
@@ -175,7 +189,7 @@ def _afterwards(
                 unverified = False
             _settle(context, connection, plan)
             if context.settings.promote.wait_replicas is not None:
-                replica_lag.wait(context, connection, context.settings.promote.wait_replicas)
+                replica_lag.wait_for_replicas(context, connection, context.settings.promote.wait_replicas)
             if plan.direction is Direction.PROMOTE:
                 hooks.after_promote(context, plan.incoming, plan.outgoing)
             return _prune(context, connection), _replicas(context, connection)
@@ -243,7 +257,7 @@ def _settle(context: Context, connection: db.Connection, plan: Plan) -> None:
 
 def _replicas(context: Context, connection: db.Connection) -> tuple[Replica, ...]:
     """Tell which replicas lack what is live."""
-    found = replica_lag.look(context, connection)
+    found = replica_lag.find_replicas(context, connection)
     for replica in found:
         if not replica.has_release:
             context.watcher.say(f"replica {replica}")
@@ -283,7 +297,7 @@ def _refuse_unsecured(context: Context, connection: db.Connection, incoming: Rel
     """Refuse to open rows that policies hide in live: the project's DDL or the files may not have them."""
     if context.force or outgoing is None or outgoing.schema_oid is None:
         return
-    lacking = catalog.unsecured(connection, outgoing.schema_oid, incoming.schema_oid or 0)
+    lacking = catalog.unsecured(connection, outgoing.schema_oid, incoming.oid)
     if lacking:
         raise errors.WouldLose(
             f"release {incoming.number} of {context.schema} lacks what protects the rows of live: {', '.join(lacking)}",

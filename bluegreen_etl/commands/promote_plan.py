@@ -28,7 +28,7 @@ def plan(
     inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
     fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
-    own = catalog.sequences(connection, incoming.schema_oid or 0)
+    own = catalog.sequences(connection, incoming.oid)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
     following = dependents.Outside()
     if outgoing is not None and oid:

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from bluegreen_etl import catalog, db, errors, ledger
 from bluegreen_etl.model import Release, Status
-from bluegreen_etl.releases.context import Context, adopt, current_live
+from bluegreen_etl.releases.context import Context, adopt, find_live
 
 
 def to_promote(connection: db.Connection, schema: str, number: int | None) -> Release:
@@ -69,7 +69,7 @@ def outgoing(context: Context, connection: db.Connection, incoming: Release, *, 
     Raises:
         Conflict: live is not what the ledger says, or not what the load of `incoming` saw.
     """
-    live, oid = current_live(context, connection)
+    live, oid = find_live(context, connection)
     if (live.schema_oid if live else None) != oid:
         if not context.force or dry_run:
             raise errors.LiveChanged(

@@ -66,9 +66,9 @@ def status(context: Context, *, wait_replicas: float | None = None) -> State:
     with context.server.connect(f"status {context.schema}", to_read=True) as connection:
         releases = lookup.known_releases(connection, context.schema)
         if releases and wait_replicas is not None:
-            replica_lag.wait(context, connection, wait_replicas)
+            replica_lag.wait_for_replicas(context, connection, wait_replicas)
         found = state(context, connection, releases)
-    lacking = replica_lag.lacking(found.replicas)
+    lacking = replica_lag.select_behind(found.replicas)
     if wait_replicas is not None and lacking:
         raise errors.ReplicasBehind(
             f"{len(lacking)} of {len(found.replicas)} replicas lack release {found.live} after {wait_replicas:g} s: "
@@ -97,7 +97,7 @@ def state(context: Context, connection: db.Connection, releases: Sequence[Releas
             f"{key.name} of {names.quoted(place, key.table)}"
             for place, key in ledger.unvalidated(connection, context.schema)
         ),
-        replicas=replica_lag.look(context, connection) if releases else (),
+        replicas=replica_lag.find_replicas(context, connection) if releases else (),
         doubts=tuple(citus.doubts(connection, context.schema)),
         releases=tuple(_conditions(connection, context.schema, releases)) if releases else (),
     )
@@ -113,7 +113,7 @@ def _conditions(connection: db.Connection, schema: str, releases: Sequence[Relea
         yield Condition(
             number=release.number,
             status=release.status,
-            schema=schemas.get(release.schema_oid or 0),
+            schema=schemas.get(release.schema_oid) if release.schema_oid else None,
             rows=sum(part.rows for part in parts) if parts else rows,
             rejected=rejected,
             created_at=release.created_at,

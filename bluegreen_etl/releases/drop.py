@@ -14,7 +14,7 @@ from bluegreen_etl.model import Release, Status
 from bluegreen_etl.shadow import scratch_database
 
 
-def drop(server: db.Server, connection: db.Connection, release: Release) -> None:
+def drop_release(server: db.Server, connection: db.Connection, release: Release) -> None:
     """Drop a release's schema and mark it pruned; never anything that is not inside it.
 
     Raises:

@@ -218,13 +218,13 @@ def test_extension_in_the_live_schema_is_refused(
     superuser.execute("CREATE EXTENSION citext SCHEMA league")
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == "extension citext is installed in schema league and would leave with it"
+    assert said.sentence == "extension citext is installed in schema league, and the new release would not have it"
     assert said.hint == "Move it: ALTER EXTENSION citext SET SCHEMA public;"
     superuser.execute("ALTER EXTENSION citext SET SCHEMA public")
     bluegreen("load", "data")
     superuser.execute("ALTER EXTENSION citext SET SCHEMA league")
     said = refused(bluegreen, "promote", live=live)
-    assert said.sentence == "extension citext is installed in schema league and would leave with it"
+    assert said.sentence == "extension citext is installed in schema league, and the new release would not have it"
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -235,7 +235,7 @@ def test_foreign_schema_under_a_name_that_a_release_needs_is_refused(
     connection.execute(f"CREATE SCHEMA league__r{number}; CREATE TABLE league__r{number}.mine ()".encode())
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == f"a schema league__r{number} exists already, and bluegreen has not made it"
+    assert said.sentence == f"schema league__r{number} already exists, and bluegreen did not create it"
     connection.execute(f"SELECT FROM league__r{number}.mine".encode())
 
 

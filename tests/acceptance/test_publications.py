@@ -68,7 +68,7 @@ def test_publication_for_all_tables_is_refused_where_somebody_subscribes(
     there("load", "data")
     publisher.execute("SELECT pg_create_logical_replication_slot('subscriber', 'pgoutput')")
     said = refused(there, "load", "data", live=Live(there.dsn))
-    assert said.sentence.startswith("publication everything is for all tables, and somebody subscribes")
+    assert said.sentence.startswith("publication everything is for all tables and has a subscriber")
     publisher.execute("SELECT pg_drop_replication_slot('subscriber')")
 
 
