@@ -1,6 +1,7 @@
-"""What a cut-over needs to know of the world, as its plan."""
+"""The plan of a cut-over: what the catalogs say about both releases and their dependents."""
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, citus, db, errors, names, queries
 from bluegreen_etl.config import Promote
@@ -10,31 +11,31 @@ from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Release
 
 
-def plan(
+def make_plan(
     connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None, wanted: Promote
 ) -> Plan:
-    """Inspect what the swap needs to know; `wanted` says what may stay behind.
+    """Return the plan of a cut-over; `wanted` are the settings of promote.
 
     Raises:
-        Refused: something would be in the way, or be left behind.
+        Refused: a schema blocks a rename, or a dependent cannot be moved to the new release.
     """
     oid = outgoing.schema_oid if outgoing else None
     if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
         raise errors.NameTaken(
-            f"a schema {names.quoted(outgoing.shadow_schema)} is in the way: release {outgoing.number} goes back there",
-            hint="Rename or drop that schema; bluegreen has not made it.",
+            f"schema {names.quoted(outgoing.shadow_schema)} already exists: release {outgoing.number} needs this name",
+            hint="Rename the schema or drop it; bluegreen did not create it.",
         )
-    # Before anything is looked at: whatever is changed later is noticed under the locks.
+    # Before the catalogs are read: the swap detects every later change under its locks.
     inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
     fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.oid)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
-    following = dependents.Outside()
+    outside = dependents.Outside()
     if outgoing is not None and oid:
         live_schema, shadow = incoming.live_schema, incoming.shadow_schema
-        following = dependents.inspect(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
-        following = carrying.follow(connection, incoming, outgoing, carried, following)
+        outside = dependents.inspect(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
+        outside = carrying.follow(connection, incoming, outgoing, carried, outside)
     return Plan(
         direction=direction,
         live_schema=incoming.live_schema,
@@ -44,12 +45,12 @@ def plan(
         inspected=inspected,
         fingerprint=fingerprint,
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
-        outside=following,
+        outside=outside,
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )
 
 
 def _digest(connection: db.Connection, query: sql.Composed) -> str:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else ""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(query).fetchone() or ""

@@ -1,4 +1,4 @@
-"""Chooses how readers are held off during a cut-over, as the settings say."""
+"""Choose how a cut-over blocks readers: by locks or by pausing PgBouncer."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,37 +13,39 @@ from bluegreen_etl.model import Via
 from bluegreen_etl.releases.context import Context
 
 
-def patience(context: Context) -> Patience:
-    """Return how long it may be tried."""
+def choose_patience(context: Context) -> Patience:
+    """Return how long a cut-over may be tried."""
     settings = context.settings.promote
     return Patience(settings.max_wait, settings.cancel_blockers)
 
 
 @contextmanager
-def way(context: Context, connection: db.Connection, planned: Plan) -> Iterator[Way]:
-    """Have the way ready for as long as the body.
+def open_strategy(context: Context, connection: db.Connection, planned: Plan) -> Iterator[Way]:
+    """Open the strategy for the body.
 
     Args:
-        connection: the session that has planned the cut-over.
+        connection: the session that planned the cut-over.
 
     Raises:
-        BluegreenError: of pause.opened.
+        BluegreenError: see pgbouncer_pause.opened.
     """
-    found = consoles(context, connection)
+    found = find_consoles(context, connection)
     say = context.watcher.say
     if found:
         wait = context.settings.promote.pgbouncer.pause_wait
-        with pgbouncer_pause.opened(connection, planned, patience(context), say, consoles=found, wait=wait) as paused:
+        with pgbouncer_pause.opened(
+            connection, planned, choose_patience(context), say, consoles=found, wait=wait
+        ) as paused:
             yield paused
     else:
-        yield Locks(planned, patience(context), say)
+        yield Locks(planned, choose_patience(context), say)
 
 
-def consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Console]:
-    """Return the consoles of the poolers to be paused; none where locks hold readers off.
+def find_consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Console]:
+    """Return the consoles of the poolers to pause; none if locks block the readers.
 
     Raises:
-        BadConfiguration: poolers are to be paused, and none is named.
+        BadConfiguration: promote.via is pgbouncer, and the settings name no console.
     """
     settings = context.settings.promote
     if settings.via is Via.LOCKS:
@@ -51,22 +53,22 @@ def consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Cons
     if not settings.pgbouncer.consoles:
         raise errors.BadConfiguration(
             "promote.via is pgbouncer, and promote.pgbouncer.consoles names no console",
-            hint='Name the admin console of every pooler: consoles = ["host=… port=6432 dbname=pgbouncer user=…"].',
+            hint='Name the admin console of every pooler: `consoles = ["host=… port=6432 dbname=pgbouncer user=…"]`.',
         )
     target, databases = connection.info.dbname, settings.pgbouncer.databases
     return [pgbouncer.Console(dsn=dsn, target=target, databases=databases) for dsn in settings.pgbouncer.consoles]
 
 
-def script(planned: Plan, through: Sequence[pgbouncer.Console]) -> str:
-    """Return the cut-over as a script for psql, with what has to be done on consoles as comments around it."""
+def render_script(planned: Plan, through: Sequence[pgbouncer.Console]) -> str:
+    """Return the cut-over as a script for psql, with the commands for the consoles as comments around it."""
     terms = Terms(timeout=None, order=() if through else planned.locks)
     via = Via.PGBOUNCER if through else Via.LOCKS
     text = plan.script(planned, Try(token=uuid4(), number=1, waited=0, via=via, terms=terms))
-    return _orders("PAUSE", "before", through) + text + _orders("RESUME", "after", through)
+    return _console_commands("PAUSE", "before", through) + text + _console_commands("RESUME", "after", through)
 
 
-def _orders(order: str, when: str, through: Sequence[pgbouncer.Console]) -> str:
-    """Return what a person has to do on the consoles."""
+def _console_commands(order: str, when: str, through: Sequence[pgbouncer.Console]) -> str:
+    """Return comments with the commands that a person runs on the consoles."""
     lines = [
         f'-- {when} that, on the admin console at {console.place}: {order} "{database}";\n'
         for console in through

@@ -62,9 +62,8 @@ def _create_structure(build: Build, place: Path, manifest: backup_files.Manifest
     entries = backup_files.structure(build.connection, place, build.context.settings)
     build.release = msgspec.structs.replace(build.release, structure=StructureFrom.BACKUP)
     with build.connect() as own:
-        db.patiently(own, partial(structure.restore, own, build.release, manifest.dumped, entries))
+        build.create_recorded(own, partial(structure.restore, own, build.release, manifest.dumped, entries))
         db.patiently(own, partial(carried.create_stand_ins, own, build.release, build.plan.carried))
-    build.record_structure()
 
 
 def _copy_backup(build: Build, place: Path) -> None:

@@ -1,10 +1,10 @@
 """Build a release as its plan says: structure, rows, transforms, indexes and keys. Only the checks come after it."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ from bluegreen_etl.shadow.copy import Load, Work
 from bluegreen_etl.shadow.dump import Entry
 from bluegreen_etl.wording import counted
 from bluegreen_etl.workers import Workers
+
+T = TypeVar("T")
 
 
 class Built(NamedTuple):
@@ -85,35 +87,52 @@ class Build:
                 StructureFrom.FILES: partial(structure.create_tables, own, self.release, columns, settings),
                 StructureFrom.COMMAND: partial(structure.create_tables, own, self.release, {}, settings),
             }
-            db.patiently(own, create[plan.structure])
+            self.create_recorded(own, create[plan.structure])
             if plan.structure in {StructureFrom.DDL, StructureFrom.FILES}:
                 db.patiently(own, partial(inherited_metadata.carry, own, self.release, settings))
             oid = catalog.require_schema_oid(own, self.release.shadow_schema)
             existing = {table.name for table in catalog.tables(own, oid)}
             structure.add_tables(own, self.release, {name: columns[name] for name in plan.temporary - existing})
             db.patiently(own, partial(carried.create_stand_ins, own, self.release, plan.carried))
-        self.record_structure()
+
+    def create_recorded(self, own: db.Connection, create: Callable[[], T]) -> T:
+        """Create the shadow schema and record its OID in one transaction; return what `create` returns.
+
+        The OID is the only mark by which the schema is dropped later: another session may use the same name.
+
+        Raises:
+            NameTaken: `create` has replaced a schema of another OID than the release's.
+        """
+        before = self.release.schema_oid
+
+        def attempt() -> tuple[T, Release]:
+            result = create()
+            oid = catalog.require_schema_oid(own, self.release.shadow_schema)
+            if before is not None and oid != before and catalog.schema_name(own, before) is not None:
+                raise errors.NameTaken(
+                    f"schema {names.quoted(self.release.shadow_schema)} was replaced by hand while the load ran",
+                    hint="Rename or drop the other schema, then load again.",
+                )
+            # A script of the project may have changed the role.
+            own.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
+            structure_from = self.plan.structure
+            return result, ledger.set_structure(own, self.release, schema_oid=oid, structure=structure_from)
+
+        result, self.release = db.patiently(own, attempt)
+        return result
 
     def defer_indexes(self) -> None:
         """Leave only what COPY needs in the shadow schema; the rest is built after the copy."""
         attempt = partial(
             defer.defer_indexes, self.context.server, self.connection, self.release, self.context.settings
         )
-        self.deferred = db.patiently(self.connection, attempt)
-        self.record_structure()
+        self.deferred = self.create_recorded(self.connection, attempt)
         self.distribute()
 
     def distribute(self) -> None:
         """Distribute the tables over the nodes of Citus if it is installed."""
         if self.plan.distributed:
             citus.distribute(self.connection, self.release, self.context.settings.distribute)
-
-    def record_structure(self) -> None:
-        """Write into the ledger which schema holds the release now."""
-        oid = catalog.require_schema_oid(self.connection, self.release.shadow_schema)
-        self.release = ledger.set_structure(
-            self.connection, self.release, schema_oid=oid, structure=self.plan.structure
-        )
 
     def tables(self) -> list[Table]:
         """Return the tables of the shadow schema."""

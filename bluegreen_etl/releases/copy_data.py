@@ -69,8 +69,8 @@ def _table(connection: db.Connection, release: Release, name: str) -> model.Tabl
     if name not in tables:
         raise errors.Refused(
             f"release {release.number} has no table {name}",
-            hint=f"Use one of its tables ({', '.join(tables) or 'none'}), or create the table by `[structure] ddl` or on "
-            "`release.connection`.",
+            hint=f"Use one of its tables ({', '.join(tables) or 'none'}), or create the table by `[structure] ddl` "
+            "or on `release.connection`.",
         )
     return tables[name]
 
