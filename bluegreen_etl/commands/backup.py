@@ -1,4 +1,4 @@
-"""Backup: a schema as files beside the database, and how long such files are kept."""
+"""Backup: write a schema into files, and drop the backups that are not kept."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ LIVE = "live"
 
 
 class BackedUp(model.Record, frozen=True, kw_only=True):
-    """A backup made: where, of which release (None: one that the ledger does not know), and which old ones went."""
+    """A backup: its directory, its release (None if the ledger does not know it), and the old backups dropped."""
 
     schema: str
     release: int | None
@@ -32,8 +32,8 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
 
     Raises:
         UsageError: no directory is named.
-        Refused: no such release, or its schema is gone.
-        ServerFailed: it could not be written whole; nothing of it is left.
+        NoRelease: there is no such release, or its schema is gone.
+        ServerFailed: the backup could not be completed; nothing of it is left.
     """
     place = _place(context, to)
     with context.server.connect(f"backup {context.schema}") as connection:
@@ -42,12 +42,14 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
         elif which.isdecimal():
             release = ledger.find(connection, context.schema, int(which))
         else:
-            raise errors.UsageError(f'"{which}" is neither a release number nor live', hint="Name one of `status`.")
+            raise errors.UsageError(
+                f'"{which}" is neither a release number nor live', hint="Run `bluegreen status` to see the numbers."
+            )
         return _write(context, connection, release, place)
 
 
-def before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
-    """Back up what is live, where the settings want it; what goes wrong stops the promote.
+def back_up_before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
+    """Back up the live release if the settings say so; an error stops the promote.
 
     Raises:
         UsageError, ServerFailed: as backup.
@@ -55,7 +57,7 @@ def before_promote(context: Context, connection: db.Connection, live: Release | 
     if context.settings.load.backup == "before-promote" and live is not None:
         context.watcher.stage("backup")
         done = _write(context, connection, live, _place(context, None))
-        context.watcher.say(f"release {live.number} is in {done.path}")
+        context.watcher.say(f"release {live.number} was backed up to {done.path}")
 
 
 def superfluous(
@@ -76,7 +78,8 @@ def _place(context: Context, to: str | None) -> Path:
     own = context.settings.backup.path
     if to is None and own is None:
         raise errors.UsageError(
-            "no directory for backups was named", hint="Give --to DIR, or write [backup] path into bluegreen.toml."
+            "no directory for backups was named",
+            hint='Give `--to DIR`, or write `[backup] path = "backups"` into bluegreen.toml.',
         )
     return Path(to) if to is not None else context.resolved.path(own or "")
 

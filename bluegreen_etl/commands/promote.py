@@ -98,7 +98,7 @@ def cut_over(
     if trial is Trial.SCRIPT:
         return Promoted(schema=context.schema, script=promote_strategy.render_script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
-        backup.before_promote(context, connection, outgoing)
+        backup.back_up_before_promote(context, connection, outgoing)
         hooks.before_promote(context, incoming, outgoing)
     context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
     if context.settings.promote.old_snapshots == "wait":
@@ -135,7 +135,7 @@ def _refuse_plan(context: Context, connection: db.Connection, plan: Plan, *, loc
 
 def _warn_prepared_statements(context: Context, connection: db.Connection, incoming: Release, live_oid: int) -> None:
     """Report the tables whose columns change under clients that have prepared statements."""
-    if changed := diff.prepared(connection, incoming, live_oid):
+    if changed := diff.find_changed_row_types(connection, incoming, live_oid):
         context.watcher.say(
             f"prepared statements of clients on {listed(changed, _MOST_LISTED)} will fail once if they return columns "
             "that change (SQLSTATE 0A000): `bluegreen diff` shows these columns"

@@ -47,7 +47,7 @@ def test_init_replaces_no_file(bluegreen: Bluegreen) -> None:
     """Not even one of them, and then it writes none."""
     bluegreen.write_league()
     bluegreen.write("schema.sql", "-- mine")
-    assert refused(bluegreen, "init", "data").sentence == "schema.sql is there already"
+    assert refused(bluegreen, "init", "data").sentence == "schema.sql already exists"
     assert not (bluegreen.directory / "bluegreen.toml").exists()
     assert refused(bluegreen, "init", code=2).sentence == "no data files were named"
     bluegreen.write("none/teams.json", "[]")
