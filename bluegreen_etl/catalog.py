@@ -335,6 +335,12 @@ def database_oid(connection: db.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def system_identifier(connection: db.Connection) -> str:
+    """Return the identifier of the server's data directory, which initdb has chosen."""
+    [identifier] = connection.execute(queries.get("session.system_identifier")).fetchone() or ("",)
+    return str(identifier)
+
+
 def database_exists(connection: db.Connection, name: str) -> bool:
     """Say whether the server has a database of this name."""
     row = connection.execute(queries.get("session.database_exists"), {"name": name}).fetchone()

@@ -7,7 +7,7 @@ import msgspec
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors
-from bluegreen_etl.commands import promote
+from bluegreen_etl.commands import backup, promote
 from bluegreen_etl.cutover import carried
 from bluegreen_etl.model import StructureFrom
 from bluegreen_etl.releases.build import Build
@@ -33,6 +33,7 @@ def restore(context: Context, directory: str) -> Loaded:
         )
     backup_files.verify(place, manifest)
     with context.server.connect(f"restore {context.schema}") as connection:
+        _refuse_other_source(context, connection, manifest)
         plan = plan_load(context, connection, None, structure=StructureFrom.BACKUP)
         # The backup holds the rows that the transforms built.
         plan = msgspec.structs.replace(plan, transforms=())
@@ -54,6 +55,23 @@ def restore_and_promote(context: Context, directory: str) -> promote.Released:
         BluegreenError: of restore or promote; if promote failed, the release stays ready.
     """
     return promote.and_promote(context, "restore", partial(restore, directory=directory))
+
+
+def _refuse_other_source(context: Context, connection: db.Connection, manifest: backup_files.Manifest) -> None:
+    """Refuse a backup of another server or database without `--force`: it may be of another environment.
+
+    Raises:
+        BadBackup: the backup is of another server or database.
+    """
+    made_of, own = backup.source_of(manifest), backup.find_source(context, connection)
+    same = made_of.database == own.database and made_of.system in {own.system, None}
+    if same or context.force:
+        return
+    where = f"database {made_of.database}" + ("" if made_of.system in {own.system, None} else " on another server")
+    raise errors.BadBackup(
+        f"the backup was made of {where}, and this is database {own.database}",
+        hint="Give `--force` to restore it here, or connect to the database that it was made of.",
+    )
 
 
 def _create_structure(build: Build, place: Path, manifest: backup_files.Manifest) -> None:
