@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import sql
 
-from bluegreen_etl import db, model, names, queries
+from bluegreen_etl import db, errors, model, names, queries
 from bluegreen_etl.model import Table
 
 
@@ -55,6 +55,18 @@ def schema_oid(connection: db.Connection, schema: str) -> int | None:
     """Return the OID of the schema of this name; None when there is none."""
     row = connection.execute(queries.get("catalog.schema_oid"), {"schema": schema}).fetchone()
     return row[0] if row else None
+
+
+def require_schema_oid(connection: db.Connection, schema: str) -> int:
+    """Return the OID of a schema that must exist.
+
+    Raises:
+        ServerFailed: the schema is gone.
+    """
+    oid = schema_oid(connection, schema)
+    if oid is None:
+        raise errors.ServerFailed(f"schema {schema} is gone: another session dropped it", hint="Load again.")
+    return oid
 
 
 def schema_name(connection: db.Connection, oid: int) -> str | None:
@@ -321,6 +333,12 @@ def database_oid(connection: db.Connection) -> int:
     """Return the OID of the database that this is."""
     row = connection.execute(queries.get("session.database_oid")).fetchone()
     return int(row[0]) if row else 0
+
+
+def system_identifier(connection: db.Connection) -> str:
+    """Return the identifier of the server's data directory, which initdb has chosen."""
+    [identifier] = connection.execute(queries.get("session.system_identifier")).fetchone() or ("",)
+    return str(identifier)
 
 
 def database_exists(connection: db.Connection, name: str) -> bool:

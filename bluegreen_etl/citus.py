@@ -67,7 +67,7 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
         Refused: live has a table with a distribution method that Citus has dropped.
         BadConfiguration: `wanted` names a table or a column that the release does not have.
     """
-    tables = catalog.tables(connection, release.schema_oid or 0)
+    tables = catalog.tables(connection, release.oid)
     whole = bool(wanted.schema) and release.base_oid is None
     live: dict[str, Placement] = {}
     known: set[str] = set()

@@ -97,7 +97,7 @@ def readings(connection: db.Connection, release: Release) -> list[Reading]:
 
 def work(connection: db.Connection, release: Release) -> list[Work]:
     """Return what the sessions are at that work in a release."""
-    values = {"schema": release.schema_oid, "application": f"bluegreen load {release.live_schema} r{release.number}"}
+    values = {"schema": release.schema_oid, "application": release.session_name}
     rows = connection.execute(queries.get("load_progress.work"), values).fetchall()
     fields = Work.__struct_fields__
     return [Work(**dict(zip(fields, row, strict=True))) for row in rows]

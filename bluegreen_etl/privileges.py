@@ -53,7 +53,7 @@ def to_swap(
 ) -> Iterator[Lacking]:
     """Yield the privileges that the role lacks to swap two releases and to re-create the dependents of live."""
     for release in filter(None, (incoming, outgoing)):
-        yield from of_schema(connection, release.schema_oid or 0)
+        yield from of_schema(connection, release.oid)
     yield from to_recreate(connection, dependents)
 
 

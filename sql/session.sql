@@ -64,6 +64,9 @@ FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas
 -- name: may_create_database
 SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
 
+-- name: system_identifier
+SELECT system_identifier::text FROM pg_catalog.pg_control_system()
+
 -- name: database_oid
 SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
 

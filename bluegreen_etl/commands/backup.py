@@ -1,14 +1,15 @@
-"""Backup: a schema as files beside the database, and how long such files are kept."""
+"""Backup: write a schema into files, and drop the backups that are not kept."""
 
 import shutil
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
 from bluegreen_etl.model import Release
-from bluegreen_etl.releases.context import Context, connections
+from bluegreen_etl.releases.context import Context, count_jobs
 from bluegreen_etl.shadow import backup_files
 from bluegreen_etl.shadow.backup_files import Manifest
 
@@ -16,7 +17,7 @@ LIVE = "live"
 
 
 class BackedUp(model.Record, frozen=True, kw_only=True):
-    """A backup made: where, of which release (None: one that the ledger does not know), and which old ones went."""
+    """A backup: its directory, its release (None if the ledger does not know it), and the old backups dropped."""
 
     schema: str
     release: int | None
@@ -32,8 +33,8 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
 
     Raises:
         UsageError: no directory is named.
-        Refused: no such release, or its schema is gone.
-        ServerFailed: it could not be written whole; nothing of it is left.
+        NoRelease: there is no such release, or its schema is gone.
+        ServerFailed: the backup could not be completed; nothing of it is left.
     """
     place = _place(context, to)
     with context.server.connect(f"backup {context.schema}") as connection:
@@ -42,12 +43,14 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
         elif which.isdecimal():
             release = ledger.find(connection, context.schema, int(which))
         else:
-            raise errors.UsageError(f'"{which}" is neither a release number nor live', hint="Name one of `status`.")
+            raise errors.UsageError(
+                f'"{which}" is neither a release number nor live', hint="Run `bluegreen status` to see the numbers."
+            )
         return _write(context, connection, release, place)
 
 
-def before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
-    """Back up what is live, where the settings want it; what goes wrong stops the promote.
+def back_up_before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
+    """Back up the live release if the settings say so; an error stops the promote.
 
     Raises:
         UsageError, ServerFailed: as backup.
@@ -55,14 +58,33 @@ def before_promote(context: Context, connection: db.Connection, live: Release | 
     if context.settings.load.backup == "before-promote" and live is not None:
         context.watcher.stage("backup")
         done = _write(context, connection, live, _place(context, None))
-        context.watcher.say(f"release {live.number} is in {done.path}")
+        context.watcher.say(f"release {live.number} was backed up to {done.path}")
 
 
-def superfluous(
-    found: Iterable[tuple[str, Manifest]], schema: str, settings: config.Backup, now: datetime
+class Source(NamedTuple):
+    """What a backup was made of: several servers and databases may share a directory for backups."""
+
+    system: str | None
+    database: str
+    schema: str
+
+
+def find_source(context: Context, connection: db.Connection) -> Source:
+    """Return the source that a backup of this connection and schema has."""
+    return Source(catalog.system_identifier(connection), connection.info.dbname, context.schema)
+
+
+def source_of(manifest: Manifest) -> Source:
+    """Return the source of a backup; its system is None if its manifest is of version 1."""
+    return Source(manifest.system, manifest.database, manifest.schema)
+
+
+def select_superfluous(
+    found: Iterable[tuple[str, Manifest]], source: Source, settings: config.Backup, now: datetime
 ) -> list[str]:
-    """Return the backups of a schema that are not kept: pure. The newest always is."""
-    own = sorted(((manifest.made_at, path) for path, manifest in found if manifest.schema == schema), reverse=True)
+    """Return the backups of a source that are not kept; its newest backup always is kept."""
+    own = [(manifest.made_at, path) for path, manifest in found if source_of(manifest) == source]
+    own.sort(reverse=True)
     oldest = now - timedelta(days=settings.days) if settings.days is not None else None
     return [
         path
@@ -76,7 +98,8 @@ def _place(context: Context, to: str | None) -> Path:
     own = context.settings.backup.path
     if to is None and own is None:
         raise errors.UsageError(
-            "no directory for backups was named", hint="Give --to DIR, or write [backup] path into bluegreen.toml."
+            "no directory for backups was named",
+            hint='Give `--to DIR`, or write `[backup] path = "backups"` into bluegreen.toml.',
         )
     return Path(to) if to is not None else context.resolved.path(own or "")
 
@@ -84,10 +107,10 @@ def _place(context: Context, to: str | None) -> Path:
 def _write(context: Context, connection: db.Connection, release: Release | None, place: Path) -> BackedUp:
     begun = time.monotonic()
     oid = release.schema_oid if release else catalog.schema_oid(connection, context.schema)
-    dumped = catalog.schema_name(connection, oid) if oid else None
-    if dumped is None:
-        what = f"release {release.number} is {release.status}, its" if release else "live"
-        raise errors.NoRelease(f"{what} schema of {context.schema} is not there", hint="Look with `bluegreen status`.")
+    dumped = catalog.schema_name(connection, oid) if oid is not None else None
+    if oid is None or dumped is None:
+        what = f"release {release.number} of {context.schema} is {release.status}" if release else context.schema
+        raise errors.NoRelease(f"{what} has no schema to back up", hint="Run `bluegreen status` to see the releases.")
     made_at = datetime.now(UTC)
     number = f"r{release.number}" if release else LIVE
     directory = place / f"{context.schema.replace('/', '_')}-{number}-{made_at:%Y%m%dT%H%M%S.%fZ}"
@@ -96,12 +119,13 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
         dumped=dumped,
         release=release.number if release else None,
         database=connection.info.dbname,
+        system=catalog.system_identifier(connection),
         server=connection.info.parameter_status("server_version") or "",
         made_at=made_at,
         files=(),
     )
-    manifest = backup_files.write(connection, directory, manifest, context.settings, jobs=connections(context))
-    if catalog.schema_name(connection, oid or 0) != dumped:
+    manifest = backup_files.write(connection, directory, manifest, context.settings, jobs=count_jobs(context))
+    if catalog.schema_name(connection, oid) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
     if release is not None:
@@ -113,15 +137,20 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
         files=len(manifest.files),
         bytes=sum(file.bytes for file in manifest.files),
         seconds=time.monotonic() - begun,
-        dropped=tuple(_drop_old(context, place)),
+        dropped=tuple(_drop_old(context, connection, place)),
     )
 
 
-def _drop_old(context: Context, place: Path) -> list[str]:
-    found = [
-        (str(file.parent), backup_files.read(file.parent)) for file in sorted(place.glob(f"*/{backup_files.MANIFEST}"))
-    ]
-    old = superfluous(found, context.schema, context.settings.backup, datetime.now(UTC))
+def _drop_old(context: Context, connection: db.Connection, place: Path) -> list[str]:
+    """Drop the backups of this source that are not kept; report a damaged manifest, because this backup is made."""
+    found = []
+    for file in sorted(place.glob(f"*/{backup_files.MANIFEST}")):
+        try:
+            found.append((str(file.parent), backup_files.read(file.parent)))
+        except errors.BadBackup as error:
+            context.watcher.say(f"not considered for retention: {error.message}")
+    source = find_source(context, connection)
+    old = select_superfluous(found, source, context.settings.backup, datetime.now(UTC))
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return old

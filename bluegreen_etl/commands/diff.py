@@ -1,8 +1,9 @@
-"""Diff: live beside a release, table by table and object by object."""
+"""Diff: compare live with a release, table by table and object by object."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, ledger, model
 from bluegreen_etl.cutover import preflight
@@ -10,7 +11,7 @@ from bluegreen_etl.model import Release, Status, Table
 from bluegreen_etl.releases import lookup
 from bluegreen_etl.releases.context import Context
 
-# The share of nulls is an estimate out of some 30,000 rows: what moved less may not have moved at all.
+# The share of nulls is an estimate from about 30,000 rows: smaller changes may be noise.
 _NULLS_MOVED = 0.01
 
 
@@ -24,10 +25,12 @@ class Difference(model.Record, frozen=True, kw_only=True):
 
 
 class Diff(model.Record, frozen=True, kw_only=True):
-    """Live beside a release.
+    """The differences between live and a release.
 
-    `prepared`: the tables and views of both whose `SELECT *`, where a client has prepared it against the one, fails
-    against the other with SQLSTATE 0A000. `tables`: how many were compared; `counted`: their row counts too.
+    Attributes:
+        prepared: tables and views whose prepared `SELECT *` fails after a cut-over, with SQLSTATE 0A000.
+        tables: how many tables were compared.
+        counted: whether their row counts were compared too.
     """
 
     schema: str
@@ -39,10 +42,10 @@ class Diff(model.Record, frozen=True, kw_only=True):
 
 
 def diff(context: Context, *, number: int | None) -> Diff:
-    """Compare live with a release: the newest ready one, else the newest previous one, or the one named.
+    """Compare live with a release: the newest ready one, else the newest previous one, or the one of `number`.
 
     Raises:
-        Refused: no such release, or its schema is gone.
+        NoRelease: there is no such release, or its schema is gone.
     """
     with context.server.connect(f"diff {context.schema}", to_read=True) as connection:
         lookup.require_releases(connection, context.schema, to="read")
@@ -55,16 +58,19 @@ def compare(
     *,
     rows: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
 ) -> Diff:
-    """Compare live with a release; `rows` are those of live's tables and of the release's, which else are counted.
+    """Compare live with a release.
+
+    Args:
+        rows: row counts of live and of the release, by table; counted if None.
 
     Raises:
-        Refused: nothing is live, or the release's schema is gone.
+        NoRelease: no schema is live, or the release's schema is gone.
     """
     schema = release.live_schema
     oid = catalog.schema_oid(connection, schema)
     if oid is None:
-        raise errors.NoRelease(f"there is no schema {schema} to compare with", hint="Promote one first.")
-    own_schema, own_oid = lookup.schema_of(connection, release), release.schema_oid or 0
+        raise errors.NoRelease(f"there is no schema {schema} to compare with", hint="Run `bluegreen promote` first.")
+    own_schema, own_oid = lookup.find_schema_name(connection, release), release.oid
     held, own_held = preflight.sides(connection, release, oid)
     counts = rows or (None, None)
     live = _Side(connection, schema, oid, held, counts[0])
@@ -73,15 +79,15 @@ def compare(
         schema=schema,
         number=release.number,
         differences=tuple(_differences(live, own)),
-        prepared=tuple(prepared(connection, release, oid)),
+        prepared=tuple(find_changed_row_types(connection, release, oid)),
         tables=len(live.tables.keys() | own.tables.keys()),
         counted=rows is None or all(rows),
     )
 
 
-def prepared(connection: db.Connection, release: Release, live_oid: int) -> list[str]:
-    """Return what of both would give a prepared `SELECT *` rows of another type; carried tables stay the same."""
-    live, own = catalog.row_types(connection, live_oid), catalog.row_types(connection, release.schema_oid or 0)
+def find_changed_row_types(connection: db.Connection, release: Release, live_oid: int) -> list[str]:
+    """Return the tables and views whose rows have another type in the release; carried tables stay the same."""
+    live, own = catalog.row_types(connection, live_oid), catalog.row_types(connection, release.oid)
     both = (live.keys() & own.keys()) - set(ledger.carried_tables(connection, release))
     return sorted(name for name in both if live[name] != own[name])
 
@@ -94,11 +100,14 @@ def _to_compare(connection: db.Connection, schema: str, number: int | None) -> R
         found = [release for release in releases if release.status is wanted]
         if found:
             return found[-1]
-    raise errors.NoRelease(f"no release of {schema} to compare live with", hint="Load one, or keep previous ones.")
+    raise errors.NoRelease(
+        f"no release of {schema} to compare live with",
+        hint="Run `bluegreen load`, or keep previous releases: `[retention] keep = 1`.",
+    )
 
 
 class _Side:
-    """One of the two schemas that are compared; `counts` are the rows of its tables, where they are known."""
+    """One of the two schemas that are compared; `counts` are the rows of its tables, if known."""
 
     def __init__(
         self,
@@ -117,12 +126,12 @@ class _Side:
         self.nulls = catalog.null_shares(connection, oid)
 
     def rows(self, table: str) -> int | None:
-        """Return how many rows a table has, counted exactly where nobody knows."""
+        """Return how many rows a table has; count them if they are not known."""
         if self._counts is not None:
             return self._counts.get(table)
         place = sql.Identifier(self._schema, table)
-        row = self._connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone()
-        return int(row[0]) if row else 0
+        with self._connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone()
 
 
 def _differences(live: _Side, own: _Side) -> list[Difference]:
@@ -147,7 +156,7 @@ def _rows(side: _Side, table: str) -> str:
 
 
 def _object_differences(live: _Side, own: _Side) -> list[Difference]:
-    """Return what only one side has, but for the tables and columns that are compared one by one."""
+    """Return the objects that only one side has, except the tables and columns that are compared one by one."""
     tables = live.tables.keys() | own.tables.keys()
     lost, new = preflight.only_in(live.objects, own.objects), preflight.only_in(own.objects, live.objects)
     return [
@@ -175,7 +184,7 @@ def _column_differences(before: Table, after: Table) -> list[Difference]:
 def _null_differences(
     table: Table, live: Mapping[tuple[str, str], float], own: Mapping[tuple[str, str], float]
 ) -> Iterator[Difference]:
-    """Yield the columns whose share of nulls, as far as the planner knows it of both, has moved."""
+    """Yield the columns whose share of nulls differs, according to the statistics of the planner."""
     for column in table.columns:
         before, after = live.get((table.name, column.name)), own.get((table.name, column.name))
         if before is not None and after is not None and abs(after - before) >= _NULLS_MOVED:

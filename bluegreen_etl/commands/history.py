@@ -1,4 +1,4 @@
-"""History: what happened to a live schema, and by whom."""
+"""History: the events and cut-overs of a live schema."""
 
 from bluegreen_etl import ledger, model
 from bluegreen_etl.ledger import Event
@@ -7,7 +7,7 @@ from bluegreen_etl.releases.context import Context
 
 
 class History(model.Record, frozen=True, kw_only=True):
-    """What happened to a live schema, oldest first, with every cut-over."""
+    """The events and cut-overs of a live schema, oldest first."""
 
     schema: str
     events: tuple[Event, ...]
@@ -15,7 +15,7 @@ class History(model.Record, frozen=True, kw_only=True):
 
 
 def history(context: Context) -> History:
-    """Return what happened when, and by whom."""
+    """Return the events and cut-overs of a live schema."""
     with context.server.connect(f"history {context.schema}", to_read=True) as connection:
         lookup.require_releases(connection, context.schema, to="read")
         return History(

@@ -1,4 +1,4 @@
-"""Init: a configuration, DDL and checks to begin with, from what data files look like."""
+"""Init: write a first configuration, DDL and checks, inferred from data files."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.releases.matching import Found
 
-# What PostgreSQL takes for something else where a column's name is expected.
+# Keywords that PostgreSQL does not accept as the name of a column.
 _RESERVED = re.compile(
     r"""all|analyse|analyze|and|any|array|as|asc|asymmetric|authorization|binary|both|case|cast|check|collate|collation
     |column|concurrently|constraint|create|cross|current_catalog|current_date|current_role|current_schema|current_time
@@ -39,18 +39,18 @@ ddl = ["schema.sql"]                # without it, the structure is a clone of li
 path = "checks"                     # each *.sql is one SELECT of offending rows
 {tables}
 # [retention]
-# keep = 1                          # previous releases that stay, as ways back
+# keep = 1                          # previous releases to keep for a rollback
 
 # [environments.production]         # chosen by --environment production
 # dsn = "${{PRODUCTION_DATABASE_URL}}"
-# protected = true                  # promote and rollback want a confirmation
+# protected = true                  # promote and rollback need a confirmation
 """
 _DDL_HEAD = """\
--- The tables of {schema}, as the first records of the files look: edit freely. Each load makes them anew in a schema of
--- its own; names without a schema are meant to be there.
+-- The tables of {schema}, inferred from the first records of the files: edit freely. Each load creates them in a new
+-- schema; names without a schema belong to it.
 """
 _FIRST_CHECK = """\
--- description: a check to begin with; every row that the SELECT returns is an offending one
+-- description: a first check; every row that the SELECT returns is an offending row
 -- severity: warn
 SELECT * FROM {table} WHERE false
 """
@@ -64,7 +64,7 @@ class Begun(model.Record, frozen=True, kw_only=True):
 
 
 class _Link(model.Record, frozen=True, kw_only=True):
-    """A column that looks as if it refers to the key of another table."""
+    """A column that probably refers to the key of another table."""
 
     table: str
     column: str
@@ -78,10 +78,10 @@ def init(context: Context, paths: Sequence[str]) -> Begun:
     Raises:
         UsageError: no files were named.
         BadSource: a data file is missing or unreadable, or has no columns.
-        Refused: one of the files to be written is there already.
+        Refused: one of the files already exists.
     """
     found, delimiters = _find(context, paths)
-    tables = matching.infer(found, context.settings.tables)
+    tables = matching.infer_tables(found, context.settings.tables)
     matching.refuse_shapeless(found, tables)
     schema = context.settings.schema or _schema_name(Path.cwd().name)
     names.check_live_schema(schema)
@@ -95,12 +95,12 @@ def init(context: Context, paths: Sequence[str]) -> Begun:
         **dict(_checks(tables, links)),
     }
     _write(Path(context.resolved.directory), texts)
-    context.watcher.say("`bluegreen load --promote` works now; edit what is written first, if you like")
+    context.watcher.say("`bluegreen load --promote` works now; you may edit the files first")
     return Begun(schema=schema, files=tuple(texts))
 
 
 def _find(context: Context, paths: Sequence[str]) -> tuple[list[Found], dict[str, str]]:
-    """Find the files, and the delimiters of those that are not what their names say: only init guesses."""
+    """Return the files, and the delimiters of files that use another than their names say; only init guesses."""
     found = matching.find_files(context, paths)
     delimiters = {item.table: guess for item in found if (guess := _delimiter(item))}
     if not delimiters:
@@ -113,7 +113,7 @@ def _find(context: Context, paths: Sequence[str]) -> tuple[list[Found], dict[str
 
 
 def _delimiter(item: Found) -> str | None:
-    """Return what separates the only column's name into several, in each of the table's files."""
+    """Return the delimiter that splits the only column name of each file of the table; None if there is none."""
     if any(file.format is not model.Format.CSV or file.options.delimiter for file in item.files):
         return None
     headers = [peek.columns[0] if len(peek.columns) == 1 else "" for peek in item.peeks]
@@ -126,15 +126,15 @@ def _table_sections(found: Sequence[Found], delimiters: Mapping[str, str]) -> It
         if item.table in delimiters:
             lines.append(f"delimiter = {_text(delimiters[item.table])}\n")
         if all(peek.types is None and not peek.rows for peek in item.peeks):
-            lines.append("allow_empty = true                  # its files hold no rows so far\n")
+            lines.append("allow_empty = true                  # its files hold no rows yet\n")
         if lines:
             yield f"\n[tables.{names.toml_key(item.table)}]\n" + "".join(lines)
 
 
 def _write(directory: Path, texts: dict[str, str]) -> None:
-    there = [name for name in texts if (directory / name).exists()]
-    if there:
-        raise errors.Refused(f"{', '.join(there)} is there already", hint="Move it away, or edit it by hand.")
+    existing = [name for name in texts if (directory / name).exists()]
+    if existing:
+        raise errors.Refused(f"{', '.join(existing)} already exists", hint="Move the file away, or edit it by hand.")
     for name, text in texts.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
@@ -146,7 +146,7 @@ def _schema_name(directory: str) -> str:
 
 
 def _key(table: Table, item: Found) -> str | None:
-    """Return the column that looks like the table's key: called so, and different and there in each record seen."""
+    """Return the probable key column: named like a key, unique and not null in every record seen."""
     wanted = {"id", f"{table.name}_id", f"{_singular(table.name)}_id"}
     for column in table.columns:
         if column.name.lower() in wanted:
@@ -184,7 +184,7 @@ def _ddl(schema: str, tables: Sequence[Table], keys: dict[str, str], links: Sequ
             f"-- ALTER TABLE {_name(link.table)} ADD FOREIGN KEY ({_name(link.column)}) REFERENCES {_name(link.to)};\n"
             for link in links
         ]
-        parts.append("-- These look like foreign keys:\n" + "".join(statements))
+        parts.append("-- Probable foreign keys:\n" + "".join(statements))
     return "\n".join(parts)
 
 

@@ -1,23 +1,41 @@
-"""Load: files into a new release, from the plan until it is ready; any failure leaves live as it was."""
+"""Load: files into a new release; any failure leaves live unchanged."""
 
 from collections.abc import Sequence
+from typing import Literal, overload
+
+import msgspec
 
 from bluegreen_etl import model
+from bluegreen_etl.model import StructureFrom
 from bluegreen_etl.releases import matching
-from bluegreen_etl.releases.build import build, without_address
-from bluegreen_etl.releases.context import Context, refuse_if_protected
-from bluegreen_etl.releases.lifecycle import Loaded, complete, failing_cleanly, open_release
+from bluegreen_etl.releases.build import hide_address
+from bluegreen_etl.releases.context import Context
+from bluegreen_etl.releases.lifecycle import Loaded, check_built, make_ready, open_build
 from bluegreen_etl.releases.plan import LoadPlan, plan_load
-from bluegreen_etl.releases.progress import Stages
+from bluegreen_etl.wording import counted
 
 
-def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promote: bool = False) -> Loaded:
-    """Fill a new release from files and make it ready.
+class LoadPreview(model.Record, frozen=True, kw_only=True):
+    """What a load would do. It has the keys of Loaded, so that one reader of the JSON can read both."""
+
+    schema: str
+    release: None = None
+    structure: StructureFrom
+    files: tuple[model.SourceFile, ...]
+    tables: tuple[model.TableLoad, ...] = ()
+    checks: tuple[model.CheckResult, ...] = ()
+    seconds: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+@overload
+def load(context: Context, paths: Sequence[str], *, dry_run: Literal[False] = False) -> Loaded: ...
+@overload
+def load(context: Context, paths: Sequence[str], *, dry_run: bool) -> Loaded | LoadPreview: ...
+def load(context: Context, paths: Sequence[str], *, dry_run: bool = False) -> Loaded | LoadPreview:
+    """Fill a new release from files and make it ready; a dry run plans the same load and writes nothing.
 
     Args:
-        paths: files, directories, globs; none means those of bluegreen.toml.
-        dry_run: look at everything, write nothing.
-        promote: the caller goes on with promote, so protection is asked about now.
+        paths: files, directories, globs; none means the paths of bluegreen.toml.
 
     Raises:
         BadSource, BadRow, ChecksFailed, Refused, Conflict, ServerFailed: live is unchanged.
@@ -27,34 +45,31 @@ def load(context: Context, paths: Sequence[str], *, dry_run: bool = False, promo
         plan = plan_load(context, connection, found)
         matching.refuse_nonconforming(context, found)
         if dry_run:
-            context.watcher.say(_in_words(plan))
-            context.watcher.say("dry run: nothing was written")
-            return Loaded(schema=plan.schema, release=None, structure=plan.structure, files=_files(plan))
-        if promote:
-            refuse_if_protected(context, connection, "promote")
-        release = open_release(context, connection, plan)
-        with failing_cleanly(context, connection, release):
-            stages = Stages(context.watcher, connection, release)
-            built = build(context, connection, plan, release, stages)
-            return complete(context, connection, plan, built, stages)
+            return _preview(context, plan)
+        with open_build(context, connection, plan) as build:
+            build.create_structure()
+            build.defer_indexes()
+            build.copy_files()
+            built = build.finish()
+            checks = check_built(build, built)
+            return make_ready(build, built, checks)
 
 
-def _in_words(plan: LoadPlan) -> str:
-    """Say what a load would do, in the order in which it would."""
+def _preview(context: Context, plan: LoadPlan) -> LoadPreview:
+    context.watcher.say(_describe(plan))
+    context.watcher.say("dry run: nothing was written")
+    files = tuple(hide_address(file) for item in plan.found for file in item.files)
+    return LoadPreview(schema=plan.schema, structure=plan.structure, files=files)
+
+
+def _describe(plan: LoadPlan) -> str:
+    """Return one line about the steps of a load, in their order."""
     files = sum(len(item.files) for item in plan.found)
     steps = [
         f"structure from {plan.structure}",
-        f"copy {_count(files, 'file')} into {_count(len(plan.found), 'table')}",
+        f"copy {counted(files, 'file')} into {counted(len(plan.found), 'table')}",
     ]
-    steps += [f"transform by {_count(len(plan.transforms), 'file')}"] if plan.transforms else []
-    own = ", ".join(check.name for check in plan.checks)
-    steps.append(f"check {own}" if own else "check only what comes with every load")
+    steps += [f"transform by {counted(len(plan.transforms), 'file')}"] if plan.transforms else []
+    custom = ", ".join(check.name for check in plan.checks)
+    steps.append(f"check {custom}" if custom else "run the built-in checks only")
     return f"a load of {plan.schema} would do this: {'; '.join(steps)}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _files(plan: LoadPlan) -> tuple[model.SourceFile, ...]:
-    return tuple(without_address(file) for item in plan.found for file in item.files)

@@ -1,6 +1,7 @@
-"""The plan of a cut-over: everything that it needs to know about the database."""
+"""The plan of a cut-over: what the catalogs say about both releases and their dependents."""
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, citus, db, errors, names, queries
 from bluegreen_etl.config import Promote
@@ -10,25 +11,25 @@ from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Release
 
 
-def plan(
+def make_plan(
     connection: db.Connection, direction: Direction, incoming: Release, outgoing: Release | None, wanted: Promote
 ) -> Plan:
-    """Return the plan of a cut-over; `wanted` are the settings for it.
+    """Return the plan of a cut-over; `wanted` are the settings of promote.
 
     Raises:
-        Refused: something blocks the cut-over, or would be lost.
+        Refused: a schema blocks a rename, or a dependent cannot be moved to the new release.
     """
     oid = outgoing.schema_oid if outgoing else None
     if outgoing is not None and catalog.schema_oid(connection, outgoing.shadow_schema) is not None:
         raise errors.NameTaken(
-            f"schema {names.quoted(outgoing.shadow_schema)} exists: release {outgoing.number} needs that name",
-            hint="Rename or drop that schema; bluegreen did not create it.",
+            f"schema {names.quoted(outgoing.shadow_schema)} already exists: release {outgoing.number} needs this name",
+            hint="Rename the schema or drop it; bluegreen did not create it.",
         )
-    # First of all: the swap compares both under its locks, and notices whatever has changed since.
-    inspected: str = db.fetch_value(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
-    fingerprint: str = db.fetch_value(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
+    # Before the catalogs are read: the swap detects every later change under its locks.
+    inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
+    fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
-    own = catalog.sequences(connection, incoming.schema_oid or 0)
+    own = catalog.sequences(connection, incoming.oid)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
     found = dependents.Dependents()
     if outgoing is not None and oid:
@@ -48,3 +49,8 @@ def plan(
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )
+
+
+def _digest(connection: db.Connection, query: sql.Composed) -> str:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(query).fetchone() or ""

@@ -1,4 +1,4 @@
-"""How readers are blocked during a cut-over, as the settings say."""
+"""Choose how a cut-over blocks readers: by locks or by pausing PgBouncer."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,37 +13,39 @@ from bluegreen_etl.model import Via
 from bluegreen_etl.releases.context import Context
 
 
-def patience(context: Context) -> Patience:
-    """Return how long to try, and when to cancel blockers."""
+def choose_patience(context: Context) -> Patience:
+    """Return how long a cut-over may be tried."""
     settings = context.settings.promote
     return Patience(settings.max_wait, settings.cancel_blockers)
 
 
 @contextmanager
-def open_strategy(context: Context, connection: db.Connection, plan: Plan) -> Iterator[Strategy]:
-    """Open the strategy that the settings name; it ends with the body.
+def open_strategy(context: Context, connection: db.Connection, planned: Plan) -> Iterator[Strategy]:
+    """Open the strategy for the body.
 
     Args:
-        connection: the session that has planned the cut-over.
+        connection: the session that planned the cut-over.
 
     Raises:
-        BluegreenError: as pgbouncer_pause.opened.
+        BluegreenError: see pgbouncer_pause.opened.
     """
-    found = consoles(context, connection)
+    found = find_consoles(context, connection)
     say = context.watcher.say
     if found:
         wait = context.settings.promote.pgbouncer.pause_wait
-        with pgbouncer_pause.opened(connection, plan, patience(context), say, consoles=found, wait=wait) as paused:
+        with pgbouncer_pause.opened(
+            connection, planned, choose_patience(context), say, consoles=found, wait=wait
+        ) as paused:
             yield paused
     else:
-        yield Locks(plan, patience(context), say)
+        yield Locks(planned, choose_patience(context), say)
 
 
-def consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Console]:
-    """Return the consoles of the poolers to pause; none if locks block readers.
+def find_consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Console]:
+    """Return the consoles of the poolers to pause; none if locks block the readers.
 
     Raises:
-        BadConfiguration: poolers are to be paused, and no console is named.
+        BadConfiguration: promote.via is pgbouncer, and the settings name no console.
     """
     settings = context.settings.promote
     if settings.via is Via.LOCKS:
@@ -51,23 +53,22 @@ def consoles(context: Context, connection: db.Connection) -> list[pgbouncer.Cons
     if not settings.pgbouncer.consoles:
         raise errors.BadConfiguration(
             "promote.via is pgbouncer, and promote.pgbouncer.consoles names no console",
-            hint="Name the admin console of every pooler under [promote.pgbouncer]: "
-            '`consoles = ["host=… port=6432 dbname=pgbouncer user=…"]`.',
+            hint='Name the admin console of every pooler: `consoles = ["host=… port=6432 dbname=pgbouncer user=…"]`.',
         )
     target, databases = connection.info.dbname, settings.pgbouncer.databases
     return [pgbouncer.Console(dsn=dsn, target=target, databases=databases) for dsn in settings.pgbouncer.consoles]
 
 
-def script(plan: Plan, through: Sequence[pgbouncer.Console]) -> str:
-    """Return the cut-over as a script for psql; comments around it say what to do on the consoles of poolers."""
-    terms = Terms(timeout=LONGEST_WAIT, order=() if through else plan.locks)
+def render_script(planned: Plan, through: Sequence[pgbouncer.Console]) -> str:
+    """Return the cut-over as a script for psql, with the commands for the consoles as comments around it."""
+    terms = Terms(timeout=LONGEST_WAIT, order=() if through else planned.locks)
     via = Via.PGBOUNCER if through else Via.LOCKS
-    text = steps.script(plan, Try(token=uuid4(), number=1, waited=0, via=via, terms=terms))
-    return _orders("PAUSE", "before", through) + text + _orders("RESUME", "after", through)
+    text = steps.script(planned, Try(token=uuid4(), number=1, waited=0, via=via, terms=terms))
+    return _console_commands("PAUSE", "before", through) + text + _console_commands("RESUME", "after", through)
 
 
-def _orders(order: str, when: str, through: Sequence[pgbouncer.Console]) -> str:
-    """Return what to do on the consoles, as comments."""
+def _console_commands(order: str, when: str, through: Sequence[pgbouncer.Console]) -> str:
+    """Return comments with the commands that a person runs on the consoles."""
     lines = [
         f'-- {when} that, on the admin console at {console.place}: {order} "{database}";\n'
         for console in through

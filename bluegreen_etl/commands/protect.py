@@ -12,7 +12,7 @@ class Protection(model.Record, frozen=True, kw_only=True):
 
 
 def protect(context: Context, *, protected: bool) -> Protection:
-    """Mark the database as protected, or take the mark away, which wants a confirmation itself."""
+    """Mark the database as protected, or remove the mark, which needs a confirmation."""
     with context.server.connect("protect") as connection:
         if not protected:
             refuse_if_protected(context, connection, "unprotect", what=connection.info.dbname)

@@ -1,4 +1,4 @@
-"""Drops what is not needed any more: dead and failed releases, superseded ones, previous ones beyond those kept."""
+"""Prune: drop stale, failed and superseded releases, and previous releases beyond those kept."""
 
 from bluegreen_etl.cutover import swap
 from bluegreen_etl.releases.context import Context, refuse_if_protected
@@ -7,7 +7,11 @@ from bluegreen_etl.releases.retention import Pruned, drop_beyond
 
 
 def prune(context: Context, *, keep: int | None) -> Pruned:
-    """Drop releases that are not needed; `keep` previous ones stay (None: as the settings say), and all young ones."""
+    """Drop the releases that are not needed.
+
+    Args:
+        keep: how many previous releases stay; None means the setting. Younger ones than retention.min_age stay too.
+    """
     with context.server.connect(f"prune {context.schema}") as connection:
         refuse_if_protected(context, connection, "prune")
         require_releases(connection, context.schema)

@@ -1,4 +1,4 @@
-"""A release that the caller's own Python fills: opened, handed out, and then finished, checked and promoted."""
+"""A release that the caller's Python fills: opened, filled by the body, then finished, checked and promoted."""
 
 import contextlib
 import logging
@@ -10,35 +10,36 @@ import psycopg
 
 from bluegreen_etl import catalog, config, db, errors, model
 from bluegreen_etl.commands import promote as promote_command
-from bluegreen_etl.model import Release, SourceFile
-from bluegreen_etl.releases import build, copy_data
-from bluegreen_etl.releases.context import Context, refuse_if_protected
-from bluegreen_etl.releases.lifecycle import Loaded, complete, failing_cleanly, open_release
+from bluegreen_etl.model import SourceFile
+from bluegreen_etl.releases import copy_data
+from bluegreen_etl.releases.build import Build
+from bluegreen_etl.releases.context import Context, confirm
+from bluegreen_etl.releases.lifecycle import Loaded, check_built, make_ready, open_build
 from bluegreen_etl.releases.plan import plan_load
-from bluegreen_etl.releases.progress import Stages
 from bluegreen_etl.workers import Workers
 
 
 class OpenRelease:
     """A release that is being filled.
 
-    `connection` leads into it, in autocommit mode: names without a schema are the release's. `loaded` and `promoted`
-    are what was done, once the release is left.
+    Attributes:
+        connection: a session in autocommit mode; names without a schema are the release's.
+        loaded: what the load did, after the body has ended.
+        promoted: what the promote did, after the body has ended.
     """
 
-    def __init__(self, context: Context, connection: db.Connection, release: Release, workers: Workers) -> None:
+    def __init__(self, build: Build, connection: db.Connection, workers: Workers) -> None:
         self.connection = connection
-        self.number = release.number
-        self.schema = release.shadow_schema
+        self.number = build.release.number
+        self.schema = build.release.shadow_schema
         self.loaded: Loaded | None = None
         self.promoted: promote_command.Promoted | None = None
         self.files: list[SourceFile] = []
-        self._context = context
-        self._release = release
+        self._build = build
         self._workers = workers
 
     def copy(self, table: str, data: copy_data.Data) -> int:
-        """Bring rows into a table by COPY, beside those that it has; return how many.
+        """Copy rows into a table, in addition to those that it has; return how many.
 
         Args:
             table: one of the release's tables.
@@ -50,13 +51,14 @@ class OpenRelease:
             BadRow: a value is refused; names its row.
             Refused: the release has no such table.
         """
-        brought = copy_data.bring(self._context, self.connection, self._release, table, data, self._workers)
-        self.files += brought.files
-        return brought.rows
+        build = self._build
+        copied = copy_data.copy_data(build.context, self.connection, build.release, table, data, self._workers)
+        self.files += copied.files
+        return copied.rows
 
 
 class Logged:
-    """The watcher of a program that has given none: the log of the package."""
+    """The default watcher: writes into the log of the package."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("bluegreen_etl")
@@ -70,12 +72,12 @@ class Logged:
         self._log.info("%s, %d bytes", name, total) if total else self._log.info(name)
 
     def copied(self, table: str, size: int) -> None:
-        """Log how far a table is."""
+        """Log how many bytes of a table's files were read."""
         self._log.debug("%s: %d bytes", table, size)
 
     def confirm(self, question: str, answer: str) -> bool:
-        """Nobody can be asked: only `force` confirms."""
-        self._log.info("%s (%s): nobody to ask", question, answer)
+        """Return False: a program can confirm only by `force`."""
+        self._log.info("%s (%s): no terminal to ask on", question, answer)
         return False
 
 
@@ -90,16 +92,16 @@ def release(
     settings: Mapping[str, Any] | None = None,
     watcher: model.Watcher | None = None,
 ) -> Iterator[OpenRelease]:
-    """Fill a new release from Python; finish, check and promote it when the body ends, discard it when that raises.
+    """Fill a new release from Python; finish, check and promote it when the body ends, drop it if the body raises.
 
     Args:
-        dsn: a connection string or URL; None goes by bluegreen.toml, DATABASE_URL or PG*.
+        dsn: a connection string or URL; None means bluegreen.toml, DATABASE_URL or PG*.
         schema: the live schema's name.
         promote: make it live; False leaves it ready.
         force: go on although the database is protected or live has changed.
         environment: a section [environments.NAME] of bluegreen.toml.
-        settings: as in bluegreen.toml, over what that says: `{"checks": {"path": "checks"}}`.
-        watcher: who is told how the work goes; the log `bluegreen_etl` by default.
+        settings: override bluegreen.toml, with the same keys: `{"checks": {"path": "checks"}}`.
+        watcher: receives messages and progress; the log `bluegreen_etl` by default.
 
     Raises:
         BluegreenError: what `load` and `promote` raise; and whatever the body raises.
@@ -108,14 +110,16 @@ def release(
     context = Context(resolved, watcher or Logged(), force=force)
     failure: BaseException | None = None
     try:
-        with _opened(context, ask=promote) as opened:
+        if promote:
+            context = confirm(context, "promote")
+        with _open(context) as opened:
             try:
                 yield opened
             except BaseException as error:
                 failure = error
                 raise
     except errors.BluegreenError:
-        # What the body raised is the caller's own, also where the driver raised it.
+        # An exception of the body goes to the caller unchanged, also one that the driver raised.
         if failure is not None:
             raise failure from failure.__cause__
         raise
@@ -124,30 +128,23 @@ def release(
 
 
 @contextmanager
-def _opened(context: Context, *, ask: bool) -> Iterator[OpenRelease]:
-    """Open a release for the body, and make it ready after it; on failure take it back."""
+def _open(context: Context) -> Iterator[OpenRelease]:
+    """Open a release for the body, and make it ready after it; if the body raises, drop the release."""
     with context.server.connect(f"load {context.schema}") as connection:
         plan = plan_load(context, connection, None)
-        if ask:
-            refuse_if_protected(context, connection, "promote")
-        begun = open_release(context, connection, plan)
-        with failing_cleanly(context, connection, begun):
-            stages = Stages(context.watcher, connection, begun)
-            stages.begin("structure")
-            begun = build.make_structure(context, connection, plan, begun)
-            begun, put_off = build.put_off_keys(context, connection, plan, begun)
-            stages.begin("copy")
-            with (
-                context.server.connect(f"load {plan.schema} r{begun.number}", plan.session) as own,
-                contextlib.closing(Workers(plan.jobs)) as workers,
-            ):
-                path = catalog.search_path_into(own, begun.shadow_schema, live=begun.live_schema)
+        with open_build(context, connection, plan) as build:
+            build.create_structure()
+            build.defer_indexes()
+            build.stages.begin("copy")
+            with build.connect() as own, contextlib.closing(Workers(plan.jobs)) as workers:
+                path = catalog.search_path_into(own, build.release.shadow_schema, live=plan.schema)
                 db.apply_settings(own, {"search_path": path})
-                opened = OpenRelease(context, own, begun, workers)
+                opened = OpenRelease(build, own, workers)
                 yield opened
                 if own.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     own.commit()
-            built = build.finish_filled(context, connection, plan, begun, put_off, stages)
-            files = {(file.table, file.path): file for file in opened.files}
-            built = built._replace(files=tuple(files.values()))
-            opened.loaded = complete(context, connection, plan, built, stages)
+            # A file that was copied twice is one source.
+            build.files = tuple({(file.table, file.path): file for file in opened.files}.values())
+            built = build.finish_filled()
+            checks = check_built(build, built)
+            opened.loaded = make_ready(build, built, checks)

@@ -1,4 +1,4 @@
-"""A shared release as a program sees it: a handle that can be sent to other processes, which copy parts by it."""
+"""A handle of a shared release for Python programs: other processes receive it and copy parts with it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +13,14 @@ from bluegreen_etl.releases.lifecycle import Loaded
 
 
 class SharedRelease:
-    """A release that many processes fill. It holds no connection: pickle it, or make it again by its number.
+    """A release that many processes fill. It holds no connection: pickle it, or construct it from its number.
 
     Args:
-        number: the release, as `open` has returned it.
-        dsn: a connection string or URL; None goes by bluegreen.toml, DATABASE_URL or PG* of the process that uses it.
+        number: the release's number, from `open`.
+        dsn: a connection string or URL; None means bluegreen.toml, DATABASE_URL or PG* of the process that uses it.
         schema: the live schema's name.
         environment: a section [environments.NAME] of bluegreen.toml.
-        settings: as in bluegreen.toml, over what that says: `{"checks": {"path": "checks"}}`.
+        settings: override bluegreen.toml, with the same keys: `{"checks": {"path": "checks"}}`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SharedRelease:
         environment: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> "SharedRelease":
-        """Make a release that is empty and open for parts.
+        """Create an empty release that is open for parts.
 
         Raises:
             BluegreenError: see shared_release.open_shared; live is unchanged.
@@ -55,33 +55,33 @@ class SharedRelease:
         return own
 
     def part(self, table: str, data: copy_data.Data, *, key: str) -> model.Part:
-        """Bring a part of a table's rows into the release, unless it is there already; return what of it is there.
+        """Copy a part of a table's rows into the release, at most once; return the part.
 
         Args:
             table: one of the release's tables.
             data: a path, rows or Arrow data, as `release.copy` takes them.
-            key: what tells this part of the table from every other one, and is the same when it is tried again.
+            key: identifies the part within its table; a retry uses the same key.
 
         Raises:
-            BadSource, BadRow: nothing of the part is there, and the release is still open.
-            NoRelease, Refused: it is open no more, or has no such table.
+            BadSource, BadRow: nothing of the part was copied, and the release is still open.
+            NoRelease, Refused: the release is not open, or has no such table.
         """
         return shared_release.copy_part(self._context(), self.number, table, data, key=key).part
 
     def finish(self, *, expect: shared_release.Expected | None = None) -> Loaded:
-        """Build keys, indexes and statistics, check the release and make it ready; no part can come any more.
+        """Close the release for parts, build keys, indexes and statistics, check it and make it ready.
 
         Args:
-            expect: how many parts there have to be, of all tables or by table; or by table their keys.
+            expect: the number of parts of all tables, or by table; or the keys of each table's parts.
 
         Raises:
-            WrongParts, LockNotObtained: parts are missing or under way, and the release is still open.
-            BluegreenError: any other: it has failed, and live is unchanged.
+            WrongParts, LockNotObtained: parts are missing or being copied, and the release is still open.
+            BluegreenError: any other: the release has failed, and live is unchanged.
         """
         return shared_release.finish(self._context(), self.number, expect=expect)
 
     def promote(self, *, force: bool = False) -> promote_command.Promoted:
-        """Make the release live, once it is finished.
+        """Make the finished release live.
 
         Raises:
             BluegreenError: see promote.promote.
@@ -89,7 +89,7 @@ class SharedRelease:
         return promote_command.promote(self._context(force=force), number=self.number)
 
     def abort(self) -> retention.Pruned:
-        """Give the release up: end the sessions that fill it, and drop it."""
+        """Drop the release; end the sessions that fill it first."""
         return shared_release.abort(self._context(), self.number)
 
     def _context(self, *, force: bool = False) -> Context:

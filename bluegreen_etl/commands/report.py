@@ -1,4 +1,4 @@
-"""Report: all that is known of a live schema, its releases and how they came and went, for somebody to look at."""
+"""Report: a live schema, its releases and their history, as a page for people."""
 
 import importlib.metadata
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup, verify
 from bluegreen_etl.releases.context import Context
 
-NEWEST = 30  # releases whose figures are told
+NEWEST = 30  # releases whose figures are in the report
 NEWEST_CUTOVERS = 60
 
 
 class Figures(model.Record, frozen=True, kw_only=True):
-    """What a release's load did: rows and bytes by table, and how long each stage took (None: it did not end)."""
+    """What the load of a release did: rows and bytes by table, seconds by stage (None: the stage did not end)."""
 
     number: int
     tables: tuple[model.TableLoad, ...]
@@ -22,11 +22,14 @@ class Figures(model.Record, frozen=True, kw_only=True):
 
 
 class Report(model.Record, frozen=True, kw_only=True):
-    """A live schema with its past.
+    """A live schema with its history, oldest first.
 
-    `figures`, `cutovers` and `checks` are of the newest only, oldest first; `releases_left_out` and
-    `cutovers_left_out` say how many more there are. `changes` compares live with the release that was live `before`,
-    where that is still kept.
+    Attributes:
+        before: the release that was live before.
+        figures: of the newest releases; `releases_left_out` counts the others.
+        cutovers: the newest cut-overs; `cutovers_left_out` counts the others.
+        checks: of the live release, and of the one that was checked last.
+        changes: live compared with the release before it, if that is still kept.
     """
 
     at: datetime
@@ -43,38 +46,38 @@ class Report(model.Record, frozen=True, kw_only=True):
 
 
 def report(context: Context) -> Report:
-    """Return what a report tells; reads the ledger and the catalogs, no table of the data."""
+    """Return the report of a live schema; reads the ledger and the catalogs, no table of the data."""
     with context.server.connect(f"report {context.schema}", to_read=True) as connection:
         releases = lookup.known_releases(connection, context.schema)
         live = next((release for release in releases if release.status is Status.LIVE), None)
         cutovers = ledger.cutovers(connection, context.schema) if releases else []
         was_live = cutovers[-1].from_number if cutovers else None
         before = next((release for release in releases if release.number == was_live), None)
-        told = _told(releases, live, before)
-        loads = _figures(connection, context.schema, told) if told else ()
+        chosen = _choose_releases(releases, live, before)
+        loads = _figures(connection, context.schema, chosen) if chosen else ()
         return Report(
             at=datetime.now(UTC),
             version=importlib.metadata.version("bluegreen-etl"),
-            state=status.state(context, connection, releases),
+            state=status.find_state(context, connection, releases),
             live_since=live.promoted_at if live else None,
             before=before.number if before else None,
             figures=loads,
             cutovers=tuple(cutovers[-NEWEST_CUTOVERS:]),
-            checks=tuple(_checks(connection, told)),
+            checks=tuple(_checks(connection, chosen)),
             changes=_changes(connection, live, before, loads),
-            releases_left_out=len(releases) - len(told),
+            releases_left_out=len(releases) - len(chosen),
             cutovers_left_out=max(len(cutovers) - NEWEST_CUTOVERS, 0),
         )
 
 
-def _told(releases: list[Release], live: Release | None, before: Release | None) -> list[Release]:
-    """Return the newest releases, and the two that matter however old they are."""
+def _choose_releases(releases: list[Release], live: Release | None, before: Release | None) -> list[Release]:
+    """Return the newest releases, the live one and the one before it."""
     wanted = {release.number for release in (*releases[-NEWEST:], live, before) if release}
     return [release for release in releases if release.number in wanted]
 
 
-def _figures(connection: db.Connection, schema: str, told: list[Release]) -> tuple[Figures, ...]:
-    numbers = [release.number for release in told]
+def _figures(connection: db.Connection, schema: str, chosen: list[Release]) -> tuple[Figures, ...]:
+    numbers = [release.number for release in chosen]
     tables = load_stats.all_loaded_tables(connection, schema, numbers)
     stages = load_stats.stages(connection, schema, numbers)
     return tuple(
@@ -83,10 +86,10 @@ def _figures(connection: db.Connection, schema: str, told: list[Release]) -> tup
     )
 
 
-def _checks(connection: db.Connection, told: list[Release]) -> list[verify.Checked]:
-    """Return what was found last on the live release, and on the one that was checked last where that is another."""
+def _checks(connection: db.Connection, chosen: list[Release]) -> list[verify.Checked]:
+    """Return the last results of the live release, and of the release that was checked last."""
     found: list[verify.Checked] = []
-    for release in reversed(told):
+    for release in reversed(chosen):
         if not found or release.status is Status.LIVE:
             results = load_stats.latest_checks(connection, release)
             if results:
@@ -95,15 +98,15 @@ def _checks(connection: db.Connection, told: list[Release]) -> list[verify.Check
 
 
 def _changes(
-    connection: db.Connection, live: Release | None, before: Release | None, told: tuple[Figures, ...]
+    connection: db.Connection, live: Release | None, before: Release | None, chosen: tuple[Figures, ...]
 ) -> diff.Diff | None:
     """Compare live with the release before it by what the ledger and the catalogs know, without counting rows."""
     if live is None or before is None or before.schema_oid is None:
         return None
-    # Somebody may have renamed the one, or dropped the other.
+    # Live may have been renamed by hand, or the other release dropped.
     if catalog.schema_oid(connection, live.live_schema) != live.schema_oid:
         return None
     if catalog.schema_name(connection, before.schema_oid) is None:
         return None
-    counts = {item.number: {load.table: load.rows for load in item.tables} for item in told}
+    counts = {item.number: {load.table: load.rows for load in item.tables} for item in chosen}
     return diff.compare(connection, before, rows=(counts[live.number], counts[before.number]))

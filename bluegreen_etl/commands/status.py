@@ -1,4 +1,4 @@
-"""Status, history, check: looks at releases and changes nothing but the ledger's list of check results."""
+"""Status: what is live, ready, kept and left over; changes nothing."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,10 +11,14 @@ from bluegreen_etl.replicas import Replica
 
 
 class Condition(model.Record, frozen=True, kw_only=True):
-    """A release as it stands: its schema's present name, its rows, and whether its load has died.
+    """A release as it is now.
 
-    One that is open for parts has rows from those that are there, and is dead if nobody finishes it until then.
-    `rejected` rows of its files were broken.
+    Attributes:
+        schema: the present name of its schema.
+        rows: its rows; of a release that is open for parts, the rows copied so far.
+        rejected: rows of its files that were left out.
+        dead: whether it is stale: its process is gone.
+        open_until: when it becomes stale if no process finishes it.
     """
 
     number: int
@@ -35,8 +39,10 @@ class Condition(model.Record, frozen=True, kw_only=True):
 class State(model.Record, frozen=True, kw_only=True):
     """What `status` shows of one live schema.
 
-    `drifted`: live is not the schema that the ledger says is live; `unvalidated`: foreign keys that a cut-over has made
-    again and nobody has validated yet; `doubts`: which nodes of Citus are not as the coordinator is.
+    Attributes:
+        drifted: whether live is another schema than the ledger records.
+        unvalidated: foreign keys that a cut-over has re-created and that are not validated yet.
+        doubts: nodes of Citus that differ from the coordinator.
     """
 
     schema: str
@@ -55,32 +61,32 @@ class State(model.Record, frozen=True, kw_only=True):
 
 
 def status(context: Context, *, wait_replicas: float | None = None) -> State:
-    """Return what is live, ready, kept and left over.
+    """Return which releases are live, ready, kept and left over.
 
     Args:
-        wait_replicas: wait for so many seconds at most until all replicas have what is live.
+        wait_replicas: wait at most so many seconds until all replicas have the live release.
 
     Raises:
-        ReplicasBehind: some lack it then; with the state in `results`.
+        ReplicasBehind: a replica lacks the live release then; the state is in `results`.
     """
     with context.server.connect(f"status {context.schema}", to_read=True) as connection:
         releases = lookup.known_releases(connection, context.schema)
         if releases and wait_replicas is not None:
-            replica_lag.wait(context, connection, wait_replicas)
-        found = state(context, connection, releases)
-    lacking = replica_lag.lacking(found.replicas)
+            replica_lag.wait_for_replicas(context, connection, wait_replicas)
+        found = find_state(context, connection, releases)
+    lacking = replica_lag.select_behind(found.replicas)
     if wait_replicas is not None and lacking:
         raise errors.ReplicasBehind(
             f"{len(lacking)} of {len(found.replicas)} replicas lack release {found.live} after {wait_replicas:g} s: "
             f"{'; '.join(map(str, lacking))}",
-            hint="Look what they replay or wait for; run it again.",
+            hint="Find out what they replay or wait for, then run `bluegreen status` again.",
             results=found,
         )
     return found
 
 
-def state(context: Context, connection: db.Connection, releases: Sequence[Release]) -> State:
-    """Return how the live schema and its releases stand."""
+def find_state(context: Context, connection: db.Connection, releases: Sequence[Release]) -> State:
+    """Return the state of the live schema and its releases."""
     oid = catalog.schema_oid(connection, context.schema)
     live = next((release for release in releases if release.status is Status.LIVE), None)
     return State(
@@ -97,7 +103,7 @@ def state(context: Context, connection: db.Connection, releases: Sequence[Releas
             f"{key.name} of {names.quoted(place, key.table)}"
             for place, key in ledger.unvalidated(connection, context.schema)
         ),
-        replicas=replica_lag.look(context, connection) if releases else (),
+        replicas=replica_lag.find_replicas(context, connection) if releases else (),
         doubts=tuple(citus.doubts(connection, context.schema)),
         releases=tuple(_conditions(connection, context.schema, releases)) if releases else (),
     )
@@ -113,7 +119,7 @@ def _conditions(connection: db.Connection, schema: str, releases: Sequence[Relea
         yield Condition(
             number=release.number,
             status=release.status,
-            schema=schemas.get(release.schema_oid or 0),
+            schema=schemas.get(release.schema_oid) if release.schema_oid else None,
             rows=sum(part.rows for part in parts) if parts else rows,
             rejected=rejected,
             created_at=release.created_at,

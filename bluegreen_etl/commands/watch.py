@@ -1,4 +1,4 @@
-"""Watch: a load that runs somewhere else, looked at again and again until it ends."""
+"""Watch: follow a load of another process until it ends."""
 
 import time
 from collections import Counter, deque
@@ -16,7 +16,7 @@ _OPEN = "open for parts"
 
 
 class Flow(model.Record, frozen=True, kw_only=True):
-    """Bytes of files read, of `total` where that is known: `rate` a second, and `left` seconds to go."""
+    """Bytes of files read, and of how many if `total` is known; `rate` in bytes a second, `left` in seconds."""
 
     done: int
     total: int | None
@@ -25,9 +25,12 @@ class Flow(model.Record, frozen=True, kw_only=True):
 
 
 class Progress(model.Record, frozen=True, kw_only=True):
-    """How far the load of a release is; `status` is another than loading once it has ended, dead where it was killed.
+    """The progress of a load.
 
-    `stage_seconds` is how long its stage has taken yet. Tables are those that files fill.
+    Attributes:
+        status: loading until the load ends; dead if its process was killed.
+        stage_seconds: how long the present stage has taken.
+        tables: the tables that files fill.
     """
 
     at: datetime
@@ -44,7 +47,7 @@ class Progress(model.Record, frozen=True, kw_only=True):
 
 
 def watch(context: Context, *, every: float, show: Callable[[Progress], None]) -> None:
-    """Look at the load of the schema every so many seconds, until it ends; at once, where there is none."""
+    """Show the progress of the running load every `every` seconds until it ends; return at once if there is none."""
     with context.server.connect(f"watch {context.schema}", to_read=True) as connection:
         lookup.known_releases(connection, context.schema)
         release = _loading(connection, context.schema)
@@ -53,7 +56,7 @@ def watch(context: Context, *, every: float, show: Callable[[Progress], None]) -
             return
         meter = _Meter()
         while True:
-            progress = _look(connection, release, meter)
+            progress = _read_progress(connection, release, meter)
             show(progress)
             if progress.status != Status.LOADING:
                 return
@@ -71,13 +74,13 @@ def _loading(connection: db.Connection, schema: str) -> Release | None:
 
 
 class _Meter:
-    """Measures rates out of what was seen in the last seconds."""
+    """Computes rates from the progress of the last seconds."""
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
 
     def flow(self, table: str, done: int, total: int | None, *, since: float) -> Flow:
-        """Return the flow of a table; what was read before the first look took `since` seconds."""
+        """Return the flow of a table; the bytes read before the first look took `since` seconds."""
         now = time.monotonic()
         seen = self._seen.setdefault(table, deque([(now - since, 0)]))
         seen.append((now, done))
@@ -89,8 +92,8 @@ class _Meter:
         return Flow(done=done, total=total, rate=rate, left=left)
 
 
-def _look(connection: db.Connection, release: Release, meter: _Meter) -> Progress:
-    # Before the ledger: a load lets go of its lock after it has written how it ended.
+def _read_progress(connection: db.Connection, release: Release, meter: _Meter) -> Progress:
+    # Before the ledger: a load records its end before it releases its lock.
     locked = db.is_locked(connection, lookup.LOAD_LOCK, release.live_schema)
     now = ledger.find(connection, release.live_schema, release.number)
     stage, since = load_stats.begun(connection, now)
@@ -112,7 +115,7 @@ def _look(connection: db.Connection, release: Release, meter: _Meter) -> Progres
 
 
 def _parts(connection: db.Connection, release: Release) -> list[Reading]:
-    """Return what has come into a release that many processes fill, nobody knows out of how much."""
+    """Return the bytes copied into a release that is open for parts; the total is not known."""
     done: Counter[str] = Counter()
     for part in ledger.parts(connection, release):
         done[part.table] += part.bytes

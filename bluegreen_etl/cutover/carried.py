@@ -40,7 +40,7 @@ def tables(connection: db.Connection, incoming: Release, outgoing: Release, *, l
             "live does: rows written there would be lost",
             hint="Load again with [carry], or give `--discard-writes` to leave them in the old release.",
         )
-    there = catalog.plain_tables(connection, outgoing.schema_oid or 0)
+    there = catalog.plain_tables(connection, outgoing.oid)
     if gone := [name for name in wanted if name not in there]:
         raise errors.Refused(
             f"release {incoming.number} carries {', '.join(gone)}, which live no longer has",
@@ -65,7 +65,7 @@ def add_carried(
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
         built_on_them = _built_on_stand_ins(connection, incoming, outgoing, list(carried))
-        statistics = catalog.statistics_of(connection, outgoing.schema_oid or 0, carried.values())
+        statistics = catalog.statistics_of(connection, outgoing.oid, carried.values())
         # The texts of live's keys name no schema if its present name is on the search path.
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(outgoing.shadow_schema)))
         found = recreate.keys(connection, schema=outgoing.schema_oid, into=carried.values(), owed=owed)
@@ -99,7 +99,7 @@ def _built_on_stand_ins(
     connection.execute(queries.get("cutover.renaming", schema=sql.Literal(incoming.live_schema)))
     connection.execute(rename.format(live, sql.Identifier(outgoing.shadow_schema)))
     connection.execute(rename.format(sql.Identifier(incoming.shadow_schema), live))
-    views = {r.name: r.oid for r in catalog.relations(connection, incoming.schema_oid or 0) if r.kind == "v"}
+    views = {r.name: r.oid for r in catalog.relations(connection, incoming.oid) if r.kind == "v"}
     if missing := [name for name in carried if name not in views]:
         raise errors.Refused(
             f"release {incoming.number} has no stand-in for {', '.join(missing)}: another session has dropped it",
@@ -159,7 +159,7 @@ def create_stand_ins(connection: db.Connection, release: model.Release, carried:
     if not carried:
         return
     with connection.transaction():
-        oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+        oid = catalog.require_schema_oid(connection, release.shadow_schema)
         own = {name: table for name, table in catalog.plain_tables(connection, oid).items() if name in carried}
         connection.execute(sql.SQL("SET LOCAL search_path = {}").format(sql.Identifier(release.shadow_schema)))
         # A clone of live has the same foreign keys as live.

@@ -28,7 +28,7 @@ def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[
             for item in catalog.objects(connection, oid)
             if item.table not in carried and not (item.table is None and item.name in carried)
         ]
-        for oid in (live_oid, incoming.schema_oid or 0)
+        for oid in (live_oid, incoming.oid)
     )
     keys = ledger.carried_keys(connection, incoming)
     return live, [*own, *(Object(kind="constraint", table=key.table, name=key.definition) for key in keys)]
@@ -40,10 +40,10 @@ def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Releas
     Raises:
         WouldLose: it lacks something; names it.
     """
-    live, own = sides(connection, incoming, outgoing.schema_oid or 0)
+    live, own = sides(connection, incoming, outgoing.oid)
     lost = only_in(live, own)
     # A release whose schema is gone lacks everything: the swap reports that as a conflict.
-    if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
+    if lost and catalog.schema_name(connection, incoming.oid) is not None:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise errors.WouldLose(
             f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
@@ -77,7 +77,7 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
 def _definition_values(
     connection: db.Connection, release: Release, carried: Sequence[str]
 ) -> dict[str, sql.Composable]:
-    oids = catalog.belongings(connection, release.base_oid or 0, carried)
+    oids = catalog.belongings(connection, release.base_oid, carried) if release.base_oid else []
     return {
         "id": sql.Literal(release.id),
         "definition": queries.get("cutover.definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),

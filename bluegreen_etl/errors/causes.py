@@ -24,11 +24,11 @@ class BadConfiguration(UsageError):
 
 
 class BadBackup(BadSource):
-    """What `restore` was given is no backup, one of another schema, or not what it was when it was made.
+    """What `restore` was given is no backup, one of another schema, database or server, or it was changed.
 
     A backup is a directory with `manifest.json`, which has the SHA-256 of every file. One that differs
     is not restored, not even in part. Take another one; `bluegreen history` says when and where they
-    were made.
+    were made. `--force` restores a backup of another database or server.
     """
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from bluegreen_etl import names
+from bluegreen_etl import errors, names
 from bluegreen_etl.model.record import Record
 
 
@@ -75,6 +75,30 @@ class Release(Record, frozen=True, kw_only=True):
     retired_at: datetime | None = None
     failure: str | None = None
     open_until: datetime | None = None
+
+    @property
+    def oid(self) -> int:
+        """Return the OID of the release's schema.
+
+        Raises:
+            NoRelease: the ledger knows no schema of this release.
+        """
+        if self.schema_oid is None:
+            raise errors.NoRelease(
+                f"release {self.number} of {self.live_schema} is {self.status} and has no schema",
+                hint="Run `bluegreen status` to see which releases have one.",
+            )
+        return self.schema_oid
+
+    @property
+    def purpose(self) -> str:
+        """Return the purpose of the sessions that load the release, as `db.Server.connect` takes it."""
+        return f"load {self.live_schema} r{self.number}"
+
+    @property
+    def session_name(self) -> str:
+        """Return the application name of the sessions that load the release."""
+        return f"bluegreen {self.purpose}"
 
     @property
     def shadow_schema(self) -> str:

@@ -1,265 +1,333 @@
-"""Builds what a plan says: structure, rows, transforms, indexes and keys; afterwards only the checks are missing."""
+"""Build a release as its plan says: structure, rows, transforms, indexes and keys. Only the checks come after it."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from bluegreen_etl import catalog, citus, db, errors, ledger, model, names
 from bluegreen_etl.cutover import carried
-from bluegreen_etl.model import Release, StructureFrom
+from bluegreen_etl.model import Release, SourceFile, StructureFrom, Table, TableLoad
 from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.context import Context
-from bluegreen_etl.releases.plan import LoadPlan, to_be_filled
+from bluegreen_etl.releases.plan import LoadPlan, select_tables_to_fill
 from bluegreen_etl.releases.preflight import refuse_unknown_columns
-from bluegreen_etl.releases.progress import Reading, Stages
+from bluegreen_etl.releases.progress import ReadProgress, Stages
 from bluegreen_etl.shadow import (
     build_indexes,
     copy,
     defer,
-    dump,
     inherited_metadata,
     structure,
     table_reader,
     transform,
 )
+from bluegreen_etl.shadow.copy import Load, Work
+from bluegreen_etl.shadow.dump import Entry
+from bluegreen_etl.wording import counted
 from bluegreen_etl.workers import Workers
+
+T = TypeVar("T")
 
 
 class Built(NamedTuple):
-    """A release as it is before its checks; `files` are those read, `loads` what is in its tables."""
+    """A release before its checks: the source files that were read, and what each table holds."""
 
     release: Release
-    files: tuple[model.SourceFile, ...]
-    loads: tuple[model.TableLoad, ...]
+    files: tuple[SourceFile, ...]
+    loads: tuple[TableLoad, ...]
 
 
-def build(context: Context, connection: db.Connection, plan: LoadPlan, release: Release, stages: Stages) -> Built:
-    """Make the release's tables, fill them, and build what belongs on them.
+class Build:
+    """The build of one release, step by step.
 
-    Raises:
-        BadSource, BadRow, Refused, ServerFailed: the release is not whole.
-        UsageError: a check is declared of what the project's DDL does not have.
+    Args:
+        connection: the load's own session, which holds the load lock.
+        release: the release; each step replaces it by what the ledger says afterwards.
+        deferred: the indexes and constraints that an earlier process has deferred.
     """
-    stages.begin("structure")
-    release = make_structure(context, connection, plan, release)
-    release, put_off = put_off_keys(context, connection, plan, release)
-    tables = catalog.tables(connection, release.schema_oid or 0)
-    if plan.structure is StructureFrom.DDL:
-        refuse_unknown_columns(context, [*tables, *_carried(connection, plan)])
-    to_fill = to_be_filled(tables, plan.carried, plan.copied)
-    work = plan.work if plan.structure is StructureFrom.LIVE else matching.match(context, plan.found, to_fill)
-    work = [*(work or ()), *copied_from_live(context, plan, release)]
-    loads = fill_tables(context, connection, plan, release, work, put_off, stages)
-    files = tuple(
-        without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
-        for item in work
-        for opened in item.files
-        if item.table not in plan.copied  # no file
-    )
-    return Built(release, files, loads)
+
+    def __init__(
+        self,
+        context: Context,
+        connection: db.Connection,
+        plan: LoadPlan,
+        release: Release,
+        *,
+        deferred: Sequence[Entry] = (),
+    ) -> None:
+        self.context = context
+        self.connection = connection
+        self.plan = plan
+        self.release = release
+        self.deferred = deferred
+        self.files: tuple[SourceFile, ...] = ()
+        self.stages = Stages(context.watcher, connection, release)
+        self._loads: list[TableLoad] = []
+
+    def connect(self) -> AbstractContextManager[db.Connection]:
+        """Open another session of this load, with the settings of its plan."""
+        return self.context.server.connect(self.release.purpose, self.plan.session)
+
+    def create_structure(self) -> None:
+        """Create the shadow schema with all indexes and constraints, so that deferring can read them from it."""
+        self.stages.begin("structure")
+        plan, settings = self.plan, self.context.settings
+        self.release = msgspec.structs.replace(self.release, structure=plan.structure)
+        ddl = [self.context.resolved.path(file) for file in settings.structure.ddl]
+        columns = {table.name: table.columns for table in plan.tables}
+        # A connection of its own: scripts may change settings of the session.
+        with self.connect() as own:
+            create = {
+                StructureFrom.LIVE: partial(structure.clone, own, self.release, settings),
+                StructureFrom.DDL: partial(structure.run_ddl, own, self.release, ddl, settings),
+                StructureFrom.FILES: partial(structure.create_tables, own, self.release, columns, settings),
+                StructureFrom.COMMAND: partial(structure.create_tables, own, self.release, {}, settings),
+            }
+            self.create_recorded(own, create[plan.structure])
+            if plan.structure in {StructureFrom.DDL, StructureFrom.FILES}:
+                db.retry_on_lock_timeout(own, partial(inherited_metadata.carry, own, self.release, settings))
+            oid = catalog.require_schema_oid(own, self.release.shadow_schema)
+            existing = {table.name for table in catalog.tables(own, oid)}
+            structure.add_tables(own, self.release, {name: columns[name] for name in plan.temporary - existing})
+            db.retry_on_lock_timeout(own, partial(carried.create_stand_ins, own, self.release, plan.carried))
+
+    def create_recorded(self, own: db.Connection, create: Callable[[], T]) -> T:
+        """Create the shadow schema and record its OID in one transaction; return what `create` returns.
+
+        The OID is the only mark by which the schema is dropped later: another session may use the same name.
+
+        Raises:
+            NameTaken: `create` has replaced a schema of another OID than the release's.
+        """
+        before = self.release.schema_oid
+
+        def attempt() -> tuple[T, Release]:
+            result = create()
+            oid = catalog.require_schema_oid(own, self.release.shadow_schema)
+            if before is not None and oid != before and catalog.schema_name(own, before) is not None:
+                raise errors.NameTaken(
+                    f"schema {names.quoted(self.release.shadow_schema)} was replaced by hand while the load ran",
+                    hint="Rename or drop the other schema, then load again.",
+                )
+            # A script of the project may have changed the role.
+            own.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
+            structure_from = self.plan.structure
+            return result, ledger.set_structure(own, self.release, schema_oid=oid, structure=structure_from)
+
+        result, self.release = db.retry_on_lock_timeout(own, attempt)
+        return result
+
+    def defer_indexes(self) -> None:
+        """Leave only what COPY needs in the shadow schema; the rest is built after the copy."""
+        attempt = partial(
+            defer.defer_indexes, self.context.server, self.connection, self.release, self.context.settings
+        )
+        self.deferred = self.create_recorded(self.connection, attempt)
+        self.distribute()
+
+    def distribute(self) -> None:
+        """Distribute the tables over the nodes of Citus if it is installed."""
+        if self.plan.distributed:
+            citus.distribute(self.connection, self.release, self.context.settings.distribute)
+
+    def tables(self) -> list[Table]:
+        """Return the tables of the shadow schema."""
+        return catalog.tables(self.connection, self.release.oid)
+
+    def tables_to_fill(self) -> list[Table]:
+        """Return the tables that files or programs fill: neither carried nor copied from live."""
+        return select_tables_to_fill(self.tables(), self.plan.carried, self.plan.copied)
+
+    def copy_files(self) -> None:
+        """Copy the source files of the plan into their tables.
+
+        Raises:
+            BadSource, BadRow, Refused, ServerFailed: a file cannot be copied.
+            UsageError: the settings declare a check for a table or column that the DDL does not create.
+        """
+        work = self._match_files()
+        self.copy([*work, *self.copies_from_live()])
+        self.files = tuple(
+            hide_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+            for item in work
+            for opened in item.files
+        )
+
+    def copy(self, work: Iterable[Work]) -> None:
+        """Copy `work`; build the indexes of each table when its rows are complete.
+
+        Raises:
+            BadSource, BadRow, Refused, ServerFailed: the rows cannot be copied.
+        """
+        work = list(work)
+        if self.plan.distributed:  # Citus accepts FREEZE and ignores it
+            work = [msgspec.structs.replace(item, freeze=False) for item in work]
+        sizes = [item.size for item in work]
+        self.stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
+        self._loads = self._copy_and_build(work)
+        for load in self._loads:
+            if load.rejected:
+                rejected = f"{counted(load.rejected, 'row')} for table {load.table}, to {load.rejects}"
+                ledger.note(self.connection, self.release, model.EventKind.REJECTED, rejected)
+
+    def finish(self) -> Built:
+        """Run the transforms and build everything deferred that belongs to more than one table.
+
+        Raises:
+            BadRow: the rows break a key or a constraint.
+            BadSource, Refused: a transform fails.
+        """
+        if self.plan.transforms:
+            self._loads = self._transform()
+        self._build_deferred(sorted(self.plan.temporary))
+        self._fill_derived()
+        loads = tuple(load for load in self._loads if load.table not in self.plan.temporary)
+        return Built(self.release, self.files, loads)
+
+    def finish_filled(self) -> Built:
+        """Finish a release whose rows another program has written: transforms, indexes, privileges, statistics.
+
+        Raises:
+            BadRow: the rows break a key or a constraint.
+            Refused: the release has no table, or something outside depends on it.
+        """
+        self._append_from_live()
+        if self.plan.transforms:
+            self._run_transforms()
+        self.stages.begin("finish")
+        tables, temporary = self._split_temporary()
+        self._build_on(tables)
+        self._build_deferred(temporary)
+        for carry in (structure.carry_privileges, inherited_metadata.carry):
+            db.retry_on_lock_timeout(
+                self.connection, partial(carry, self.connection, self.release, self.context.settings)
+            )
+        self._fill_derived()
+        return Built(self.release, self.files, tuple(transform.count(self.connection, self.release, tables)))
+
+    def copies_from_live(self) -> list[Work]:
+        """Return the work that copies live's rows into the tables of `[carry] copy`."""
+        return table_reader.work(self.context.server, self.plan.schema, self.plan.copied, self.release.purpose)
+
+    def _append_from_live(self) -> None:
+        """Copy live's rows into the tables of `[carry] copy`; their keys may refer to rows of the other tables."""
+        work = self.copies_from_live()
+        if work:
+            with self.connect() as own, contextlib.closing(Workers(1)) as workers:
+                for item in work:
+                    copy.append(own, self.release, item, workers=workers, progress=self.context.watcher.copied)
+
+    def _match_files(self) -> Sequence[Work]:
+        """Return the work of the source files; the tables of the DDL are known only now."""
+        if self.plan.structure is StructureFrom.DDL:
+            refuse_unknown_columns(self.context, [*self.tables(), *self._carried_tables()])
+        if self.plan.structure is StructureFrom.LIVE and self.plan.work is not None:
+            return self.plan.work
+        return matching.match_files(self.context, self.plan.found, self.tables_to_fill())
+
+    def _carried_tables(self) -> list[Table]:
+        """Return the tables of live that the release carries."""
+        base_oid = self.plan.base_oid
+        live = catalog.tables(self.connection, base_oid) if base_oid and self.plan.carried else []
+        return [table for table in live if table.name in self.plan.carried]
+
+    def _copy_and_build(self, work: Sequence[Work]) -> list[TableLoad]:
+        """Copy, and build on each table the deferred entries that belong to it alone; transforms need them later."""
+        plan, watcher, server = self.plan, self.context.watcher, self.context.server
+        entries = () if plan.transforms else self.deferred
+        progress = ReadProgress(watcher, self.connection, self.release, work)
+
+        def end_copy() -> None:
+            progress.end()
+            self.stages.begin("finish")
+
+        with contextlib.closing(Workers(plan.jobs)) as workers:
+            loads = copy.begin(
+                self.release,
+                work,
+                jobs=plan.jobs,
+                workers=workers,
+                progress=progress.record_copied,
+                measured=plan.distributed,
+            )
+            try:
+                build_indexes.copy_and_build(
+                    server, self.release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=end_copy
+                )
+            finally:  # a rejected row may be the reason why a key is broken
+                _report_rejected(watcher, loads)
+        _report_streams(watcher, loads)
+        return [load.result() for load in loads]
+
+    def _transform(self) -> list[TableLoad]:
+        """Run the transforms, then build on all tables; return what the tables hold."""
+        self._run_transforms()
+        self.stages.begin("finish")
+        tables = [table.name for table in self.tables() if table.name not in self.plan.temporary]
+        self._build_on(tables)
+        loaded = {load.table for load in self._loads}
+        # Rows that a transform has written are not frozen, also in tables that were loaded.
+        changed = [msgspec.structs.replace(load, frozen=False) for load in self._loads]
+        others = [name for name in tables if name not in loaded]
+        return [*changed, *transform.count(self.connection, self.release, others)]
+
+    def _run_transforms(self) -> None:
+        self.stages.begin("transform")
+        with self.connect() as own:
+            transform.run(own, self.release, self.plan.transforms, self.context.watcher)
+
+    def _split_temporary(self) -> tuple[list[str], list[str]]:
+        """Return the tables that stay in the release, and those that are dropped before it is ready.
+
+        Raises:
+            Refused: no table stays.
+        """
+        marked = {name for name, table in self.context.settings.tables.items() if table.temporary}
+        found = {table.name for table in self.tables()}
+        if not found - marked:
+            shadow = names.quoted(self.release.shadow_schema)
+            raise errors.Refused(
+                f"release {self.release.number} has no table",
+                hint=f"Create its tables in schema {shadow}, or by names without a schema.",
+            )
+        return sorted(found - marked), sorted(found & marked)
+
+    def _build_on(self, tables: Sequence[str]) -> None:
+        """Build on filled tables the deferred entries that belong to them."""
+        server, plan = self.context.server, self.plan
+        build_indexes.build_on_tables(
+            server, self.release, tables, self.deferred, jobs=plan.jobs, settings=plan.session
+        )
+
+    def _build_deferred(self, temporary: Sequence[str]) -> None:
+        """Build the deferred entries that belong to more than one table, then drop the temporary tables."""
+        server, plan = self.context.server, self.plan
+        build_indexes.build_deferred(server, self.release, self.deferred, jobs=plan.jobs, settings=plan.session)
+        transform.drop_temporary(self.connection, self.release, temporary)
+
+    def _fill_derived(self) -> None:
+        """Set the sequences past the rows, and fill the materialized views from them."""
+        build_indexes.set_sequences(self.connection, self.release)
+        build_indexes.refresh_matviews(self.connection, self.release)
 
 
-def copied_from_live(context: Context, plan: LoadPlan, release: Release) -> list[copy.Work]:
-    """Return what brings live's rows into the tables that are to have them."""
-    return table_reader.work(context.server, plan.schema, plan.copied, f"load {plan.schema} r{release.number}")
+def hide_address(source: SourceFile, **known: object) -> SourceFile:
+    """Return a source without its address, which may hold a password, and with what is `known` of it by now."""
+    return msgspec.structs.replace(source, address=msgspec.UNSET, **known)
 
 
-def _copy_from_live(context: Context, plan: LoadPlan, release: Release) -> None:
-    """Bring live's rows into the tables that are to have them, whose keys may want what a program has filled."""
-    works = copied_from_live(context, plan, release)
-    if works:
-        with (
-            context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own,
-            contextlib.closing(Workers(1)) as workers,
-        ):
-            for work in works:
-                copy.append(own, release, work, workers=workers, progress=context.watcher.copied)
-
-
-def put_off_keys(
-    context: Context, connection: db.Connection, plan: LoadPlan, release: Release
-) -> tuple[Release, list[dump.Entry]]:
-    """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
-    attempt = partial(defer.defer_indexes, context.server, connection, release, context.settings)
-    put_off = db.retry_on_lock_timeout(connection, attempt)
-    release = note_structure(connection, plan, release)
-    if plan.distributed:
-        citus.distribute(connection, release, context.settings.distribute)
-    return release, put_off
-
-
-def fill_tables(
-    context: Context,
-    connection: db.Connection,
-    plan: LoadPlan,
-    release: Release,
-    work: Sequence[copy.Work],
-    put_off: Sequence[dump.Entry],
-    stages: Stages,
-) -> tuple[model.TableLoad, ...]:
-    """Fill the release's tables, run the transforms, and build what was put off.
-
-    Raises:
-        BadSource, BadRow, Refused, ServerFailed: the release is not whole.
-    """
-    if plan.distributed:  # Citus takes FREEZE, and forgets it
-        work = [msgspec.structs.replace(item, freeze=False) for item in work]
-    sizes = [item.size for item in work]
-    stages.begin("copy", total=0 if None in sizes else sum(size or 0 for size in sizes))
-    reading = Reading(context.watcher, connection, release, work)
-    loads = _fill(context, plan, release, work, () if plan.transforms else put_off, stages, reading)
+def _report_rejected(watcher: model.Watcher, loads: Iterable[Load]) -> None:
     for load in loads:
-        if load.rejected:
-            ledger.note(
-                connection,
-                release,
-                model.EventKind.REJECTED,
-                f"{load.rejected} rows for table {load.table}, to {load.rejects}",
-            )
-    if plan.transforms:
-        loads = _transform(context, connection, plan, release, loads, put_off, stages)
-    build_indexes.build_deferred(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
-    transform.drop_temporary(connection, release, sorted(plan.temporary))
-    build_indexes.set_sequences(connection, release)
-    build_indexes.refresh_matviews(connection, release)
-    return tuple(load for load in loads if load.table not in plan.temporary)
+        if found := load.rejected:
+            watcher.say(f"table {load.table.name}: {counted(found.count, 'rejected row')}, in {found.path}")
 
 
-def finish_filled(
-    context: Context,
-    connection: db.Connection,
-    plan: LoadPlan,
-    release: Release,
-    put_off: Sequence[dump.Entry],
-    stages: Stages,
-) -> Built:
-    """Run the transforms on a release that somebody else has filled, build what was put off, and gather statistics.
-
-    Raises:
-        BadRow: the rows break a key or a constraint.
-        Refused: it has no table, or something outside depends on it.
-    """
-    _copy_from_live(context, plan, release)
-    if plan.transforms:
-        stages.begin("transform")
-        with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
-            transform.run(own, release, plan.transforms, context.watcher)
-    stages.begin("finish")
-    marked = {name for name, table in context.settings.tables.items() if table.temporary}
-    found = {table.name for table in catalog.tables(connection, release.schema_oid or 0)}
-    tables = sorted(found - marked)
-    if not tables:
-        raise errors.Refused(
-            f"release {release.number} has no table",
-            hint=f"Make them in schema {names.quoted(release.shadow_schema)}, or by names without a schema.",
-        )
-    build_indexes.build_on_tables(context.server, release, tables, put_off, jobs=plan.jobs, settings=plan.session)
-    build_indexes.build_deferred(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
-    transform.drop_temporary(connection, release, sorted(found & marked))
-    for carry in (structure.carry_privileges, inherited_metadata.carry):
-        db.retry_on_lock_timeout(connection, partial(carry, connection, release, context.settings))
-    build_indexes.set_sequences(connection, release)
-    build_indexes.refresh_matviews(connection, release)
-    return Built(release, (), tuple(transform.count(connection, release, tables)))
-
-
-def _fill(
-    context: Context,
-    plan: LoadPlan,
-    release: Release,
-    work: Sequence[copy.Work],
-    entries: Sequence[dump.Entry],
-    stages: Stages,
-    reading: Reading,
-) -> list[model.TableLoad]:
-    """Copy the files, and build on each table those of the entries that belong to it alone."""
-
-    def copied() -> None:
-        reading.end()
-        stages.begin("finish")
-
-    with contextlib.closing(Workers(plan.jobs)) as workers:
-        loads = copy.begin(
-            release, work, jobs=plan.jobs, workers=workers, progress=reading.copied, measured=plan.distributed
-        )
-        try:
-            build_indexes.copy_and_build(
-                context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied
-            )
-        finally:  # a key may be broken for want of a rejected row
-            for load in loads:
-                if found := load.rejected:
-                    context.watcher.say(f"broken rows for table {load.table.name}: {found.count}, in {found.path}")
+def _report_streams(watcher: model.Watcher, loads: Iterable[Load]) -> None:
     for load in loads:
         if load.streams.measured:
-            streams = "1 stream" if load.streams.chosen == 1 else f"{load.streams.chosen} streams"
-            context.watcher.say(f"table {load.table.name} was copied by {streams} of at most {load.streams.most}")
-    return [load.result() for load in loads]
-
-
-def _transform(
-    context: Context,
-    connection: db.Connection,
-    plan: LoadPlan,
-    release: Release,
-    loads: Sequence[model.TableLoad],
-    entries: Sequence[dump.Entry],
-    stages: Stages,
-) -> list[model.TableLoad]:
-    """Run the project's own SQL, then build on all tables; return what is in them."""
-    stages.begin("transform")
-    with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
-        transform.run(own, release, plan.transforms, context.watcher)
-    stages.begin("finish")
-    tables = catalog.tables(connection, release.schema_oid or 0)
-    names = [table.name for table in tables if table.name not in plan.temporary]
-    build_indexes.build_on_tables(context.server, release, names, entries, jobs=plan.jobs, settings=plan.session)
-    loaded = {load.table for load in loads}
-    # Rows that a transform has written are not frozen, in tables that were loaded neither.
-    changed = [msgspec.structs.replace(load, frozen=False) for load in loads]
-    return [*changed, *transform.count(connection, release, [name for name in names if name not in loaded])]
-
-
-def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
-    """Make the shadow with all that belongs to its tables, so that what is put off can be read from it."""
-    release = msgspec.structs.replace(release, structure=plan.structure)
-    # A connection of its own: scripts may change settings of the session.
-    with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
-        ddl = [context.resolved.path(file) for file in context.settings.structure.ddl]
-        columns = {table.name: table.columns for table in plan.tables}
-        make = {
-            StructureFrom.LIVE: partial(structure.clone, own, release, context.settings),
-            StructureFrom.DDL: partial(structure.run_ddl, own, release, ddl, context.settings),
-            StructureFrom.FILES: partial(structure.create_tables, own, release, columns, context.settings),
-            StructureFrom.COMMAND: partial(structure.create_tables, own, release, {}, context.settings),
-        }
-        db.retry_on_lock_timeout(own, make[plan.structure])
-        if plan.structure in {StructureFrom.DDL, StructureFrom.FILES}:
-            db.retry_on_lock_timeout(own, partial(inherited_metadata.carry, own, release, context.settings))
-        oid = catalog.schema_oid(own, release.shadow_schema) or 0
-        made = {table.name for table in catalog.tables(own, oid)}
-        structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
-        db.retry_on_lock_timeout(own, partial(carried.create_stand_ins, own, release, plan.carried))
-    return note_structure(connection, plan, release)
-
-
-def _carried(connection: db.Connection, plan: LoadPlan) -> list[model.Table]:
-    """Return the tables of live that the release carries."""
-    live = catalog.tables(connection, plan.base_oid) if plan.base_oid and plan.carried else []
-    return [table for table in live if table.name in plan.carried]
-
-
-def note_structure(connection: db.Connection, plan: LoadPlan, release: Release) -> Release:
-    """Write into the ledger which schema holds the release now."""
-    oid = catalog.schema_oid(connection, release.shadow_schema)
-    if oid is None:
-        raise errors.ServerFailed(f"schema {release.shadow_schema} has vanished", hint="Load again.")
-    return ledger.set_structure(connection, release, schema_oid=oid, structure=plan.structure)
-
-
-def without_address(source: model.SourceFile, **known: object) -> model.SourceFile:
-    """Return a source for everyone to see."""
-    return msgspec.structs.replace(source, address=msgspec.UNSET, **known)
+            streams = counted(load.streams.chosen, "stream")
+            watcher.say(f"table {load.table.name} was copied by {streams} of at most {load.streams.most}")

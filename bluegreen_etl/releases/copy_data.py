@@ -1,4 +1,4 @@
-"""Brings data of any kind into one table of a release that is being filled: files, Arrow data, rows of Python."""
+"""Copy data of any kind into one table of an open release: files, Arrow data, rows from Python."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -21,55 +21,56 @@ class Files(NamedTuple):
     paths: Sequence[str]
 
 
-class Brought(NamedTuple):
-    """What has come into a table; `files` are those that were read, if any."""
+class CopiedData(NamedTuple):
+    """What was copied into a table; `files` are the source files that were read."""
 
     rows: int
     bytes: int
     files: tuple[SourceFile, ...]
 
 
-def bring(
+def copy_data(
     context: Context, connection: db.Connection, release: Release, table: str, data: Data | Files, workers: Workers
-) -> Brought:
-    """Copy data into a table of a release, beside the rows that it has.
+) -> CopiedData:
+    """Copy data into a table of a release, in addition to the rows that it has.
 
     Raises:
         BadSource: a file cannot be read, or its columns do not fit.
         BadRow: a value is refused; names its row.
         Refused: the release has no such table.
-        UsageError: it is nothing that can be copied.
+        UsageError: the data are of a type that cannot be copied.
     """
     target = _table(connection, release, table)
     if isinstance(data, str | os.PathLike):
         data = Files((os.fspath(data),))
     if isinstance(data, Files):
-        work = matching.find_for(context, data.paths, target)
+        work = matching.find_files_of_table(context, data.paths, target)
     elif hasattr(data, "__arrow_c_stream__"):
         reader = readers.open_batches(data, target.columns, name=f"the rows for table {table}")
         work = copy.Work(table=target, files=(copy.Opened(source=_in_memory(table), reader=reader),))
     elif isinstance(data, Iterable):
-        return Brought(python_rows.append(connection, release, target, data), 0, ())
+        return CopiedData(python_rows.append(connection, release, target, data), 0, ())
     else:
         raise errors.UsageError(
-            f"{type(data).__name__} is nothing that can be copied into table {table}",
-            hint="Give a path, rows, or Arrow data.",
+            f"cannot copy {type(data).__name__} into table {table}",
+            hint="Pass a path, rows, or Arrow data.",
         )
     load = copy.append(connection, release, work, workers=workers, progress=context.watcher.copied)
     files = [
-        build.without_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
+        build.hide_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
         for opened in (work.files if isinstance(data, Files) else ())
     ]
-    return Brought(load.rows, load.bytes, tuple(files))
+    return CopiedData(load.rows, load.bytes, tuple(files))
 
 
 def _table(connection: db.Connection, release: Release, name: str) -> model.Table:
-    oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+    oid = catalog.require_schema_oid(connection, release.shadow_schema)
     tables = {table.name: table for table in catalog.tables(connection, oid)}
     if name not in tables:
         raise errors.Refused(
             f"release {release.number} has no table {name}",
-            hint=f"It has {', '.join(tables) or 'none'}; make it by [structure] ddl, or on release.connection.",
+            hint=f"Use one of its tables ({', '.join(tables) or 'none'}), or create the table by `[structure] ddl` "
+            "or on `release.connection`.",
         )
     return tables[name]
 

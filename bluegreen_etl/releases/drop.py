@@ -1,4 +1,4 @@
-"""Drops a release: its schema, and nothing that is not inside."""
+"""Drop a release: its schema, known by its OID, and nothing that is outside of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,31 +14,31 @@ from bluegreen_etl.model import EventKind, Release, Status
 from bluegreen_etl.shadow import scratch_database
 
 
-def drop(server: db.Server, connection: db.Connection, release: Release) -> None:
-    """Drop a release's schema and mark it pruned; never anything that is not inside it.
+def drop_release(server: db.Server, connection: db.Connection, release: Release) -> None:
+    """Drop a release's schema and mark the release as pruned.
 
     Raises:
-        Refused: something outside depends on it, or it was renamed by hand; names what.
-        LockNotObtained: somebody reads from it.
-        ServerFailed: there is no second connection, or no room for so many locks.
+        Refused: an object outside depends on the schema, or the schema was renamed by hand.
+        LockNotObtained: a session reads from it.
+        ServerFailed: there is no second connection, or the lock table is full.
     """
     with sqlstates.translated():
         scratch_database.drop(connection, release)
-        release = _thinned(server, connection, release)
+        release = _drop_some_tables(server, connection, release)
     with sqlstates.translated(), connection.transaction():
         _refuse_open(connection, release)
         schema = drop_schema(server, connection, release)
         if release.status is Status.LOADING:
-            release = ledger.advance(connection, release, Status.FAILED, "its load died")
+            release = ledger.advance(connection, release, Status.FAILED, "its load was killed")
         ledger.advance(connection, release, Status.PRUNED)
         ledger.note(connection, release, EventKind.PRUNED, schema and f"dropped {names.quoted(schema)}")
 
 
 def drop_schema(server: db.Server, connection: db.Connection, release: Release) -> str | None:
-    """Drop a release's schema, and that of its offending rows, inside a transaction; return the name of the first.
+    """Drop a release's schema and the schema of its offending rows, inside a transaction; return the name of the first.
 
     Raises:
-        Refused, LockNotObtained, ServerFailed: as drop.
+        Refused, LockNotObtained, ServerFailed: as drop_release.
     """
     schema, oid = release.shadow_schema, _own_schema(connection, release)
     failures = names.failures_schema(schema)
@@ -48,7 +48,7 @@ def drop_schema(server: db.Server, connection: db.Connection, release: Release) 
     if oid is not None:
         doomed[schema] = oid
         if release.status in {Status.LOADING, Status.FAILED}:
-            # A program that filled it may have outlived the run that was killed.
+            # If the run was killed, its program may still be running.
             db.end_sessions(connection, names.program(release.live_schema, release.number))
     if doomed:
         _refuse_without_lock_room(connection, doomed)
@@ -56,14 +56,15 @@ def drop_schema(server: db.Server, connection: db.Connection, release: Release) 
             refuse_if_needed()
             relations = [relation for oid in doomed.values() for relation in catalog.relations(connection, oid)]
             _drop(connection, relations, "SCHEMA", [sql.Identifier(schema) for schema in doomed])
+            _refuse_other_schema(connection, doomed)
             refuse_if_needed()
     return schema if oid is not None else None
 
 
-def _thinned(server: db.Server, connection: db.Connection, release: Release) -> Release:
-    """Drop tables of a release, some at a time, until the server's lock table could hold the rest; return the release.
+def _drop_some_tables(server: db.Server, connection: db.Connection, release: Release) -> Release:
+    """Drop tables of a release in batches until the server's lock table can hold the rest; return the release.
 
-    One that cannot be dropped as a whole is no way back any more when the first of its tables goes.
+    When the first table is dropped, the release fails: it can no longer be rolled back to.
     """
     release = ledger.find(connection, release.live_schema, release.number)
     oid = _own_schema(connection, release)
@@ -83,24 +84,25 @@ def _thinned(server: db.Server, connection: db.Connection, release: Release) -> 
 
 
 def _some_tables(connection: db.Connection, oid: int) -> list[catalog.Relation]:
-    """Return as many tables of a schema as can be dropped at once; none where all of it can."""
+    """Return a batch of tables that can be dropped at once; none if the whole schema can."""
     wanted, capacity = catalog.locks_to_drop(connection, [oid]), catalog.lock_capacity(connection)
     if wanted <= capacity:
         return []
     tables = [relation for relation in catalog.relations(connection, oid) if relation.kind in {"r", "p"}]
-    # Others want locks too, and some tables have more that goes with them.
+    # Other sessions need locks too, and some tables have more dependent objects than others.
     return tables[: max(1, len(tables) * capacity // (4 * wanted))]
 
 
 @contextmanager
 def _sparing(server: db.Server, doomed: Mapping[str, int]) -> Iterator[Callable[[], None]]:
-    """Give what refuses to drop schemas, by name with their OIDs, where something outside depends on them.
+    """Yield a function that refuses to drop schemas, given as OIDs by name, if an object outside depends on them.
 
-    It asks on a connection of its own. Functions and types cannot be locked: what came to depend on them after it was
-    asked first goes with CASCADE. Asked again before the commit, it sees that, because for it nothing is dropped yet.
+    The function looks on a connection of its own. Functions and types cannot be locked: CASCADE would drop an object
+    that began to depend on them after the first look. A second look before the commit finds it, because for that
+    connection nothing is dropped yet.
     """
     listed = ", ".join(doomed)
-    with server.connect(f"drop {listed}", db.BRIEFLY) as other, _in_words(listed):
+    with server.connect(f"drop {listed}", db.BRIEFLY) as other, _translating_lock_errors(listed):
         yield partial(_refuse_if_needed, other, doomed)
 
 
@@ -110,64 +112,80 @@ def _drop(
     kind: LiteralString,
     doomed: Iterable[sql.Identifier],
 ) -> None:
-    """Drop something with what is inside, having locked the relations, inside a transaction."""
+    """Lock the relations, then drop schemas or tables with everything inside; inside a transaction."""
     connection.execute("SET LOCAL lock_timeout = '2s'")
     for relation in relations:
         connection.execute(steps.lock_statement(relation, nowait=False))
-    # Foreign keys lock the tables outside that they refer to, whose readers wait behind that.
+    # Foreign keys lock the tables outside that they refer to; readers of these tables queue behind the lock.
     connection.execute("SET LOCAL lock_timeout = '500ms'")
     connection.execute(sql.SQL("DROP {} {} CASCADE").format(sql.SQL(kind), sql.SQL(", ").join(doomed)))
 
 
 @contextmanager
-def _in_words(listed: str) -> Iterator[None]:
-    """Raise what the server says while these schemas are dropped as the tool's own errors."""
+def _translating_lock_errors(listed: str) -> Iterator[None]:
+    """Raise errors of locks as the tool's own while these schemas are dropped."""
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise errors.LockNotObtained(
-            f"schema {listed}, or a table that its foreign keys refer to, is in use: it cannot be dropped now",
+            f"schema {listed} cannot be dropped now: it is in use, or a table that its foreign keys refer to is",
             hint="Run `bluegreen prune` later.",
         ) from error
     except psycopg.errors.OutOfMemory as error:
         raise errors.LockTableFull(
-            f"the server's lock table has no room for what is in schema {listed}",
-            hint="Raise max_locks_per_transaction and restart the server.",
+            f"schema {listed} cannot be dropped: the server's lock table is full",
+            hint="Raise `max_locks_per_transaction` and restart the server.",
         ) from error
 
 
 def _refuse_without_lock_room(connection: db.Connection, doomed: Mapping[str, int]) -> None:
-    """Refuse what would fill the server's lock table, which all its sessions share: DROP locks each single object."""
+    """Refuse to fill the lock table, which all sessions of the server share: DROP locks every single object."""
     wanted, room = catalog.locks_to_drop(connection, doomed.values()), catalog.lock_room(connection)
     if wanted > room:
         raise errors.LockTableFull(
             f"dropping schema {', '.join(doomed)} locks {wanted} objects at once; the server has room for {room} more",
-            hint="Raise max_locks_per_transaction and restart the server.",
+            hint="Raise `max_locks_per_transaction` and restart the server.",
         )
 
 
 def _own_schema(connection: db.Connection, release: Release) -> int | None:
-    """Return the OID of the release's schema, which lies under the release's own name; None when there is none.
+    """Return the OID of the release's schema; None if the release has none.
+
+    The transaction that creates a shadow schema records its OID. A schema of the same name with another OID belongs
+    to somebody else.
 
     Raises:
-        Refused: somebody has given it another name, such as the live one, and so has use for it.
+        NameTaken: the schema was renamed by hand, for example to the live name, so it may be in use.
     """
-    place = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
-    if place is not None and place != release.shadow_schema:
+    name = catalog.schema_name(connection, release.schema_oid) if release.schema_oid else None
+    if name is not None and name != release.shadow_schema:
+        old, new = names.quoted(name), names.quoted(release.shadow_schema)
         raise errors.NameTaken(
-            f"release {release.number} lies in schema {names.quoted(place)}, a name that was given to it by hand",
-            hint=f"Rename it to {names.quoted(release.shadow_schema)}, or drop it yourself.",
+            f"release {release.number} is in schema {old}: it was renamed by hand",
+            hint=f"Rename it, `ALTER SCHEMA {old} RENAME TO {new};`, or drop it yourself.",
         )
-    oid = catalog.schema_oid(connection, release.shadow_schema)
-    # A load may die before the ledger has learnt which schema it made: there the name has to do.
-    return oid if release.status in {Status.LOADING, Status.FAILED} or oid == release.schema_oid else None
+    return release.schema_oid if name is not None else None
+
+
+def _refuse_other_schema(connection: db.Connection, doomed: Mapping[str, int]) -> None:
+    """Refuse to commit a DROP by name that has dropped a schema of another OID.
+
+    Raises:
+        NameTaken: the schema was renamed by hand, and another schema has got its name.
+    """
+    for schema, oid in doomed.items():
+        if catalog.schema_name(connection, oid) is not None:
+            raise errors.NameTaken(
+                f"schema {names.quoted(schema)} was replaced while it was being dropped: nothing was dropped",
+                hint="Run `bluegreen prune` again.",
+            )
 
 
 def _refuse_open(connection: db.Connection, release: Release) -> None:
     if ledger.find(connection, release.live_schema, release.number).open_until is not None:
         raise errors.StillOpen(
             f"release {release.number} was opened for parts a moment ago",
-            hint=f"Finish it, or give it up: `bluegreen abort {release.number}`.",
+            hint=f"Run `bluegreen finish {release.number}`, or `bluegreen abort {release.number}` to drop it.",
         )
 
 
@@ -177,5 +195,5 @@ def _refuse_if_needed(connection: db.Connection, doomed: Mapping[str, int]) -> N
         if dependents:
             raise errors.StillNeeded(
                 f"schema {schema} cannot be dropped: {catalog.listed(dependents)} depends on it",
-                hint="Drop or re-create those first.",
+                hint="Drop these dependents first, or re-create them on the live schema.",
             )

@@ -1,4 +1,4 @@
-"""Hooks: the project's own commands at the turns of a release, which learn of it by JSON on standard input."""
+"""Hooks: commands of the project that run when a release changes its status, with JSON on standard input."""
 
 from bluegreen_etl import child_process, errors, model
 from bluegreen_etl.model import Release
@@ -6,7 +6,7 @@ from bluegreen_etl.releases.context import Context
 
 
 class Occasion(model.Record, frozen=True, kw_only=True):
-    """What a hook reads: `event` is the hook's own name, `replaces` the release that is or was live before."""
+    """What a hook reads: `event` is the name of the hook, `replaces` the release that is or was live before."""
 
     event: str
     schema: str
@@ -16,35 +16,35 @@ class Occasion(model.Record, frozen=True, kw_only=True):
 
 
 def before_promote(context: Context, release: Release, live: Release | None) -> None:
-    """Ask the project whether a release may go live.
+    """Run the hook that decides whether a release may go live.
 
     Raises:
-        CommandFailed: its command ended with another exit code than 0.
+        CommandFailed: the hook ended with another exit code than 0.
     """
-    code = _call(context, context.settings.hooks.before_promote, "before_promote", release, replaces=live)
+    code = _run_hook(context, context.settings.hooks.before_promote, "before_promote", release, replaces=live)
     if code:
         raise errors.CommandFailed(
             f"hook before_promote ended with exit code {code}: release {release.number} stays {release.status}",
-            hint="Its own output above says why; promote it again when that is mended.",
+            hint=f"Read the output of the hook above, fix the cause, then run `bluegreen promote {release.number}`.",
         )
 
 
 def after_promote(context: Context, release: Release, live: Release | None) -> None:
-    """Tell the project that a release is live."""
-    _tell(context, context.settings.hooks.after_promote, "after_promote", release, replaces=live)
+    """Run the hook for a release that has become live."""
+    _run_and_report(context, context.settings.hooks.after_promote, "after_promote", release, replaces=live)
 
 
 def after_load(context: Context, release: Release) -> None:
-    """Tell the project that a release is ready."""
-    _tell(context, context.settings.hooks.after_load, "after_load", release)
+    """Run the hook for a release that is ready."""
+    _run_and_report(context, context.settings.hooks.after_load, "after_load", release)
 
 
 def after_failure(context: Context, release: Release, reason: str) -> None:
-    """Tell the project that a release has failed."""
-    _tell(context, context.settings.hooks.after_failure, "after_failure", release, reason=reason)
+    """Run the hook for a release that has failed."""
+    _run_and_report(context, context.settings.hooks.after_failure, "after_failure", release, reason=reason)
 
 
-def _tell(
+def _run_and_report(
     context: Context,
     command: str | None,
     event: str,
@@ -53,13 +53,13 @@ def _tell(
     replaces: Release | None = None,
     reason: str | None = None,
 ) -> None:
-    """Run a hook whose failure changes nothing any more."""
-    code = _call(context, command, event, release, replaces=replaces, reason=reason)
+    """Run a hook whose failure has no consequence but a message."""
+    code = _run_hook(context, command, event, release, replaces=replaces, reason=reason)
     if code:
         context.watcher.say(f"hook {event} ended with exit code {code}")
 
 
-def _call(
+def _run_hook(
     context: Context,
     command: str | None,
     event: str,

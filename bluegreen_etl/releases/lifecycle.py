@@ -8,19 +8,18 @@ import msgspec
 from bluegreen_etl import citus, db, errors, interrupts, ledger, model
 from bluegreen_etl.cutover import preflight
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
-from bluegreen_etl.releases import drop, hooks, lookup
-from bluegreen_etl.releases.build import Built
-from bluegreen_etl.releases.context import Context, adopt, current_live
+from bluegreen_etl.releases import drop, hooks, lookup, verify
+from bluegreen_etl.releases.build import Build, Built
+from bluegreen_etl.releases.context import Context, adopt, find_live
 from bluegreen_etl.releases.plan import LoadPlan
-from bluegreen_etl.releases.progress import Stages
-from bluegreen_etl.releases.verify import _explained, checks_of_every_load, run_checks
+from bluegreen_etl.wording import counted
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
-    """A release that is ready, or what a dry run would do (`release` None)."""
+    """A release that is ready, and what its load did."""
 
     schema: str
-    release: Release | None
+    release: Release
     structure: StructureFrom
     files: tuple[model.SourceFile, ...]
     tables: tuple[model.TableLoad, ...] = ()
@@ -28,96 +27,116 @@ class Loaded(model.Record, frozen=True, kw_only=True):
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
 
 
-def complete(context: Context, connection: db.Connection, plan: LoadPlan, built: Built, stages: Stages) -> Loaded:
-    """Check a release that is built, and make it ready.
+@contextmanager
+def open_build(context: Context, connection: db.Connection, plan: LoadPlan) -> Iterator[Build]:
+    """Open a new release for the body, which builds it; if the body raises, the release fails and is dropped.
 
     Raises:
-        ChecksFailed: see run_checks.
+        Conflict: another load of the schema is running, or another release is open for parts.
     """
-    stages.begin("check")
+    release = _open_release(context, connection, plan)
+    with failing_cleanly(context, connection, release):
+        yield Build(context, connection, plan, release)
+
+
+def check_built(build: Build, built: Built) -> tuple[CheckResult, ...]:
+    """Run the checks on a release that is built, and return their results.
+
+    Raises:
+        ChecksFailed: see verify.run_checks.
+    """
+    context, connection, plan = build.context, build.connection, build.plan
+    build.stages.begin("check")
     if not plan.checks:
-        context.watcher.say("no checks of your own: only that no table is empty, or half of live's is gone")
+        context.watcher.say("no custom checks; ran the built-in ones only")
     schema = built.release.shadow_schema
-    # A transform may have taken away again what was copied.
+    # A transform may have deleted what was copied.
     known = {} if plan.transforms else {load.table: load.rows for load in built.loads}
-    wanted = [*checks_of_every_load(context, connection, built.release, schema, known=known), *plan.checks]
-    results = run_checks(context, connection, built.release, schema, wanted)
+    builtin = verify.find_builtin_checks(context, connection, built.release, schema, known=known)
+    results = verify.run_checks(context, connection, built.release, schema, [*builtin, *plan.checks])
     for result in results:
         if result.status is CheckStatus.WARNED:
-            context.watcher.say(f"warning: {_explained(result)}")
-    stages.end()
-    release = _make_ready(connection, built.release, built.files, built.loads)
-    context.watcher.say(f"release {release.number} of {plan.schema} is ready")
+            context.watcher.say(f"warning: {verify.describe_result(result)}")
+    build.stages.end()
+    return tuple(results)
+
+
+def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loaded:
+    """Mark a release that has passed its checks as ready, and return what its load did."""
+    context, schema = build.context, build.plan.schema
+    release = _record_ready(build.connection, built)
+    context.watcher.say(f"release {release.number} of {schema} is ready")
     hooks.after_load(context, release)
     return Loaded(
-        schema=plan.schema,
+        schema=schema,
         release=release,
-        structure=plan.structure,
+        structure=build.plan.structure,
         files=built.files,
         tables=built.loads,
-        checks=tuple(results),
-        seconds=stages.seconds,
+        checks=tuple(checks),
+        seconds=build.stages.seconds,
     )
 
 
-def open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
-    """Take the target for this load, sweep what dead loads left, and write the new release into the ledger."""
+def _record_ready(connection: db.Connection, built: Built) -> Release:
+    with connection.transaction():
+        ledger.record_sources(connection, built.release, built.files)
+        ledger.record_tables(connection, built.release, built.loads)
+        ledger.set_loaded(connection, built.release)
+        release = ledger.advance(connection, built.release, Status.READY)
+        rows = sum(item.rows for item in built.loads)
+        detail = f"{counted(len(built.loads), 'table')}, {counted(rows, 'row')}"
+        ledger.note(connection, release, model.EventKind.READY, detail)
+    return release
+
+
+def _open_release(context: Context, connection: db.Connection, plan: LoadPlan) -> Release:
+    """Take the load lock, drop what stale loads left, and write the new release into the ledger."""
     lookup.hold_load_lock(connection, plan.schema)
     citus.refuse_doubts(connection, plan.schema)
     ledger.ensure(connection)
     if context.settings.protected:
         ledger.protect(connection, protected=True)
-    for other in ledger.releases(connection, plan.schema):
-        if other.open_until is not None:
-            raise errors.StillOpen(
-                f"release {other.number} of {plan.schema} is open for parts, since {other.created_at:%Y-%m-%d %H:%M}, "
-                f"by {other.created_by}",
-                hint=f"Finish it, or give it up: `bluegreen abort {other.number}`.",
-            )
-    _sweep(context, connection, plan.schema)
-    live, oid = current_live(context, connection)
+    _refuse_open_release(connection, plan.schema)
+    _drop_leftovers(context, connection, plan.schema)
+    live, oid = find_live(context, connection)
     if live is None and oid is not None:
         adopt(context, connection, oid)
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     if plan.base_oid is not None:
         preflight.remember_writes(connection, release)
         preflight.remember_definition(connection, release, carried=plan.carried)
-    db.apply_settings(connection, {"application_name": f"bluegreen load {plan.schema} r{release.number}"})
+    db.apply_settings(connection, {"application_name": release.session_name})
     ledger.note(connection, release, model.EventKind.LOAD_BEGAN)
     return release
 
 
-def _sweep(context: Context, connection: db.Connection, schema: str) -> None:
+def _refuse_open_release(connection: db.Connection, schema: str) -> None:
+    for other in ledger.releases(connection, schema):
+        if other.open_until is not None:
+            raise errors.StillOpen(
+                f"release {other.number} of {schema} is open for parts, since {other.created_at:%Y-%m-%d %H:%M}, "
+                f"by {other.created_by}",
+                hint=f"Run `bluegreen finish {other.number}`, or `bluegreen abort {other.number}` to drop it.",
+            )
+
+
+def _drop_leftovers(context: Context, connection: db.Connection, schema: str) -> None:
+    """Drop the failed and stale releases of a schema whose load lock this session holds."""
     for release in ledger.releases(connection, schema):
-        # One that is still loading is dead: this load has its lock.
+        # No other load is running, so a release that is still loading is stale.
         if release.status is Status.FAILED or lookup.is_stale(release, loading=False):
-            state = "failed" if release.status is Status.FAILED else "dead"
-            context.watcher.say(f"cleaning up release {release.number}, which is {state}")
+            state = "failed" if release.status is Status.FAILED else "stale"
+            context.watcher.say(f"dropping release {release.number}, which is {state}")
             try:
-                drop.drop(context.server, connection, release)
+                drop.drop_release(context.server, connection, release)
             except errors.BluegreenError as error:
-                context.watcher.say(f"release {release.number} stays for now: {error.message}")
-
-
-def _make_ready(
-    connection: db.Connection,
-    release: Release,
-    files: Sequence[model.SourceFile],
-    loads: Sequence[model.TableLoad],
-) -> Release:
-    with connection.transaction():
-        ledger.record_sources(connection, release, files)
-        ledger.record_tables(connection, release, loads)
-        ledger.set_loaded(connection, release)
-        release = ledger.advance(connection, release, Status.READY)
-        rows = sum(item.rows for item in loads)
-        ledger.note(connection, release, model.EventKind.READY, f"{len(loads)} tables, {rows} rows")
-    return release
+                context.watcher.say(f"release {release.number} was not dropped: {error.message}")
 
 
 @contextmanager
 def failing_cleanly(context: Context, connection: db.Connection, release: Release) -> Iterator[None]:
-    """Take back what was begun when the body fails; what a failed check looked at stays for inspection."""
+    """Mark the release as failed and drop it if the body raises; after a failed check it stays for inspection."""
     try:
         yield
     except BaseException as error:
@@ -147,4 +166,4 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
                     drop.drop_schema(context.server, own, failed)
         hooks.after_failure(context, failed, reason)
     except errors.BluegreenError as second:
-        context.watcher.say(f"release {release.number} could not be cleaned up ({second.message}); the next load will")
+        context.watcher.say(f"release {release.number} was not dropped: {second.message}; the next load will drop it")

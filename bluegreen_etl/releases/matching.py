@@ -1,4 +1,4 @@
-"""Decides which files fill which tables, and refuses what does not fit before anything is written."""
+"""Decide which files fill which tables; refuse a file that does not fit before anything is written."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Found(model.Record, frozen=True, kw_only=True):
 
 
 def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
-    """Find the data files and look into each.
+    """Return the data files by table, with a sample of each file.
 
     Raises:
         UsageError: no files were named.
@@ -42,7 +42,8 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     }
     if not named and not any(table.files for table in tables.values()):
         raise errors.UsageError(
-            "no data files were named", hint="Name files or a directory, or write [sources] paths into bluegreen.toml."
+            "no data files were named",
+            hint='Name files or a directory, or write `[sources] paths = ["data/"]` into bluegreen.toml.',
         )
     by_table: dict[str, list[SourceFile]] = defaultdict(list)
     for source in discovery.discover(named, tables=tables, options=_options(settings.sources)):
@@ -57,8 +58,8 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     ]
 
 
-def find_for(context: Context, paths: Sequence[str], table: Table) -> Work:
-    """Find the files at paths or globs for one table, whatever they are called.
+def find_files_of_table(context: Context, paths: Sequence[str], table: Table) -> Work:
+    """Return the work of copying the files at paths or globs into one table, whatever their names.
 
     Raises:
         BadSource: a file is missing, unreadable, of unknown format, or its columns do not fit.
@@ -74,11 +75,11 @@ def find_for(context: Context, paths: Sequence[str], table: Table) -> Work:
 
 
 def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
-    """Read the JSON files of tables that have a JSON Schema to their end.
+    """Validate all JSON files of tables that have a JSON Schema.
 
     Raises:
-        UsageError: such a table has other files, or its schema is none.
-        BadRow: an object is not as the schema says.
+        UsageError: such a table has other files, or its schema is invalid.
+        BadRow: an object does not conform to the schema.
     """
     wanted = {name: table.json_schema for name, table in context.settings.tables.items() if table.json_schema}
     chosen = [item for item in found if item.table in wanted]
@@ -91,18 +92,19 @@ def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
             place = f"[tables.{names.toml_key(item.table)}] json_schema"
             if file.format not in {model.Format.JSON, model.Format.NDJSON}:
                 raise errors.BadConfiguration(
-                    f"{place} is for JSON, and {file.path} is {file.format}", hint="Declare checks for it instead."
+                    f"{place} is for JSON, and {file.path} is {file.format}",
+                    hint=f"Use `[tables.{names.toml_key(item.table)}.checks]` instead.",
                 )
             if file.address == (model.STDIN,):
                 raise errors.BadConfiguration(
-                    f"{place} reads a file twice, and standard input can be read once",
-                    hint="Write it into a file first.",
+                    f"{place} reads a file twice, and standard input can be read only once",
+                    hint="Write standard input into a file first.",
                 )
             schema.check(file)
 
 
-def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) -> list[Table]:
-    """Return the tables that the files look like; `types` in a table's section overrule what is seen."""
+def infer_tables(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) -> list[Table]:
+    """Return the tables inferred from the files; `types` in a table's section override the inferred types."""
     return [
         Table(
             name=item.table,
@@ -116,47 +118,47 @@ def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) ->
 
 
 def refuse_shapeless(found: Sequence[Found], tables: Sequence[Table]) -> None:
-    """Refuse what no table can be made for: `tables` are those inferred.
+    """Refuse files that no table can be inferred from; `tables` are the inferred ones.
 
     Raises:
-        BadSource: all files of a table are without a record, and have no header either.
+        BadSource: no file of a table has a record or a header.
     """
     for item, table in zip(found, tables, strict=True):
         if not table.columns:
             raise errors.BadSource(
-                f"{item.files[0].path} holds no record to infer the columns of table {table.name} from",
-                hint="Leave the file out, or write the table's DDL and name it under [structure] ddl.",
+                f"cannot infer the columns of table {table.name}: {item.files[0].path} holds no record",
+                hint='Leave the file out, or write the table\'s DDL and `[structure] ddl = ["schema.sql"]`.',
             )
 
 
-def match(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> list[Work]:
-    """Bring files and tables together.
+def match_files(context: Context, found: Sequence[Found], tables: Sequence[Table]) -> list[Work]:
+    """Return the work of copying the files into the tables of their names.
 
     Raises:
         BadSource: a file matches no table, or its columns do not fit.
-        Refused: a table has no file, and there are no transforms that could fill it.
+        Refused: a table has no file, and no transform could fill it.
     """
     by_name = {table.name: table for table in tables}
     strangers = [item for item in found if item.table not in by_name]
     if strangers:
         raise errors.NoTable(
             f"{strangers[0].files[0].path} matches no table of {context.schema}",
-            hint=f"Its tables are {', '.join(by_name) or 'none'}. Rename the file, or name it under "
-            f'[tables.NAME] files = ["…"].',
+            hint=f"Rename the file after one of the tables {', '.join(by_name) or '(none)'}, or write "
+            '`[tables.NAME] files = ["FILE"]`.',
         )
     filled = {item.table for item in found}
     unfilled = [name for name in by_name if name not in filled]
     if unfilled and not context.settings.transform.files:
         raise errors.Unfilled(
             f"no file for table {', '.join(unfilled)} of {context.schema}: it would be empty after the promote",
-            hint="Add a file for it (a header alone loads no rows, with allow_empty = true), fill it by a transform, "
-            "name it under [carry], or drop it.",
+            hint="Add a file (a header alone loads no rows, with `allow_empty = true`), fill the table by a transform, "
+            "name it under `[carry] tables`, or drop it from live.",
         )
     return [_fit(context, item, by_name[item.table], _allowed(context, item.table)) for item in found]
 
 
 def _allowed(context: Context, table: str) -> rejects.Allowed | None:
-    """Return how many rows of a table's files may be broken; None where none may."""
+    """Return how many rows of a table's files may be rejected; None if a bad row is an error."""
     own = context.settings.tables.get(table, config.TableSettings()).reject_limit
     limit = context.settings.load.reject_limit if own is None else own
     return rejects.allowed(limit, context.resolved.path("rejects"))
@@ -178,25 +180,25 @@ def _refuse_misfits(context: Context, file: SourceFile, peek: Peek, table: Table
     if extra:
         raise errors.WrongColumns(
             f"{file.path} has column {', '.join(extra)}, which table {table.name} lacks",
-            hint="Add it to the table first, take it out of the file, list it in `ignore_columns`, "
-            "or load with --structure files.",
+            hint="Add the column to the table first, remove it from the file, list it in `ignore_columns`, "
+            "or load with `--structure files`.",
         )
     generated = [column.name for column in table.columns if column.generated and column.name in peek.columns]
     if generated:
         raise errors.WrongColumns(
-            f"{file.path} has column {', '.join(generated)}, which table {table.name} computes itself",
-            hint="Take it out of the file.",
+            f"{file.path} has column {', '.join(generated)}, which is a generated column of table {table.name}",
+            hint="Remove the column from the file.",
         )
     missing = [column for column in table.columns if column.name not in peek.columns and not column.generated]
     needed = [column.name for column in missing if column.not_null and not column.has_default]
     if needed and not (peek.rows == () and file.format in {model.Format.JSON, model.Format.NDJSON}):
         raise errors.WrongColumns(
             f"{file.path} lacks column {', '.join(needed)}, which may not be null in table {table.name}",
-            hint="Add it to the file, or give the column a default.",
+            hint="Add the column to the file, or give it a default.",
         )
     if missing:
         lacking = ", ".join(column.name for column in missing)
-        context.watcher.say(f"{file.path} has no {lacking}: defaults are used")
+        context.watcher.say(f"{file.path} has no {lacking}: using defaults")
 
 
 def _declared(tables: Mapping[str, config.TableSettings], name: str) -> Mapping[str, str]:
@@ -208,7 +210,7 @@ def _from_file(resolved: config.Resolved, path: str) -> str:
 
 
 def _options(*layers: model.SourceOptions) -> model.SourceOptions:
-    """Return the options of the last layer, those that it leaves at their default from the ones before."""
+    """Return the options of all layers merged: a later layer overrides what it does not leave at its default."""
     merged = default = model.SourceOptions()
     for layer in layers:
         given = {

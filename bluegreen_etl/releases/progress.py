@@ -1,4 +1,4 @@
-"""How far a load is: told to its watcher, and written into the ledger for whoever looks from somewhere else."""
+"""The progress of a load: sent to its watcher, and written into the ledger for other processes."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ _WRITE_EVERY = 1.0  # seconds
 
 
 class Stages:
-    """What a load goes through, one after the other: told and written as each begins, and timed.
+    """The stages of a load, one after the other: reported and recorded when they begin, and timed.
 
-    The connection is the load's own, which has nothing else to do while other threads begin a stage.
+    The connection is the load's own. It is idle while other threads begin a stage.
     """
 
     def __init__(self, watcher: model.Watcher, connection: db.Connection, release: model.Release) -> None:
@@ -26,7 +26,7 @@ class Stages:
         self._begun = 0.0
 
     def begin(self, name: str, *, total: int = 0) -> None:
-        """End the stage before, and begin one; `total` is how many bytes it will read, where that is known."""
+        """End the previous stage, and begin the next; `total` is how many bytes it will read, 0 if unknown."""
         self.end()
         self._watcher.stage(name, total=total)
         self._name, self._begun = name, time.monotonic()
@@ -40,8 +40,8 @@ class Stages:
             self._name = None
 
 
-class Reading:
-    """How much of the files of each table has been read."""
+class ReadProgress:
+    """Counts how many bytes of the files of each table have been read."""
 
     def __init__(
         self, watcher: model.Watcher, connection: db.Connection, release: model.Release, work: Iterable[copy.Work]
@@ -54,8 +54,8 @@ class Reading:
         self._guard = threading.Lock()
         load_stats.record_reading(connection, release, {item.table.name: item.size for item in work})
 
-    def copied(self, table: str, size: int) -> None:
-        """Learn that `size` more bytes were read; called from any thread."""
+    def record_copied(self, table: str, size: int) -> None:
+        """Add `size` bytes that were read; may be called from any thread."""
         self._watcher.copied(table, size)
         with self._guard:
             self._done[table] += size
@@ -63,7 +63,7 @@ class Reading:
                 self._write()
 
     def end(self) -> None:
-        """Write what was read last."""
+        """Record the last bytes."""
         with self._guard:
             self._write()
 

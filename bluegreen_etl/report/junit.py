@@ -6,8 +6,10 @@ from xml.etree import ElementTree
 
 from bluegreen_etl import errors, model
 from bluegreen_etl.commands import promote
+from bluegreen_etl.commands.load import LoadPreview
 from bluegreen_etl.model import CheckResult, CheckStatus
 from bluegreen_etl.releases import lifecycle, verify
+from bluegreen_etl.wording import counted
 
 # What XML 1.0 has no place for, not even as a reference.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,14 +48,16 @@ def _results(outcome: object) -> tuple[CheckResult, ...]:
 def _title(outcome: object) -> str:
     if isinstance(outcome, promote.Released):
         return _title(outcome.loaded)
+    if isinstance(outcome, LoadPreview):
+        return f"{outcome.schema} dry run"
     if isinstance(outcome, lifecycle.Loaded):
-        return f"{outcome.schema} release {outcome.release.number}" if outcome.release else f"{outcome.schema} dry run"
+        return f"{outcome.schema} release {outcome.release.number}"
     return f"{outcome.schema} release {outcome.number}" if isinstance(outcome, verify.Checked) else "run"
 
 
 def _describe(case: ElementTree.Element, result: CheckResult) -> None:
     """Say what became of a check; a warning is not a failure, and what it found is its output."""
-    found = f"{result.failures} offending rows"
+    found = counted(result.failures, "offending row")
     if result.status is CheckStatus.FAILED:
         ElementTree.SubElement(case, "failure", message=found).text = _clean(model.rows_shown(result))
     elif result.status is CheckStatus.BROKEN:

@@ -40,7 +40,7 @@ def _samples(outcome: object) -> Iterator[Sample]:
     if isinstance(outcome, promote.Released):
         yield from _samples(outcome.loaded)
         yield from (sample for sample in _samples(outcome.promoted) if sample[0] != "bluegreen_release")
-    elif isinstance(outcome, lifecycle.Loaded) and outcome.release is not None:
+    elif isinstance(outcome, lifecycle.Loaded):
         yield "bluegreen_release", {}, outcome.release.number
         for stage, seconds in outcome.seconds.items():
             yield "bluegreen_stage_seconds", {"stage": stage}, seconds

@@ -12,6 +12,7 @@ from bluegreen_etl.commands import (
     doctor,
     history,
     init,
+    load,
     promote,
     protect,
     report,
@@ -43,16 +44,17 @@ def text_of(outcome: object) -> str:
 
 @text_of.register
 def _(outcome: Loaded) -> str:
-    if outcome.release is None:
-        files = [
-            (file.table, file.path, file.format, file.compression, humanize.size(file.size)) for file in outcome.files
-        ]
-        return humanize.table(("table", "file", "format", "compression", "size"), files)
     rows = [
         (load.table, load.rows, load.rejected, load.files, humanize.size(load.bytes), humanize.seconds(load.seconds))
         for load in sorted(outcome.tables, key=lambda load: load.table)
     ]
     return humanize.table(("table", "rows", "rejected", "files", "size", "seconds"), rows, optional="rejected")
+
+
+@text_of.register
+def _(outcome: load.LoadPreview) -> str:
+    files = [(file.table, file.path, file.format, file.compression, humanize.size(file.size)) for file in outcome.files]
+    return humanize.table(("table", "file", "format", "compression", "size"), files)
 
 
 @text_of.register

@@ -44,13 +44,19 @@ class Digested(model.Record, frozen=True, kw_only=True):
 
 
 class Manifest(model.Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a backup is of. `dumped` is what the schema was called while it was dumped."""
+    """What a backup holds.
 
-    version: int = 1
+    Attributes:
+        dumped: the name of the schema while it was dumped.
+        system: the system identifier of the server; None in a manifest of version 1.
+    """
+
+    version: int = 2
     schema: str
     dumped: str
     release: int | None
     database: str
+    system: str | None = None
     server: str
     made_at: datetime
     files: tuple[Digested, ...]
@@ -95,7 +101,7 @@ def read(directory: Path) -> Manifest:
     try:
         text = (directory / MANIFEST).read_bytes()
         version = json.loads(text)["version"]
-        if version != 1:
+        if version not in {1, 2}:
             raise errors.BadBackup(f"{directory} is a backup of version {version}", hint="Upgrade bluegreen-etl.")
         return msgspec.json.decode(text, type=Manifest)
     except OSError as error:

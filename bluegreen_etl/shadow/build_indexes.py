@@ -49,7 +49,7 @@ def copy_and_build(
     ]
     to_vacuum = [load for load in loads if load in indexed and (not load.frozen or load.may_thaw)]
     before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *analyses]
-    purpose = f"load {release.live_schema} r{release.number}"
+    purpose = release.purpose
     vacuums = [parallel.Task(_unless_frozen(release, load), after=before) for load in to_vacuum]
     parallel.run(server, purpose, [*before, *vacuums], jobs=jobs, settings=settings)
 
@@ -70,7 +70,7 @@ def build_on_tables(
     """
     builds = [task for table in tables for task in _build_on(table, entries, after=())]
     tasks = [*builds, *_vacuum(release, tables, after=builds)]
-    parallel.run(server, f"load {release.live_schema} r{release.number}", tasks, jobs=jobs, settings=settings)
+    parallel.run(server, release.purpose, tasks, jobs=jobs, settings=settings)
 
 
 def _build_on(table: str, entries: Sequence[Entry], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:
@@ -128,7 +128,7 @@ def build_deferred(
     Raises:
         BadRow: the data breaks a key, a foreign key or a constraint.
     """
-    purpose = f"load {release.live_schema} r{release.number}"
+    purpose = release.purpose
 
     def run(work: Sequence[parallel.Work], jobs: int = 1) -> None:
         parallel.run(server, purpose, [parallel.Task(one) for one in work], jobs=jobs, settings=settings)
@@ -156,7 +156,7 @@ def build_deferred(
 
 def set_sequences(connection: db.Connection, release: model.Release) -> None:
     """Set the release's sequences past the largest value that was loaded, and never behind live's."""
-    own = catalog.sequences(connection, release.schema_oid or 0)
+    own = catalog.sequences(connection, release.oid)
     live_oid = catalog.schema_oid(connection, release.live_schema)
     live = {s.name for s in catalog.sequences(connection, live_oid)} if live_oid else set()
     for sequence in own:
@@ -185,7 +185,7 @@ def refresh_matviews(connection: db.Connection, release: model.Release) -> None:
     """Fill the release's materialized views from its own tables, and gather their statistics."""
     # Its owner's view of the rows is what a materialized view holds, policies included.
     connection.execute("SET row_security = on")
-    for name in catalog.materialized_views(connection, release.schema_oid or 0):
+    for name in catalog.materialized_views(connection, release.oid):
         place = sql.Identifier(release.shadow_schema, name)
         connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
         connection.execute(sql.SQL("ANALYZE {}").format(place))
@@ -211,7 +211,7 @@ def _not_valid(entry: Entry) -> Entry:
 
 def _unvalidated(server: db.Server, release: model.Release) -> list[tuple[str, str]]:
     """Return the foreign keys whose rows are still to be checked: table and name of each."""
-    with server.connect(f"load {release.live_schema} r{release.number}") as connection:
+    with server.connect(release.purpose) as connection:
         rows = connection.execute(queries.get("cutover.unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
     return [(table, name) for table, name in rows]
 

@@ -20,9 +20,9 @@ def defer_indexes(
     entries = dump.read(connection, release.shadow_schema, settings)
     if not any(entry.after_copy for entry in entries):
         return []
-    oid = catalog.schema_oid(connection, release.shadow_schema) or 0
+    oid = catalog.require_schema_oid(connection, release.shadow_schema)
     tables = catalog.tables_built_on(connection, oid)
-    purpose = f"load {release.live_schema} r{release.number}"
+    purpose = release.purpose
     with server.connect(purpose, db.BRIEFLY) as other, connection.transaction():
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)

@@ -79,7 +79,7 @@ _HINT = "Make it in live first, or name the project's DDL under [structure] ddl.
 
 
 def _name(connection: db.Connection, release: model.Release) -> str:
-    return names.scratch_database(catalog.database_oid(connection), release.schema_oid or 0)
+    return names.scratch_database(catalog.database_oid(connection), release.oid)
 
 
 def _make(

@@ -49,7 +49,7 @@ def restore(connection: db.Connection, release: model.Release, schema: str, entr
         for entry in entries:
             if release.base_oid is None or not entry.type.endswith("ACL"):
                 _restore_entry(connection, entry)
-        _refuse_ties(connection, release, catalog.schema_oid(connection, schema) or 0)
+        _refuse_ties(connection, release, catalog.require_schema_oid(connection, schema))
         if schema != shadow:
             rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
             connection.execute(rename.format(sql.Identifier(schema), sql.Identifier(shadow)))
@@ -136,14 +136,14 @@ def carry_privileges(connection: db.Connection, release: model.Release, settings
         Refused: something outside depends on the release.
     """
     if release.base_oid is None:
-        _refuse_ties(connection, release, release.schema_oid or 0)
+        _refuse_ties(connection, release, release.oid)
         return
     found = dump.read(connection, release.live_schema, settings)
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with parked(connection, release, release.live_schema):
         connection.execute(rename.format(sql.Identifier(release.shadow_schema), sql.Identifier(release.live_schema)))
         _give_privileges(connection, release, found)
-        _refuse_ties(connection, release, release.schema_oid or 0)
+        _refuse_ties(connection, release, release.oid)
         connection.execute(rename.format(sql.Identifier(release.live_schema), sql.Identifier(release.shadow_schema)))
 
 

@@ -110,10 +110,12 @@ def test_protected_database_wants_a_confirmation_for_restore(bluegreen: Bluegree
     assert "restore of league needs a confirmation" in refused(bluegreen, "restore", path, live=live).sentence
 
 
-def manifest(age: float, schema: str = "league") -> tuple[str, Manifest]:
-    """Return a backup so many days old."""
+def manifest(age: float, schema: str = "league", database: str = "d", system: str | None = "7") -> tuple[str, Manifest]:
+    """Return a backup that is `age` days old."""
     made = NOON - timedelta(days=age)
-    own = Manifest(schema=schema, dumped=schema, release=1, database="d", server="18", made_at=made, files=())
+    own = Manifest(
+        schema=schema, dumped=schema, release=1, database=database, system=system, server="18", made_at=made, files=()
+    )
     return f"{schema}-{age}", own
 
 
@@ -128,6 +130,40 @@ def manifest(age: float, schema: str = "league") -> tuple[str, Manifest]:
     ],
 )
 def test_retention_is_by_count_and_age_and_spares_the_newest(settings: config.Backup, dropped: list[str]) -> None:
-    """And other schemas' backups in the same directory."""
-    found = [manifest(9), manifest(1), manifest(3), manifest(2), manifest(50, "other")]
-    assert backup.superfluous(found, "league", settings, NOON) == dropped
+    """Backups of other schemas, databases and servers in the same directory stay, also those of unknown servers."""
+    others = [manifest(50, "other"), manifest(51, database="e"), manifest(52, system="8"), manifest(53, system=None)]
+    found = [manifest(9), manifest(1), manifest(3), manifest(2), *others]
+    assert backup.select_superfluous(found, backup.Source("7", "d", "league"), settings, NOON) == dropped
+
+
+def test_backup_of_another_database_is_neither_dropped_nor_restored(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """Two environments may share a directory: each keeps its own backups, and `--force` restores the other's."""
+    bluegreen.write("bluegreen.toml", '[backup]\npath = "kept"\nkeep = 1\n')
+    own = bluegreen.directory / bluegreen.json("backup")["path"]
+    text = (own / "manifest.json").read_text()
+    database = connection.info.dbname
+    (own / "manifest.json").write_text(text.replace(f'"database": "{database}"', '"database": "production"'))
+    for _ in range(2):
+        bluegreen("backup")
+    assert own.is_dir()
+    assert len(list(own.parent.iterdir())) == 2
+    said = refused(bluegreen, "restore", str(own), live=live)
+    assert said.sentence == f"the backup was made of database production, and this is database {database}"
+    bluegreen("restore", str(own), "--force")
+
+
+def test_damaged_manifest_stops_no_other_backup(bluegreen: Bluegreen, live: Live) -> None:
+    """The damaged backup is reported and stays; the others are dropped as the settings say; promote goes on."""
+    bluegreen.write("bluegreen.toml", CONFIGURED)
+    bluegreen.write("kept/zzz/manifest.json", "{")
+    bluegreen.write_league()
+    for _ in range(3):
+        done = bluegreen("load", "data", "--promote")
+    assert "not considered for retention: kept/zzz/manifest.json is damaged" in done.stderr.replace(
+        f"{bluegreen.directory}/", ""
+    )
+    kept = sorted(path.name[:9] for path in (bluegreen.directory / "kept").iterdir())
+    assert kept == ["league-r2", "league-r3", "zzz"]
+    assert live.dump()

@@ -60,7 +60,7 @@ def test_failed_check_stops_the_release_and_shows_the_rows(
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- description: all are born\nSELECT id, name FROM players WHERE born IS NULL;")
     said = refused(bluegreen, "load", "data", "--checks", "checks", "--promote", code=3, live=live)
-    assert said.sentence == "1 of 3 checks failed on release 2: born: 1 offending rows, first id=2, name=Zoë"
+    assert said.sentence == "1 of 3 checks failed on release 2: born: 1 offending row, first id=2, name=Zoë"
     assert "bluegreen check 2" in said.hint
     assert [line.split()[0] for line in said.stdout.splitlines()[2:]] == ["no_empty_table", "no_halved_table", "born"]
     assert "id=2, name=Zoë" in said.stdout
@@ -69,7 +69,7 @@ def test_failed_check_stops_the_release_and_shows_the_rows(
     again = refused(bluegreen, "check", "2", "--checks", "checks", code=3, live=live)
     assert again.sentence == said.sentence
     done = bluegreen("load", "data")
-    assert "cleaning up release 2, which is failed" in done.stderr
+    assert "dropping release 2, which is failed" in done.stderr
     assert schemas(connection) == ["bluegreen", "league", "league__r3"]
 
 
@@ -153,7 +153,7 @@ def test_headers_of_dbt_decide_about_the_rows(bluegreen: Bluegreen, live: Live) 
     checked = bluegreen.json("check", "--checks", "checks", "--tag", "smoke", "--tag", "other", code=3)["checks"]
     assert [check["name"] for check in checked] == ["few"]
     said = refused(bluegreen, "check", "--checks", "checks", "--tag", "smok", code=2)
-    assert (said.sentence, said.hint) == ("no check has the tag smok", "The tags there are: smoke.")
+    assert (said.sentence, said.hint) == ("no check has the tag smok", "Use one of these tags: smoke.")
 
 
 def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> None:
@@ -162,7 +162,7 @@ def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> No
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- severity: warn\nSELECT id, name FROM players WHERE born IS NULL")
     done = bluegreen("load", "data", "--checks", "checks", "--json")
-    assert "warning: born: 1 offending rows, first id=2, name=Zoë" in done.stderr.splitlines()
+    assert "warning: born: 1 offending row, first id=2, name=Zoë" in done.stderr.splitlines()
     loaded = json.loads(done.stdout)
     assert loaded["release"]["status"] == "ready"
     assert [(check["name"], check["status"]) for check in loaded["checks"]][-1] == ("born", "warned")
@@ -190,8 +190,8 @@ def test_file_of_a_header_alone_is_refused(bluegreen: Bluegreen, live: Live) -> 
     bluegreen.write_league(players="id,team_id,name\n")
     said = refused(bluegreen, "load", "data", code=3, live=live)
     assert said.sentence == (
-        "2 of 2 checks failed on release 2: no_empty_table: 1 offending rows, first empty_table=players; "
-        "no_halved_table: 1 offending rows, first halved_table=players, rows=0, live=1"
+        "2 of 2 checks failed on release 2: no_empty_table: 1 offending row, first empty_table=players; "
+        "no_halved_table: 1 offending row, first halved_table=players, rows=0, live=1"
     )
 
 

@@ -111,7 +111,7 @@ def test_missing_nullable_column_takes_its_default(
     bluegreen.write_league(players="id,team_id,name\n1,1,Ann\n")
     done = bluegreen("load", "data")
     assert live.dump() == before
-    assert "data/players.csv has no born, note: defaults are used" in done.stderr
+    assert "data/players.csv has no born, note: using defaults" in done.stderr
     rows = connection.execute("SELECT name, born, note FROM league__r2.players").fetchall()
     assert rows == [("Ann", None, "none yet")]
 
@@ -123,7 +123,7 @@ def test_generated_column_in_the_file_is_refused(
     connection.execute("ALTER TABLE league.teams ADD initial text GENERATED ALWAYS AS (left(name, 1)) STORED")
     bluegreen.write_league(teams="id,name,initial\n1,Ajax,A\n")
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == "data/teams.csv has column initial, which table teams computes itself"
+    assert said.sentence == "data/teams.csv has column initial, which is a generated column of table teams"
 
 
 # ---- which rows

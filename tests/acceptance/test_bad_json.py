@@ -29,7 +29,7 @@ def test_empty_array_is_refused_as_an_empty_table(bluegreen: Bluegreen, live: Li
     bluegreen.write("players.json", "[]")
     bluegreen.write("teams.json", f"[{GOOD}]")
     said = refused(bluegreen, "load", "teams.json", "players.json", code=3, live=live)
-    assert "no_empty_table: 1 offending rows, first empty_table=players" in said.sentence
+    assert "no_empty_table: 1 offending row, first empty_table=players" in said.sentence
 
 
 def test_broken_line_of_ndjson_is_named(bluegreen: Bluegreen, live: Live) -> None:

@@ -155,7 +155,7 @@ def test_schema_of_somebody_else_takes_no_offending_rows(
     connection.execute("CREATE SCHEMA league__r2_failures CREATE TABLE mine (id int)")
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "--store-failures", live=live)
-    assert said.sentence == "a schema league__r2_failures exists already, and bluegreen has not made it"
+    assert said.sentence == "schema league__r2_failures already exists, and bluegreen did not create it"
     assert failures(connection) == {"league__r2_failures.mine": [("id", "integer")]}
 
 

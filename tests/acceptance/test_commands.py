@@ -62,7 +62,7 @@ def test_rollback_refuses_before_the_first_promote(bluegreen: Bluegreen, live: L
     """A ready release is not something to go back to."""
     load(bluegreen)
     said = refused(bluegreen, "rollback", live=live)
-    assert said.sentence == "nothing to go back to from release 1 of league: it replaced none"
+    assert said.sentence == "release 1 of league cannot be rolled back: it replaced no release"
     said = refused(bluegreen, "rollback", "--to", "2", live=live)
     assert said.sentence == "release 2 of league is ready and cannot be rolled back to"
 
@@ -73,7 +73,7 @@ def test_second_rollback_refuses_and_names_what_is_kept(bluegreen: Bluegreen, li
     bluegreen("promote")
     bluegreen("rollback")
     said = refused(bluegreen, "rollback", live=live)
-    assert said.sentence == "nothing to go back to from release 1 of league: it replaced none"
+    assert said.sentence == "release 1 of league cannot be rolled back: it replaced no release"
     assert "Kept: 2; name one with --to" in said.hint
     bluegreen("rollback", "--to", "2")
     assert bluegreen.json("status")["live"] == 2
@@ -87,7 +87,7 @@ def test_rollback_to_a_pruned_release_is_refused(bluegreen: Bluegreen, live: Liv
     said = refused(bluegreen, "rollback", "--to", "1", live=live)
     assert said.sentence == "release 1 of league is pruned and cannot be rolled back to"
     said = refused(bluegreen, "rollback", live=live)
-    assert said.sentence == "nothing to go back to from release 2 of league: release 1 is pruned"
+    assert said.sentence == "release 2 of league cannot be rolled back: release 1 is pruned"
 
 
 # ---- live is not what it was
@@ -218,13 +218,13 @@ def test_extension_in_the_live_schema_is_refused(
     superuser.execute("CREATE EXTENSION citext SCHEMA league")
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == "extension citext is installed in schema league and would leave with it"
-    assert said.hint == "Move it: ALTER EXTENSION citext SET SCHEMA public;"
+    assert said.sentence == "extension citext is installed in schema league, and the new release would not have it"
+    assert said.hint == "Move it: `ALTER EXTENSION citext SET SCHEMA public;`"
     superuser.execute("ALTER EXTENSION citext SET SCHEMA public")
     bluegreen("load", "data")
     superuser.execute("ALTER EXTENSION citext SET SCHEMA league")
     said = refused(bluegreen, "promote", live=live)
-    assert said.sentence == "extension citext is installed in schema league and would leave with it"
+    assert said.sentence == "extension citext is installed in schema league, and the new release would not have it"
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -235,7 +235,7 @@ def test_foreign_schema_under_a_name_that_a_release_needs_is_refused(
     connection.execute(f"CREATE SCHEMA league__r{number}; CREATE TABLE league__r{number}.mine ()".encode())
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == f"a schema league__r{number} exists already, and bluegreen has not made it"
+    assert said.sentence == f"schema league__r{number} already exists, and bluegreen did not create it"
     connection.execute(f"SELECT FROM league__r{number}.mine".encode())
 
 

@@ -201,7 +201,7 @@ def test_table_that_lost_more_than_half_of_its_rows_is_refused(
     said = refused(bluegreen, "load", "data", code=3, live=live)
     assert said.sentence == (
         "1 of 2 checks failed on release 2: "
-        "no_halved_table: 1 offending rows, first halved_table=players, rows=3, live=7"
+        "no_halved_table: 1 offending row, first halved_table=players, rows=3, live=7"
     )
     bluegreen.write("bluegreen.toml", TABLE + 'rows_against_live = { max_drop = "60 %" }')
     assert results(bluegreen, "load", "data")["players.rows_against_live"]["status"] == "passed"
@@ -222,24 +222,24 @@ def test_half_of_the_rows_is_not_less_than_half(bluegreen: Bluegreen, live: Live
     [
         (
             COLUMNS + "nam = { not_null = true }",
-            "[tables.players.checks] is about column nam, which the table does not",
+            "[tables.players.checks] names column nam, which the table does not",
         ),
-        (TABLE + "unique = [['id', 'nam']]", "[tables.players.checks] is about column nam, which the table does not"),
+        (TABLE + "unique = [['id', 'nam']]", "[tables.players.checks] names column nam, which the table does not"),
         (
             TABLE + "keys_against_live = { columns = ['nr'], max_vanished = '1 %' }",
-            "[tables.players.checks] is about column nr, which the table does not have",
+            "[tables.players.checks] names column nr, which the table does not have",
         ),
         (
             COLUMNS + "team_id = { relationships = { to = 'team', field = 'id' } }",
-            "[tables.players.checks] is about table team, which a release of league does not have",
+            "[tables.players.checks] names table team, which a release of league does not have",
         ),
         (
             COLUMNS + "team_id = { relationships = { to = 'teams', field = 'nr' } }",
-            "[tables.players.checks] is about column nr of teams, which the table does not have",
+            "[tables.players.checks] names column nr of teams, which the table does not have",
         ),
         (
             "[tables.player.checks]\nrow_count = { min = 1 }",
-            "[tables.player.checks] is about a table that a release of",
+            "[tables.player.checks] names a table that a release of",
         ),
         (COLUMNS + "name = { notnull = true }", "bluegreen.toml: contains unknown field `notnull`"),
         (TABLE + "rows_against_live = { max_drop = 50 }", "bluegreen.toml: Expected `str | null`, got `int`"),
@@ -250,7 +250,7 @@ def test_half_of_the_rows_is_not_less_than_half(bluegreen: Bluegreen, live: Live
             COLUMNS + "name = { not_null = { error_if = 'many' } }",
             "bluegreen.toml: Expected a text such as `>10` - at ",
         ),
-        ("[checks]\noff = ['no_table']", "checks.off names no_table, and no check is called so"),
+        ("[checks]\noff = ['no_table']", "checks.off names no_table, and no check has this name"),
     ],
 )
 def test_what_cannot_be_checked_is_refused_before_anything_is_loaded(
@@ -271,7 +271,7 @@ def test_checks_of_what_the_ddl_lacks_are_refused_before_the_copy(bluegreen: Blu
     check = "[structure]\nddl = ['schema.sql']\n[tables.pairs.checks]\nrow_count = { min = 3 }\n"
     bluegreen.write("bluegreen.toml", check)
     said = refused(bluegreen, "load", "data", code=2)
-    assert said.sentence.startswith("[tables.pairs.checks] is about a table that a release of league does not have")
+    assert said.sentence.startswith("[tables.pairs.checks] names a table that a release of league does not have")
     bluegreen.write("bluegreen.toml", check + "[transform]\nfiles = ['made.sql']\n")
     assert results(bluegreen, "load", "data", code=3)["pairs.row_count"]["sample"] == [["2"]]
 

@@ -85,8 +85,11 @@ def test_leftovers_are_found(bluegreen: Bluegreen, live: Live, connection: Conne
     connection.execute("CREATE SCHEMA league__r77")
     found = findings(bluegreen)["leftovers", "warn"]
     assert found == [
-        ("release 2 is failed", "bluegreen prune"),
-        ("schema league__r77 belongs to no release", "DROP SCHEMA league__r77 CASCADE; once nobody needs it."),
+        ("release 2 is failed", "Run `bluegreen prune`."),
+        (
+            "schema league__r77 belongs to no release",
+            "Run `DROP SCHEMA league__r77 CASCADE;` if it is no longer needed.",
+        ),
     ]
 
 

@@ -25,7 +25,7 @@ def test_load_works_right_after_init(bluegreen: Bluegreen, connection: Connectio
     assert "born date,\n    big numeric,\n    empty text,\n    number text\n" in ddl
     assert "-- ALTER TABLE players ADD FOREIGN KEY (team_id) REFERENCES teams;" in ddl
     done = bluegreen("load", "--promote", BLUEGREEN_SCHEMA="")
-    assert "no checks of your own" not in done.stderr
+    assert "no custom checks" not in done.stderr
     keys = """
         SELECT c.relname FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
         WHERE k.connamespace = 'league'::regnamespace AND k.contype = 'p' ORDER BY 1
@@ -47,11 +47,11 @@ def test_init_replaces_no_file(bluegreen: Bluegreen) -> None:
     """Not even one of them, and then it writes none."""
     bluegreen.write_league()
     bluegreen.write("schema.sql", "-- mine")
-    assert refused(bluegreen, "init", "data").sentence == "schema.sql is there already"
+    assert refused(bluegreen, "init", "data").sentence == "schema.sql already exists"
     assert not (bluegreen.directory / "bluegreen.toml").exists()
     assert refused(bluegreen, "init", code=2).sentence == "no data files were named"
     bluegreen.write("none/teams.json", "[]")
-    said = "none/teams.json holds no record to infer the columns of table teams from"
+    said = "cannot infer the columns of table teams: none/teams.json holds no record"
     for command in ("init", "load"):
         assert refused(bluegreen, command, "none").sentence == said
 

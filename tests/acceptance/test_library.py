@@ -88,7 +88,7 @@ def test_release_that_is_not_promoted_is_ready(live: Live, connection: Connectio
         (lambda r: r.copy("teams", [{"idd": 1}]), errors.BadRow, "table teams has no column idd to fill"),
         (lambda r: r.copy("teams", [(1, "a"), ("x", "b")]), errors.BadRow, "row 2 for table teams, column id: invalid"),
         (lambda r: r.copy("teams", [(1, None)]), errors.BadRow, "row 1 for table teams: null value in column"),
-        (lambda r: r.copy("teams", 7), errors.UsageError, "int is nothing that can be copied into table teams"),
+        (lambda r: r.copy("teams", 7), errors.UsageError, "cannot copy int into table teams"),
         (lambda r: r.copy("teams", "no.csv"), errors.BadSource, "no.csv"),
         (lambda r: r.copy("teams", pa.table({"x": [1]})), errors.BadSource, 'the rows for table teams: "x" is not a'),
         (lambda r: r.copy("teams", [(1, "a"), (1, "b")]), errors.BadRow, "duplicate key in table teams"),

@@ -126,7 +126,7 @@ def test_name_that_is_typed_confirms_and_nothing_else(bluegreen: Bluegreen, prot
         assert "is protected: promote of league needs a confirmation" in shown
         assert "HINT: " in shown
     assert bluegreen.json("status")["live"] == 2
-    assert "readers were held" in typed(bluegreen, b"league\n", "promote", code=0)
+    assert "readers were blocked" in typed(bluegreen, b"league\n", "promote", code=0)
     assert bluegreen.json("status")["live"] == 3
 
 

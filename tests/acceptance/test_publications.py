@@ -68,7 +68,7 @@ def test_publication_for_all_tables_is_refused_where_somebody_subscribes(
     there("load", "data")
     publisher.execute("SELECT pg_create_logical_replication_slot('subscriber', 'pgoutput')")
     said = refused(there, "load", "data", live=Live(there.dsn))
-    assert said.sentence.startswith("publication everything is for all tables, and somebody subscribes")
+    assert said.sentence.startswith("publication everything is for all tables and has a subscriber")
     publisher.execute("SELECT pg_drop_replication_slot('subscriber')")
 
 
@@ -97,7 +97,7 @@ def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Con
         assert said.sentence.startswith("publication players, schemas publishes tables of league")
         there.write("bluegreen.toml", '[promote]\npublications = "follow"\n')
         done = there("promote")
-        assert "publication players has followed: its subscribers lack the rows of release 2" in done.stderr
+        assert "publication players was moved: its subscribers lack the rows of release 2" in done.stderr
         assert publisher.execute(PUBLISHED).fetchall() == before
         publisher.execute("INSERT INTO league.players (id, team_id, name) VALUES (9, 1, 'Bo')")
         scene.wait_until(lambda: names() == ["old player", "Bo"])

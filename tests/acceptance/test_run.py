@@ -195,7 +195,7 @@ def test_first_release_is_what_the_command_makes(bluegreen: Bluegreen, connectio
     """Without a live schema or DDL the release begins empty."""
     script = "CREATE TABLE teams (id int PRIMARY KEY, name text); INSERT INTO teams VALUES (1, 'Ajax')"
     done = bluegreen("run", "--promote", "--", psql(connection), "-c", script)
-    assert "the command makes its own tables" in done.stderr
+    assert "the command creates its own tables" in done.stderr
     assert teams(connection) == [(1, "Ajax")]
 
 
@@ -248,7 +248,7 @@ def test_scratch_database_needs_a_structure(bluegreen: Bluegreen, live: Live, co
     """It is known before anything is begun."""
     run = ("run", "--isolate", "database", "--", "true")
     said = refused(bluegreen, *run, code=2, BLUEGREEN_SCHEMA="nothing")
-    assert said.sentence.startswith("a scratch database needs tables to begin with")
+    assert said.sentence.startswith("cannot create the scratch database")
 
 
 def test_protected_database_asks_before_the_program_runs(bluegreen: Bluegreen, live: Live) -> None:

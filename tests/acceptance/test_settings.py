@@ -128,7 +128,7 @@ def test_structure_from_a_schema_that_is_not_there_is_refused(bluegreen: Bluegre
     """There is nothing to clone before the first load."""
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "--structure", "live")
-    assert said.sentence == "there is no schema league with tables to take the structure from"
+    assert said.sentence == "cannot take the structure from live: there is no schema league with tables"
 
 
 def test_ddl_that_fails_is_named_with_its_line(

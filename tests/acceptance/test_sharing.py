@@ -37,7 +37,7 @@ def test_commands_fill_one_release(bluegreen: Bluegreen, live: Live, connection:
     assert (copied["part"]["rows"], copied["part"]["files"], copied["repeated"]) == (2, 1, False)
     bluegreen("copy", "2", "players", "more/players.csv", "--part", "7")
     again = bluegreen("copy", "2", "players", "more/players.csv", "--part", "7")
-    assert "part 7 of table players is there already: 1 rows" in again.stderr
+    assert "part 7 of table players is already copied: 1 row" in again.stderr
     options = ("--format", "csv", "--encoding", "LATIN1")
     rows = "id;team_id;name\n8;1;x\n9;1;Zoë\n".encode("LATIN1")
     bluegreen("copy", "2", "players", "-", "--part", "8", *options, stdin=rows)
@@ -45,7 +45,7 @@ def test_commands_fill_one_release(bluegreen: Bluegreen, live: Live, connection:
     assert "release 2, which has 3, until 20" in shown
     assert "open      league__r2  5 " in shown
     assert "write one number" in bluegreen("finish", "2", "--expect", "4", "--expect", "x=1", code=2).stderr
-    assert "the release has 3 parts, 4 are expected" in bluegreen("finish", "2", "--expect", "4", code=1).stderr
+    assert "the release has 3 parts, 4 expected" in bluegreen("finish", "2", "--expect", "4", code=1).stderr
     released = bluegreen.json("finish", "2", "--expect", "players=2", "--expect", "teams=1", "--promote")
     tables = {
         table["table"]: (table["rows"], table["files"], table["frozen"]) for table in released["loaded"]["tables"]

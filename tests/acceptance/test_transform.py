@@ -77,4 +77,7 @@ def test_a_transform_that_goes_wrong_leaves_live_alone(
 def test_a_transform_that_is_not_there_is_an_error_of_usage(bluegreen: Bluegreen, live: Live) -> None:
     """Before anything is written."""
     prepare(bluegreen)
-    assert "transform/*.sql is no file" in refused(bluegreen, "load", "data", live=live, code=2).sentence
+    assert (
+        "transform file transform/*.sql does not exist"
+        in refused(bluegreen, "load", "data", live=live, code=2).sentence
+    )

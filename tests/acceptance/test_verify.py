@@ -60,7 +60,7 @@ def test_first_release_has_nothing_to_go_back_to(bluegreen: Bluegreen) -> None:
     bluegreen.write("checks/bad.sql", BAD)
     bluegreen.write_league()
     failed = bluegreen("load", "data", "--promote", code=3)
-    assert "release 1 has failed its verification and is live all the same: it replaced none" in failed.stderr
+    assert "release 1 has failed its verification and is still live: it replaced no release" in failed.stderr
     assert bluegreen.json("status")["live"] == 1
 
 
@@ -86,7 +86,7 @@ def test_rollback_that_is_held_up_is_told(bluegreen: Bluegreen, connection: Conn
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         stderr = promote.communicate(timeout=60)[1]
     assert promote.returncode == 3, stderr
-    assert "release 2 has failed its verification and is live still: the locks on league" in stderr
+    assert "release 2 has failed its verification and is still live: the locks on league" in stderr
     assert "HINT: Run `bluegreen rollback`." in stderr
     assert bluegreen.json("status")["live"] == 2
     bluegreen("rollback")
@@ -118,5 +118,5 @@ def test_verification_that_is_lost_is_not_taken_for_one_that_passed(
         scene.terminate(connection, session)
     stderr = promote.communicate(timeout=60)[1]
     assert promote.returncode == 6, stderr
-    assert "release 2 is live, and may not have been verified: " in stderr
+    assert "release 2 is live, but may not have been verified: " in stderr
     assert "HINT: Run `bluegreen check live`" in stderr

@@ -104,7 +104,7 @@ def exchange_plan(surroundings: Context) -> Plan:
         live = outgoing.number if outgoing else 1
         incoming = ledger.find(connection, "league", 3 - live)
         direction = Direction.PROMOTE if incoming.number > live else Direction.ROLLBACK
-        return promote_plan.plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
+        return promote_plan.make_plan(connection, direction, incoming, outgoing, surroundings.settings.promote)
 
 
 def exchanges(surroundings: Context) -> Iterator[Plan]:

@@ -127,7 +127,7 @@ def test_finish_waits_for_parts_under_way_and_lets_none_come_after_it(
     slow = Slow()
     part = Try(lambda: shared.part("players", slow, key="7"))
     assert slow.begun.acquire(timeout=20)
-    with pytest.raises(errors.LockNotObtained, match=r"parts of release 2 are under way, still after 0\.3 s: pid "):
+    with pytest.raises(errors.LockNotObtained, match=r"parts of release 2 are still being copied after 0\.3 s: pid "):
         shared.finish()
     scene.wait_until(lambda: not scene.is_busy(connection, "load"))
     patient = SharedRelease(2, live.dsn, schema="league")
@@ -183,7 +183,7 @@ def test_open_release_keeps_others_away_until_it_is_dead(
         with pytest.raises(errors.Refused, match="release 2 of league is loading, and not open for parts"):
             late()
     load.load(surroundings, data)
-    assert "cleaning up release 2, which is dead" in listener.said
+    assert "dropping release 2, which is stale" in listener.said
     assert scene.statuses(connection) == {1: "live", 2: "pruned", 3: "ready"}
     scene.assert_whole(connection)
 
@@ -194,7 +194,7 @@ def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, s
     with server.connect("prune league") as own:
         before = ledger.find(own, "league", shared.number)
         with pytest.raises(errors.StillOpen, match="release 2 was opened for parts a moment ago"):
-            drop.drop(server, own, before)
+            drop.drop_release(server, own, before)
     shared.part("teams", [(1, "Ajax")], key="all")
 
 
@@ -206,7 +206,7 @@ def test_release_that_cannot_be_finished_has_failed(live: Live, shared: SharedRe
         shared.part("teams", [("x", "Ajax")], key="b")
     with pytest.raises(errors.Refused, match="table teams lacks part b, c and has unexpected part a"):
         shared.finish(expect={"teams": ["b", "c"]})
-    with pytest.raises(errors.Refused, match="the release has 1 parts, 2 are expected"):
+    with pytest.raises(errors.Refused, match="the release has 1 part, 2 expected"):
         shared.finish(expect=2)
     shared.part("teams", [(1, "Ajax")], key="b")
     with pytest.raises(errors.BadRow, match="duplicate key in table teams"):

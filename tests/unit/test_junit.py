@@ -44,7 +44,7 @@ def test_each_status_is_what_ci_systems_make_of_it(tmp_path: Path) -> None:
         ("players", "none", []),
     ]
     assert suite.findtext("testcase/failure") == "id=007, shirt=1e5\nid=null, shirt=12,5"
-    assert suite.findtext("testcase/system-out") == "warning: 1 offending rows\nid=1, shirt=null"
+    assert suite.findtext("testcase/system-out") == "warning: 1 offending row\nid=1, shirt=null"
 
 
 def test_text_that_xml_has_no_place_for_is_replaced(tmp_path: Path) -> None:

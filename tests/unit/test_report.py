@@ -14,7 +14,7 @@ import pytest
 
 from bluegreen_etl import commands, model
 from bluegreen_etl.commands import diff as diff_command
-from bluegreen_etl.commands import history, promote, protect
+from bluegreen_etl.commands import history, load, promote, protect
 from bluegreen_etl.commands import status as status_command
 from bluegreen_etl.commands.diff import Difference
 from bluegreen_etl.commands.status import Condition
@@ -77,7 +77,7 @@ def test_a_load_is_shown_by_table() -> None:
 
 def test_a_dry_run_shows_the_files() -> None:
     """What would be loaded, and how it is read."""
-    dry = lifecycle.Loaded(schema="league", release=None, structure=StructureFrom.FILES, files=(FILE,))
+    dry = load.LoadPreview(schema="league", structure=StructureFrom.FILES, files=(FILE,))
     assert cells(dry) == [
         ["table", "file", "format", "compression", "size"],
         ["teams", "data/teams.csv.gz", "csv", "gz", "1.2 kB"],

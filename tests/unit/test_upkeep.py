@@ -13,7 +13,8 @@ def chosen(releases: list[Release], *, keep: int = 1, min_age: float = 0, loadin
     """Return the numbers of the releases to be dropped, one hour after noon."""
     now = NOON + timedelta(hours=1)
     return [
-        item.number for item in retention.superfluous(releases, keep=keep, min_age=min_age, now=now, loading=loading)
+        item.number
+        for item in retention.select_superfluous(releases, keep=keep, min_age=min_age, now=now, loading=loading)
     ]
 
 
