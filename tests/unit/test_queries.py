@@ -48,7 +48,7 @@ def test_every_block_is_filled_by_its_places(name: str) -> None:
 def test_parameters_are_written_as_psycopg_wants_them() -> None:
     """A percent sign that is no parameter would be taken for one."""
     for block in BLOCKS.values():
-        assert re.sub(r"%\(\w+\)s", "", block).count("%") == 0
+        assert "%" not in re.sub(r"%\(\w+\)s|%%", "", block)
 
 
 def test_an_unknown_block_or_a_place_left_empty_is_an_error() -> None:
