@@ -67,7 +67,7 @@ def test_structure_is_not_waited_for_without_end(
     monkeypatch.setattr(db, "OUTSIDE_WAIT", 1.0)
     with (
         scene.holding(live.dsn, "LOCK TABLE league.teams IN ACCESS EXCLUSIVE MODE", application="vacuum full"),
-        pytest.raises(errors.LockNotObtained, match=r"because of pid .*vacuum full"),
+        pytest.raises(errors.LockNotObtained, match=r"blocked by: pid .*vacuum full"),
     ):
         dump.read(connection, "league", SETTINGS)
 
