@@ -320,9 +320,10 @@ class Load:
         )
         if self.frozen:
             parts.append(sql.SQL("FREEZE"))
-        return sql.SQL("COPY {} ({}) FROM STDIN ({})").format(
-            self._place, sql.SQL(", ").join(map(sql.Identifier, reader.columns)), sql.SQL(", ").join(parts)
-        )
+        columns = sql.SQL(", ").join(map(sql.Identifier, reader.columns))
+        # A backup names no column of a table that has none, or only generated ones.
+        listed = sql.SQL(" ({})").format(columns) if reader.columns else sql.SQL("")
+        return sql.SQL("COPY {}{} FROM STDIN ({})").format(self._place, listed, sql.SQL(", ").join(parts))
 
     def _bad_row(self, error: psycopg.Error, opened: Opened, sent: list[tuple[int, Block]]) -> errors.BadRow:
         """Return the server's error with the place in the file that its line in the stream stands for."""

@@ -18,7 +18,8 @@ _ENTRY = sql_scanner.scanner(
     r"""
     ^(?P<found>--\n--[ ]TOC[ ]entry[ ])(?P<id>\d+)[ ]\(class[ ](?P<class>\d+)[ ]OID[ ](?P<oid>\d+)\)\n
     (?:--[ ]Dependencies:[ ][\d ]+\n)?
-    --[ ]Name:[ ](?P<name>[^\n]*);[ ]Type:[ ](?P<type>[A-Z ]+);[ ]Schema:[ ][^\n]*;[ ]Owner:[ ][^\n]*\n(?:--[ ]Data[ ]Pos:[ ]\d+\n)?--\n\n
+    --[ ]Name:[ ](?P<name>[^\n]*);[ ]Type:[ ](?P<type>[A-Z ]+);[ ]Schema:[ ][^\n]*;[ ]Owner:[ ][^\n]*\n
+    (?:--[ ]Data[ ]Pos:[ ]\d+\n)?--\n\n
     """
 )
 # A line of `pg_restore --list`.
