@@ -3,17 +3,17 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, scalar_row
 
-from bluegreen_etl import config, db, errors, model, parallel, queries
-from bluegreen_etl.checks import failure_tables, psql_variables
+from bluegreen_etl import config, db, errors, model, parallel
+from bluegreen_etl.checks import builtin, failure_tables, psql_variables, read_only
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import CheckResult, CheckStatus
 
@@ -50,8 +50,9 @@ def run(
         store = stack.enter_context(failure_tables.opened(server, place.failures)) if place.failures else None
         stack.enter_context(connection.transaction())
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-        runner = _Runner(place, settings, store, snapshot=row[0] if row else "")
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            snapshot = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+        runner = _Runner(place, settings, store, snapshot=str(snapshot))
         numbered = list(enumerate(checks))
         groups = itertools.groupby(sorted(numbered, key=_scanned), key=_scanned)
         tasks = [parallel.Task(partial(runner.run, list(group))) for table, group in groups if table]
@@ -77,31 +78,27 @@ def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: 
     Raises:
         BadConfiguration: one makes no sense whatever the tables are.
     """
-    values, begin = _values(place), _settings(place, settings)
+    values, session = _values(place), read_only.Session(place.shadow, settings)
     for check in checks:
         if _lacks_live(check, place):
             continue
         counted = psql_variables.bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)), values)
         statement = sql.SQL("EXPLAIN {}").format(counted)
         try:
-            with connection.transaction(force_rollback=True):
-                db.run_script(connection, begin)
-                connection.execute("SET LOCAL lock_timeout = '100ms'")  # a table that somebody holds is not waited for
-                connection.execute(statement, binary=True)  # see _Runner._run_one
+            with session.transaction(connection, role=False):
+                read_only.one_statement(connection, statement)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             if error.sqlstate in _MALFORMED:
                 said = _explained(check, statement.as_string(connection), error)
                 raise errors.BadConfiguration(
-                    f"check {check.name} cannot be run: {said}", hint="Mend it; nothing was loaded."
+                    f"check {check.name} cannot be run: {said}", hint="Fix it; nothing was loaded."
                 ) from error
 
 
 # One line before the check's own first, and no more: an error's place is counted from there.
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
-_ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
 _TIMED_OUT = "57014"
-_LONGEST = 10_000  # characters of a value that the ledger keeps
 Numbered = tuple[int, Check]
 
 
@@ -130,8 +127,7 @@ class _Runner:
         self._place = place
         self._sample = settings.sample
         self._values = _values(place)
-        begin = queries.get("checks.begin_check", snapshot=sql.Literal(snapshot))
-        self._begin = sql.SQL("; ").join([begin, _settings(place, settings)])
+        self._session = read_only.Session(place.shadow, settings, snapshot=snapshot)
 
     def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
         """Run checks, in one scan where they are several."""
@@ -160,25 +156,13 @@ class _Runner:
         lacking = set(check.compared.columns) - self._place.columns[table]
         return f"live's table {table} has no column {', '.join(sorted(lacking))}" if lacking else None
 
-    @contextmanager
-    def _transaction(self, connection: db.Connection) -> Iterator[None]:
-        """Begin a transaction on the snapshot, and undo it, so that what it locked of live is free again."""
-        db.run_script(connection, self._begin)
-        try:
-            yield
-        finally:
-            if not connection.closed:  # what ended it is being told
-                connection.rollback()
-
     def _run_one(self, connection: db.Connection, check: Check) -> CheckResult:
         begun = time.monotonic()
-        counted = self._bound(_COUNT, check, check.limit)
+        counted = self._bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)))
         try:
-            with self._transaction(connection):
-                # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ
-                # ONLY.
-                [count] = _only_row(connection.execute(counted, binary=True))
-                found = self._first(connection, check, count)
+            with self._session.transaction(connection, role=_is_own(check)):
+                [count] = _only_row(read_only.one_statement(connection, counted))
+            found = self._first(connection, check, count)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             message = _explained(check, counted.as_string(connection), error)
@@ -186,21 +170,21 @@ class _Runner:
         return _result(check, check.verdict(count), found, seconds=time.monotonic() - begun)
 
     def _run_scan(self, connection: db.Connection, wanted: Sequence[Numbered]) -> bool:
-        """Answer several checks by one scan of their table; False where one of them is broken, whichever it is.
+        """Answer several checks by one scan of their table; return False if one of them is broken, whichever it is.
 
-        A time-out is that of all: to try each by itself could take as much time again for every one.
+        A time-out is that of all: to run each alone could take as much time again for every check.
         """
         begun = time.monotonic()
-        query = psql_variables.bound(_scan([check for _, check in wanted]), self._values)
+        query = self._bound(_scan([check for _, check in wanted]))
         try:
-            with self._transaction(connection):
-                counts = _only_row(connection.execute(query, binary=True))
-                share = (time.monotonic() - begun) / len(wanted)
-                for (number, check), count in zip(wanted, counts, strict=True):
-                    began = time.monotonic()
-                    found = self._first(connection, check, count)
-                    seconds = share + time.monotonic() - began
-                    self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
+            with self._session.transaction(connection, role=True):
+                counts = _only_row(read_only.one_statement(connection, query))
+            share = (time.monotonic() - begun) / len(wanted)
+            for (number, check), count in zip(wanted, counts, strict=True):
+                began = time.monotonic()
+                found = self._first(connection, check, count)
+                seconds = share + time.monotonic() - began
+                self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             if error.sqlstate != _TIMED_OUT:
@@ -211,30 +195,42 @@ class _Runner:
         return True
 
     def _first(self, connection: db.Connection, check: Check, count: int) -> _Rows:
-        """Return the number of offending rows with the first of them; store them all where that is wanted."""
+        """Return the number of offending rows with the first of them; store all of them if the settings say so."""
         if not count:
             if self._store:
                 self._store.forget(check.name)
             return _NONE
+        query, role = self._bound(check.query), _is_own(check)
+        columns = self._session.columns(connection, query, role=role)
         most = self._sample if check.limit is None else min(self._sample, check.limit)
-        cursor = connection.execute(self._bound(_ROWS, check, most))
-        columns, sample = tuple(column.name for column in cursor.description or ()), tuple(_as_text(cursor))
-        rows = self._bound(_ROWS, check, check.limit)
-        stored = self._store.keep(check.name, rows, connection) if self._store else None
-        return _Rows(count, columns, sample, stored)
+        with self._session.transaction(connection, role=role):
+            rows = read_only.one_statement(
+                connection, read_only.rows_as_text(query, columns, most, clipped=True)
+            ).fetchall()
+        sample = tuple(tuple(map(read_only.clip, row)) for row in rows)
+        stored = self._stored(connection, check, columns) if self._store else None
+        return _Rows(count, tuple(column.name for column in columns), sample, stored)
 
-    def _bound(self, text: LiteralString, check: Check, limit: int | None) -> sql.Composed:
-        return psql_variables.bound(sql.SQL(text).format(check.query, sql.Literal(limit)), self._values)
+    def _stored(self, connection: db.Connection, check: Check, columns: Sequence[read_only.Column]) -> str:
+        """Write all offending rows of a check into its table; return the table's name."""
+        assert self._store
+        every = read_only.rows_as_text(self._bound(check.query), columns, check.limit, clipped=False)
+        # The count has ended in time; how many rows it has found is not the check's fault.
+        with self._session.transaction(connection, role=_is_own(check), limited=False), connection.cursor() as cursor:
+            return self._store.keep(check.name, columns, cursor.stream(every))
+
+    def _bound(self, query: sql.Composable) -> sql.Composed:
+        return psql_variables.bound(query, self._values)
+
+
+def _is_own(check: Check) -> bool:
+    """Say whether a check is the project's own, and not one that comes with every load."""
+    return check.name not in builtin.NAMES
 
 
 def _lacks_live(check: Check, place: Place) -> bool:
     """Say whether a check compares with live, and there is none."""
     return place.live is None and psql_variables.mentions(check.query, psql_variables.LIVE, psql_variables.LIVE_TEXT)
-
-
-def _settings(place: Place, settings: config.Checks) -> sql.Composable:
-    timeout = sql.Literal(f"{round(settings.statement_timeout * 1000)}ms")
-    return queries.get("checks.check_settings", schema=sql.Literal(place.shadow), timeout=timeout)
 
 
 def _values(place: Place) -> dict[psql_variables.Variable, sql.Composable]:
@@ -293,19 +289,6 @@ def _result(
         message=message,
         **rows._asdict(),
     )
-
-
-def _as_text(cursor: psycopg.Cursor[TupleRow]) -> list[tuple[str | None, ...]]:
-    """Return a result as the server wrote it: Python has no date that is infinite."""
-    result = cursor.pgresult
-    if result is None:
-        return []
-    fields = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
-    return [tuple(None if field is None else _clipped(field.decode()) for field in row) for row in fields]
-
-
-def _clipped(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
 def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
