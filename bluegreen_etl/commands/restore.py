@@ -70,10 +70,11 @@ def _build(
     entries = backup_files.structure(connection, place, settings)
     release = msgspec.structs.replace(release, structure=StructureFrom.BACKUP)
     with context.server.connect(f"load {plan.schema} r{release.number}", plan.session) as own:
-        db.patiently(own, partial(structure.restore, own, release, manifest.dumped, entries))
+        outside = db.patiently(own, partial(structure.restore, own, release, manifest.dumped, entries))
         db.patiently(own, partial(carried.create_stand_ins, own, release, plan.carried))
     release = build.note_structure(connection, plan, release)
     release, put_off = build.put_off_keys(context, connection, plan, release)
+    put_off = [*put_off, *outside]
     work = [item for item in backup_files.work(connection, place, settings) if item.table.name not in plan.carried]
     loads = build.fill_tables(context, connection, plan, release, work, put_off, stages)
     db.patiently(connection, partial(structure.carry_privileges, connection, release, settings))

@@ -10,7 +10,7 @@ from bluegreen_etl.releases.context import Context, refuse_if_protected
 from bluegreen_etl.releases.lifecycle import Loaded, complete, failing_cleanly, open_release
 from bluegreen_etl.releases.plan import LoadPlan, plan_load, to_be_filled
 from bluegreen_etl.releases.progress import Stages
-from bluegreen_etl.shadow import dump, scratch_database
+from bluegreen_etl.shadow import dump, outside_keys, scratch_database
 
 
 def run(
@@ -65,6 +65,7 @@ def _in_place(
     """Let the program work in the release's own schema, with all keys and indexes there from the beginning."""
     stages.begin("structure")
     release = build.make_structure(context, connection, plan, release)
+    outside_keys.add(connection, release, context.settings)
     if plan.distributed:
         citus.distribute(connection, release, context.settings.distribute)
     stages.begin("command")
@@ -84,6 +85,7 @@ def _in_scratch(
     stages.begin("structure")
     release = build.make_structure(context, connection, plan, release)
     entries = dump.read(connection, release.shadow_schema, context.settings)
+    entries += outside_keys.read_from_live(connection, release, context.settings)
     release, put_off = build.put_off_keys(context, connection, plan, release)
     with scratch_database.database(context.server, connection, release, entries, context.watcher) as own:
         stages.begin("command")

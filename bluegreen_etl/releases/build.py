@@ -83,8 +83,7 @@ def put_off_keys(
     context: Context, connection: db.Connection, plan: LoadPlan, release: Release
 ) -> tuple[Release, list[dump.Entry]]:
     """Leave only what COPY needs in the release's schema; return the rest, to be made by fill_tables."""
-    attempt = partial(defer.defer_indexes, context.server, connection, release, context.settings)
-    put_off = db.patiently(connection, attempt)
+    put_off = defer.defer_indexes(context.server, connection, release, context.settings)
     release = note_structure(connection, plan, release)
     if plan.distributed:
         citus.distribute(connection, release, context.settings.distribute)

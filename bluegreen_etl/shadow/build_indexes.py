@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, db, errors, model, parallel, queries
+from bluegreen_etl.shadow import outside_keys
 from bluegreen_etl.shadow.copy import Load
 from bluegreen_etl.shadow.dump import Entry
 
@@ -134,7 +135,7 @@ def build_deferred(
         parallel.run(server, purpose, [parallel.Task(one) for one in work], jobs=jobs, settings=settings)
 
     def run_in_order(entries: Sequence[Entry]) -> None:
-        run([partial(_run_entries, entries)] if entries else [])
+        run([partial(_run_entries, release, entries)] if entries else [])
 
     # A comment needs what it is about, which may be anything, and would part neighbours.
     comments = [entry for entry in entries if entry.type == "COMMENT"]
@@ -144,7 +145,7 @@ def build_deferred(
         if step is _BUILT_IN_PARALLEL:
             # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
             members.sort(key=lambda entry: entry.type != "CONSTRAINT")
-            run([partial(_run_entries, [entry]) for entry in members], jobs)
+            run([partial(_run_entries, release, [entry]) for entry in members], jobs)
         elif step is _FOREIGN_KEYS:
             run_in_order([_not_valid(entry) for entry in members if _can_be_validated_later(entry)])
             run([partial(_validate, release, *constraint) for constraint in _unvalidated(server, release)], jobs)
@@ -216,7 +217,9 @@ def _unvalidated(server: db.Server, release: model.Release) -> list[tuple[str, s
     return [(table, name) for table, name in rows]
 
 
-def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: threading.Event) -> None:
+def _run_entries(
+    release: model.Release, entries: Sequence[Entry], connection: db.Connection, stop: threading.Event
+) -> None:
     connection.execute("SET search_path = ''")
     connection.execute("SET check_function_bodies = false")
     for entry in entries:
@@ -224,9 +227,9 @@ def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: thre
             return
         try:
             for statement in entry.statements:
-                make = partial(db.run_script, connection, statement)
-                # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
-                db.patiently(connection, make) if entry.type in _FOREIGN_KEYS else make()
+                # A foreign key blocks the writers of the table that it refers to, which may be in another schema.
+                outside = entry.referenced_schema not in {None, release.shadow_schema}
+                outside_keys.run_alone(connection, statement) if outside else db.run_script(connection, statement)
         except psycopg.errors.IntegrityError as error:
             raise bad_key(error, entry.name) from error
 

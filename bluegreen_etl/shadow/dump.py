@@ -31,7 +31,7 @@ _HEAD = re.compile(rf"(?:{_DEFAULTS.pattern})*", re.MULTILINE)
 _FURTHER = sql_scanner.scanner(r"(?<=;)(?P<found>\n+)(?=ALTER[ ](?:TABLE|INDEX)[ ])")
 _OF_SEVERAL = frozenset({"CONSTRAINT", "INDEX", "TRIGGER"})
 _END = sql_scanner.scanner(r"^(?P<found>--[ ]Completed[ ]on[ ])")
-_REFERENCES = sql_scanner.scanner(rf"\bREFERENCES[ ](?P<found>{IDENTIFIER})\.")
+_REFERENCES = sql_scanner.scanner(rf"\bREFERENCES[ ](?P<found>(?P<schema>{IDENTIFIER})\.{IDENTIFIER})")
 _OWN_TABLE = re.compile(
     rf"(?P<before>\s*(?:ALTER TABLE (?:ONLY )?|COMMENT ON CONSTRAINT {IDENTIFIER} ON ))(?P<schema>{IDENTIFIER})(?=\.)"
 )
@@ -89,10 +89,15 @@ class Entry(model.Record, frozen=True, kw_only=True):
     @property
     def referenced_schema(self) -> str | None:
         """The schema of the table that a foreign key refers to; None for other entries."""
-        if self.type != FOREIGN_KEY:
-            return None
-        found = next(sql_scanner.find(_REFERENCES, self.sql), None)
-        return sql_scanner.unquote(found["found"]) if found else None
+        return sql_scanner.unquote(found["schema"]) if (found := self._reference()) else None
+
+    @property
+    def referenced_table(self) -> str | None:
+        """The table that a foreign key refers to, as SQL; None for other entries."""
+        return found["found"] if (found := self._reference()) else None
+
+    def _reference(self) -> re.Match[str] | None:
+        return next(sql_scanner.find(_REFERENCES, self.sql), None) if self.type == FOREIGN_KEY else None
 
     def on_table_in(self, schema: str) -> "Entry":
         """Return a foreign key to an outside table, or its comment, for the same table in another schema."""

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from bluegreen_etl import catalog, config, db, errors, model, names, queries
-from bluegreen_etl.shadow import dump, sql_scripts
+from bluegreen_etl.shadow import dump, outside_keys, sql_scripts
 
 # An entry of live's dump about what the project's DDL has not made, or has made as something else, is left out.
 _ABSENT_SQLSTATES = frozenset({"42P01", "42809", "42883", "42703", "42704", "3F000", "0LP01"})
@@ -21,12 +21,14 @@ DUMP_SETTINGS = (
     "SET LOCAL check_function_bodies = false; SET LOCAL search_path = ''; SET LOCAL row_security = off; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL xmloption = content;"
 )
-NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
 
 
 def clone(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
-    """Make the release's schema a copy of live's definition."""
-    entries = dump.read(connection, release.live_schema, settings)
+    """Create the release's schema as a copy of live's definition, without the keys to outside tables.
+
+    See outside_keys, which adds them.
+    """
+    entries, _ = outside_keys.split(dump.read(connection, release.live_schema, settings), release.live_schema)
     with _under_live_name(connection, release, create=False):
         db.run_script(connection, DUMP_SETTINGS)
         for entry in entries:
@@ -35,15 +37,22 @@ def clone(connection: db.Connection, release: model.Release, settings: config.Se
                 _grant_as_initdb(connection, release.live_schema)
 
 
-def restore(connection: db.Connection, release: model.Release, schema: str, entries: Sequence[dump.Entry]) -> None:
-    """Make the release's schema by the entries of a dump, in which it was called `schema`.
+def restore(
+    connection: db.Connection, release: model.Release, schema: str, entries: Sequence[dump.Entry]
+) -> list[dump.Entry]:
+    """Create the release's schema from the entries of a dump, in which it was called `schema`.
 
-    Where there is a live schema, it is that one's privileges that the release will get.
+    If there is a live schema, the release will get its privileges.
+
+    Returns:
+        The keys to outside tables, to be added after the rows.
 
     Raises:
-        Refused: something that the dump needs is not there.
+        Refused: an object that the dump needs does not exist.
     """
     shadow = release.shadow_schema
+    entries, outside = outside_keys.split(entries, schema)
+    outside_keys.refuse_missing(connection, outside)
     with parked(connection, release, schema):
         db.run_script(connection, DUMP_SETTINGS)
         for entry in entries:
@@ -53,6 +62,7 @@ def restore(connection: db.Connection, release: model.Release, schema: str, entr
         if schema != shadow:
             rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
             connection.execute(rename.format(sql.Identifier(schema), sql.Identifier(shadow)))
+    return [entry.on_table_in(shadow) for entry in outside]
 
 
 def _restore_entry(connection: db.Connection, entry: dump.Entry) -> None:
