@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from tests.support import Bluegreen
@@ -50,7 +51,7 @@ def league(connection: Connection, bluegreen: Bluegreen) -> Bluegreen:
     for number in range(TABLES):
         key = "REFERENCES public.countries" if number == 7 else ""
         connection.execute(f"CREATE TABLE league.t{number} (id int PRIMARY KEY, code int {key})".encode())
-        connection.execute(f"INSERT INTO league.t{number} VALUES (1, 1)".encode())
+        connection.execute(sql.SQL("INSERT INTO {} VALUES (1, 1)").format(sql.Identifier("league", f"t{number}")))
         bluegreen.write(f"data/t{number}.csv", "id,code\n1,1\n")
     connection.execute("COMMENT ON CONSTRAINT t7_code_fkey ON league.t7 IS 'it''s of public.countries'")
     return bluegreen

@@ -102,7 +102,7 @@ def load(
 
 def written(path: Path) -> list[list[str]]:
     """Return what the file of rejected rows says, without its head."""
-    with (path.parent / "rejects" / "league__r7" / "t.csv").open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
     assert head == ["file", "line", "reason", "text"]
     return rows
@@ -131,7 +131,8 @@ def test_exactly_the_broken_rows_are_left_out(
         assert not loaded.frozen
         found = schema.execute("SELECT id FROM league__r7.t ORDER BY id").fetchall()
         assert [row[0] for row in found] == rows.sound
-        told = written(path)
+        assert loaded.rejects is not None
+        told = written(Path(loaded.rejects))
         assert sorted(int(line) for _, line, _, _ in told) == sorted(rows.broken)
         lines = rows.text.replace("\r\n", "\n").split("\n")
         for file, line, reason, text in told:
@@ -155,9 +156,9 @@ def test_nothing_is_written_and_rows_are_frozen_where_none_is_broken(
     ("limit", "broken", "sentence"),
     [
         (2, 2, None),
-        (2, 3, "more than 2 rows for table t are broken; "),
+        (2, 3, "more than 2 rows for table t are bad; "),
         ("10 %", 10, None),
-        ("10 %", 11, "11 of 100 rows for table t are broken, more than 10 %; "),
+        ("10 %", 11, "11 of 100 rows for table t are bad, more than 10 %; "),
         # Long before its end: a share is asked once there are some.
         ("10 %", 500, "50 of "),
     ],
@@ -186,4 +187,4 @@ def test_limit_is_kept_to_the_row(
     assert raised.value.message.endswith(
         f'{file} has them, the first is {path}, line 2, column id: invalid input syntax for type integer: "x"'
     )
-    assert len(written(path)) == min(broken, 50)
+    assert len(written(file)) == min(broken, 50)
