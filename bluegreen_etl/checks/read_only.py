@@ -68,7 +68,7 @@ class Session:
             if not connection.closed:  # otherwise the error that ended it is being raised
                 connection.rollback()
 
-    def columns(self, connection: db.Connection, query: sql.Composable, *, role: bool) -> list[Column]:
+    def columns(self, connection: db.Connection, query: sql.Composed, *, role: bool) -> list[Column]:
         """Return the columns of a check's query."""
         described = sql.SQL(_ROWS).format(sql.SQL("*"), query, sql.SQL(""), sql.Literal(0))
         with self.transaction(connection, role=role):
@@ -80,7 +80,7 @@ class Session:
         ]
 
 
-def one_statement(connection: db.Connection, query: sql.Composable) -> psycopg.Cursor[TupleRow]:
+def one_statement(connection: db.Connection, query: sql.Composed) -> psycopg.Cursor[TupleRow]:
     """Run a query by the extended protocol, which refuses more than one statement."""
     return connection.execute(query, binary=True)  # psycopg uses the simple protocol for text without parameters
 

@@ -76,7 +76,7 @@ def _copy_from_live(context: Context, plan: LoadPlan, release: Release) -> None:
             contextlib.closing(Workers(1)) as workers,
         ):
             for work in works:
-                copy.append(own, release, work, workers=workers, progress=context.watcher.copied)
+                copy.append(own, copy.Target(release, workers, context.watcher.copied), work)
 
 
 def put_off_keys(
@@ -117,7 +117,7 @@ def fill_tables(
             )
     if plan.transforms:
         loads = _transform(context, connection, plan, release, loads, put_off, stages)
-    build_indexes.build_deferred(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
+    build_indexes.build_deferred(_builder(context, plan, release), put_off)
     transform.drop_temporary(connection, release, sorted(plan.temporary))
     build_indexes.set_sequences(connection, release)
     build_indexes.refresh_matviews(connection, release)
@@ -152,8 +152,8 @@ def finish_filled(
             f"release {release.number} has no table",
             hint=f"Make them in schema {names.quoted(release.shadow_schema)}, or by names without a schema.",
         )
-    build_indexes.build_on_tables(context.server, release, tables, put_off, jobs=plan.jobs, settings=plan.session)
-    build_indexes.build_deferred(context.server, release, put_off, jobs=plan.jobs, settings=plan.session)
+    build_indexes.build_on_tables(_builder(context, plan, release), tables, put_off)
+    build_indexes.build_deferred(_builder(context, plan, release), put_off)
     transform.drop_temporary(connection, release, sorted(found & marked))
     for carry in (structure.carry_privileges, inherited_metadata.carry):
         db.patiently(connection, partial(carry, connection, release, context.settings))
@@ -178,17 +178,14 @@ def _fill(
         stages.begin("finish")
 
     with contextlib.closing(Workers(plan.jobs)) as workers:
-        loads = copy.begin(
-            release, work, jobs=plan.jobs, workers=workers, progress=reading.copied, measured=plan.distributed
-        )
+        target = copy.Target(release, workers, reading.copied)
+        loads = copy.begin(target, work, jobs=plan.jobs, measured=plan.distributed)
         try:
-            build_indexes.copy_and_build(
-                context.server, release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=copied
-            )
+            build_indexes.copy_and_build(_builder(context, plan, release), loads, entries, copied=copied)
         finally:  # a key may be broken for want of a rejected row
             for load in loads:
                 if found := load.rejected:
-                    context.watcher.say(f"broken rows for table {load.table.name}: {found.count}, in {found.path}")
+                    context.watcher.say(f"rejected rows for table {load.table.name}: {found.count}, in {found.path}")
     for load in loads:
         if load.streams.measured:
             streams = "1 stream" if load.streams.chosen == 1 else f"{load.streams.chosen} streams"
@@ -212,7 +209,7 @@ def _transform(
     stages.begin("finish")
     tables = catalog.tables(connection, release.schema_oid or 0)
     names = [table.name for table in tables if table.name not in plan.temporary]
-    build_indexes.build_on_tables(context.server, release, names, entries, jobs=plan.jobs, settings=plan.session)
+    build_indexes.build_on_tables(_builder(context, plan, release), names, entries)
     loaded = {load.table for load in loads}
     # Rows that a transform has written are not frozen, in tables that were loaded neither.
     changed = [msgspec.structs.replace(load, frozen=False) for load in loads]
@@ -240,6 +237,10 @@ def make_structure(context: Context, connection: db.Connection, plan: LoadPlan, 
         structure.add_tables(own, release, {name: columns[name] for name in plan.temporary - made})
         db.patiently(own, partial(carried.create_stand_ins, own, release, plan.carried))
     return note_structure(connection, plan, release)
+
+
+def _builder(context: Context, plan: LoadPlan, release: Release) -> build_indexes.Builder:
+    return build_indexes.Builder(context.server, release, plan.jobs, plan.session)
 
 
 def _carried(connection: db.Connection, plan: LoadPlan) -> list[model.Table]:

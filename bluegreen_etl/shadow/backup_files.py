@@ -22,6 +22,7 @@ import msgspec
 from bluegreen_etl import child_process, config, db, errors, model
 from bluegreen_etl.model import Block, Compression, CopyOptions, Format, SourceFile, Table
 from bluegreen_etl.shadow import copy, dump, sql_scanner
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.shadow.sql_scanner import IDENTIFIER
 from bluegreen_etl.workers import Workers
 
@@ -184,7 +185,7 @@ def _table_work(archive: "_Archive", line: str) -> copy.Work:
         compression=Compression.NONE,
         size=None,
     )
-    return copy.Work(table=Table(name=reader.table, columns=()), files=(copy.Opened(source=source, reader=reader),))
+    return copy.Work(table=Table(name=reader.table, columns=()), files=(Opened(source=source, reader=reader),))
 
 
 class _Archive:
@@ -196,7 +197,7 @@ class _Archive:
 
     def list_data(self, pattern: re.Pattern[str]) -> list[str]:
         """Return the lines of the table of contents that match, among those of rows and sequence values."""
-        command = [self._program, "--data-only", "--list", self.directory]
+        command: list[str | Path] = [self._program, "--data-only", "--list", self.directory]
         return pattern.findall(child_process.output(command, environment={}))
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ _AFTER_ONE = 16
 _GROWTH = 8
 
 
-class Broken(Exception):
+class BlockRefused(Exception):
     """The server refuses a block because of a row that may be rejected."""
 
 

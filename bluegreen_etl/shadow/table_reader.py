@@ -6,7 +6,8 @@ from psycopg import sql
 
 from bluegreen_etl import db
 from bluegreen_etl.model import Block, Compression, CopyOptions, Format, SourceFile, Table
-from bluegreen_etl.shadow import copy
+from bluegreen_etl.shadow import copy, copy_stream
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.workers import Workers
 
 _BLOCK = 256 * 1024
@@ -20,9 +21,7 @@ _EXACT = {"datestyle": "ISO, DMY", "intervalstyle": "postgres", "extra_float_dig
 def work(server: db.Server, schema: str, tables: Sequence[Table], purpose: str) -> list[copy.Work]:
     """Return what is to be copied out of a schema's tables, which `server` is connected to for a `purpose`."""
     return [
-        copy.Work(
-            table=table, files=(copy.Opened(source=_source(table), reader=_Reader(server, schema, table, purpose)),)
-        )
+        copy.Work(table=table, files=(Opened(source=_source(table), reader=_Reader(server, schema, table, purpose)),))
         for table in tables
     ]
 
@@ -77,7 +76,7 @@ class _Reader:
                     yield lines, bytes(batch)
                     lines, batch = 0, bytearray()
         if self.copy_options.binary:  # the trailer, which is the last message
-            del batch[-len(copy.BINARY_TRAILER) :]
+            del batch[-len(copy_stream.BINARY_TRAILER) :]
             lines -= 1
         yield lines, bytes(batch)
 

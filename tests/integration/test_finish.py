@@ -42,7 +42,7 @@ def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> N
     connection.execute(fill.encode())
     oid = catalog.schema_oid(connection, "league__r1")
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)
-    build_indexes.build_deferred(server, shadow, entries, jobs=jobs, settings={})
+    build_indexes.build_deferred(build_indexes.Builder(server, shadow, jobs, {}), entries)
 
 
 # ---- indexes and keys

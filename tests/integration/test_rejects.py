@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from bluegreen_etl import db, errors, parallel
 from bluegreen_etl.model import Column, SourceOptions, Table, TableLoad
 from bluegreen_etl.shadow import copy, rejects
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.sources.discovery import TableFiles, discover
 from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
@@ -90,12 +91,12 @@ def load(
     reader = open_reader(source, COLUMNS, block_size=size, tolerant=True)
     work = copy.Work(
         table=Table(name="t", columns=COLUMNS),
-        files=(copy.Opened(source=source, reader=reader),),
+        files=(Opened(source=source, reader=reader),),
         allowed=rejects.allowed(limit, path.parent / "rejects"),
     )
     server = db.Server(dsn, origin="the test")
     with contextlib.closing(Workers(2)) as workers:
-        [loading] = copy.begin(RELEASE, [work], jobs=jobs, workers=workers, progress=lambda _table, _size: None)
+        [loading] = copy.begin(copy.Target(RELEASE, workers, lambda _table, _size: None), [work], jobs=jobs)
         parallel.run(server, "test", loading.tasks, jobs=jobs, settings={})
     return loading.result()
 
