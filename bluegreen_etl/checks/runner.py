@@ -1,4 +1,4 @@
-"""Runs checks: read only, on one snapshot, over several connections, the release first in the search path."""
+"""Run checks: read only, on one snapshot, over several connections, the release first in the search path."""
 
 import itertools
 import threading
@@ -19,9 +19,9 @@ from bluegreen_etl.model import CheckResult, CheckStatus
 
 
 class Place(model.Record, frozen=True, kw_only=True):
-    """Where the release lies that is checked, and live, with its tables' columns; None where nothing is live yet.
+    """The schemas of the checked release and of live, and the columns of live's tables; None if nothing is live yet.
 
-    `failures` is the schema for offending rows, where these are to be stored.
+    `failures` is the schema for offending rows, if these are stored.
     """
 
     shadow: str
@@ -41,10 +41,10 @@ def run(
 ) -> list[CheckResult]:
     """Run checks over at most `jobs` connections; return their results in the same order.
 
-    A check that cannot be run has status broken: it counts as failed whatever its severity.
+    A check that cannot run has status broken, and counts as failed whatever its severity.
 
     Raises:
-        Refused: offending rows are to be stored, and the schema for them is somebody else's.
+        Refused: the schema for offending rows exists, and bluegreen has not created it.
     """
     with ExitStack() as stack:
         store = stack.enter_context(failure_tables.opened(server, place.failures)) if place.failures else None
@@ -66,17 +66,17 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.status in {CheckStatus.FAILED, CheckStatus.BROKEN}]
 
 
-# Not even the right tables would make sense of: a syntax error, an interval and a regular expression that are none.
+# Errors on any tables: syntax, and a malformed interval or regular expression.
 _MALFORMED = frozenset({"42601", "22007", "2201B"})
 
 
 def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: Place, settings: config.Checks) -> None:
-    """Let the server read checks while there is no release yet, where one with an error would be found after hours.
+    """Let the server parse checks before the load, so that an error is not found only after hours.
 
-    What depends on tables is not judged: those of the release may be others.
+    Errors that depend on tables do not count: the release may have other tables.
 
     Raises:
-        BadConfiguration: one makes no sense whatever the tables are.
+        BadConfiguration: a check is malformed whatever the tables are.
     """
     values, session = _values(place), read_only.Session(place.shadow, settings)
     for check in checks:
@@ -92,23 +92,23 @@ def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: 
             if error.sqlstate in _MALFORMED:
                 said = _explained(check, statement.as_string(connection), error)
                 raise errors.BadConfiguration(
-                    f"check {check.name} cannot be run: {said}", hint="Fix it; nothing was loaded."
+                    f"check {check.name} cannot run: {said}", hint="Fix it; nothing was loaded."
                 ) from error
 
 
-# One line before the check's own first, and no more: an error's place is counted from there.
+# One line before the check's own first, and no more: _explained counts the lines of an error from there.
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
 _TIMED_OUT = "57014"
 Numbered = tuple[int, Check]
 
 
 def _scanned(numbered: Numbered) -> str:
-    """Return the table whose scan answers a check; nothing where it has to be run by itself."""
+    """Return the table whose scan answers a check; an empty text if the check runs alone."""
     return (numbered[1].table or "") if numbered[1].scan else ""
 
 
 class _Rows(NamedTuple):
-    """How many offending rows a check has found, and the first of them."""
+    """The number of offending rows that a check has found, and the first of them."""
 
     failures: int = 0
     columns: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class _Rows(NamedTuple):
 
 
 class _Runner:
-    """Runs the checks of one snapshot, each on the connection that it is given; `results` are by their numbers."""
+    """Run the checks of one snapshot; `results` are by the checks' numbers."""
 
     def __init__(
         self, place: Place, settings: config.Checks, store: failure_tables.Store | None, *, snapshot: str
@@ -130,7 +130,7 @@ class _Runner:
         self._session = read_only.Session(place.shadow, settings, snapshot=snapshot)
 
     def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
-        """Run checks, in one scan where they are several."""
+        """Run checks, several of them in one scan."""
         left: list[Numbered] = []
         for number, check in wanted:
             if reason := self._missing(check):
@@ -145,7 +145,7 @@ class _Runner:
             self.results[number] = self._run_one(connection, check)
 
     def _missing(self, check: Check) -> str | None:
-        """Return what live lacks that the check would compare with."""
+        """Return what live lacks for the comparison; None if nothing."""
         if _lacks_live(check, self._place):
             return "nothing is live yet to compare with"
         if self._place.live is None or check.compared is None:
@@ -229,7 +229,7 @@ def _is_own(check: Check) -> bool:
 
 
 def _lacks_live(check: Check, place: Place) -> bool:
-    """Say whether a check compares with live, and there is none."""
+    """Say whether a check compares with live although nothing is live."""
     return place.live is None and psql_variables.mentions(check.query, psql_variables.LIVE, psql_variables.LIVE_TEXT)
 
 
@@ -244,7 +244,7 @@ def _values(place: Place) -> dict[psql_variables.Variable, sql.Composable]:
 
 
 def _scan(checks: Sequence[Check]) -> sql.Composable:
-    """Return the query whose columns are the numbers of offending rows of checks that one scan can answer."""
+    """Return the query whose columns are the numbers of offending rows of checks that share a scan."""
     own, live, failures = [], [], []
     for number, check in enumerate(checks):
         assert check.scan
@@ -269,7 +269,7 @@ def _scan(checks: Sequence[Check]) -> sql.Composable:
 
 
 def _raise_lost(connection: db.Connection, error: psycopg.Error) -> None:
-    """Raise what is not the fault of a check: a connection lost, a server that has no memory or disk left."""
+    """Raise an error that no check causes: a lost connection, a server without memory or disk."""
     if connection.closed or (error.sqlstate or "")[:2] in {"53", "58"}:
         raise error
 
@@ -298,12 +298,12 @@ def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
 
 
 def _explained(check: Check, statement: str, error: psycopg.Error) -> str:
-    """Return what the server said, with the place in the check's file where it told one."""
-    # What it quotes of a comment or a text without an end goes on into what stands around the check.
-    said = (error.diag.message_primary or str(error)).partition("\n")[0]
+    """Return the server's message, with the place in the check's file if there is one."""
+    # An unterminated comment or text that it quotes runs on into the SQL around the check.
+    message = (error.diag.message_primary or str(error)).partition("\n")[0]
     if check.file is None:
-        return said
+        return message
     position = error.diag.statement_position
-    # One line comes before the check's own first; what is missing at its end is found in the line after it.
+    # One line comes before the check's own first; what is missing at its end is reported in the line after it.
     line = min(statement.count("\n", 0, int(position)), check.query.as_string().count("\n") + 1) if position else 0
-    return f"{check.file}, line {line}: {said}" if line else f"{check.file}: {said}"
+    return f"{check.file}, line {line}: {message}" if line else f"{check.file}: {message}"
