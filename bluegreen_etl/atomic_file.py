@@ -1,22 +1,23 @@
-"""Writes files that others read while they are replaced: a file appears whole or not at all."""
+"""Write files that others read while they are replaced: a file appears as a whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file by another one with this text.
+    """Replace a file with one that holds this text, with the mode that the umask gives to new files.
 
     Raises:
-        OSError: it cannot be written; what was there is there still.
+        OSError: the file cannot be written; the old one is still there.
     """
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
-    os.close(handle)
+    unfinished = path.with_name(f".{path.name[:100]}-{secrets.token_hex(8)}")
     try:
-        Path(unfinished).write_text(text, encoding="utf-8")
-        Path(unfinished).chmod(0o644)  # whoever reads it is often another user
-        Path(unfinished).replace(path)
+        with unfinished.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
     except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise

@@ -1,8 +1,8 @@
-"""Python processes that share out work which one interpreter would do on a single core.
+"""Python processes that share work which one interpreter would do on a single core.
 
 They are children that run functions of this package and answer over pipes; they end when their pipe does, however
-the parent died. multiprocessing is not used: it would import the caller's own program again in every child, and its
-pools outlive a parent that was killed.
+the parent died. multiprocessing would import the caller's own program in every child, and its pools outlive a parent
+that was killed.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ from bluegreen_etl import errors
 
 T = TypeVar("T")
 K = TypeVar("K")
-# Files smaller than this are prepared sooner than another process has started.
+# The parent has prepared a smaller file before another process has started.
 SHARED_SIZE = 8 << 20
-# A message is about this long; with the default of 64 KB the two sides would take turns far more often.
+# About the size of a message; with the default of 64 KB the two sides would take turns far more often.
 _PIPE_SIZE = 1 << 20
-# glibc's mallopt: from which size on, and beyond how much that is free, memory goes back to the kernel; and how many
-# heaps the threads have, each of which keeps as much.
+# glibc's mallopt: how much free memory, and which size of block, goes back to the kernel; and how many heaps the
+# threads have, each of which keeps as much.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT = 16 << 20
 _START = "import sys; sys.path[:] = {path!r}; from bluegreen_etl import workers; workers.serve()"
 
 
 class Workers:
-    """A number of processes, each started when it is first needed."""
+    """A number of processes, each started when it is needed first."""
 
     def __init__(self, count: int) -> None:
         # Enough that no process waits for the next call, few enough that little memory is held.
@@ -46,14 +46,14 @@ class Workers:
         self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Let a free process make a call; it and its result must be such as pickle can take.
+        """Let a free process make a call; pickle must be able to hold the call and its result.
 
-        The future raises what the call raised, or Interrupted when the process has died.
+        The future raises what the call raised, or Interrupted if the process has died.
         """
         return self._threads.submit(self._call, call)
 
     def in_order(self, calls: Iterable[tuple[K, Callable[[], T]]]) -> Iterator[tuple[K, T]]:
-        """Make calls, some ahead of what is asked for; yield each one's key and result in the given order."""
+        """Make calls, some of them ahead; yield key and result of each call in the given order."""
         running: deque[tuple[K, Future[T]]] = deque()
         for key, call in calls:
             running.append((key, self.submit(call)))
@@ -64,7 +64,7 @@ class Workers:
             yield first, future.result()
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """Kill the processes."""
         with self._guard:
             self._closed = True
             for child in self._children:
@@ -83,14 +83,14 @@ class Workers:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise errors.Interrupted(
                 f"a process that prepared data has died with code {child.wait()}",
-                hint="Look whether the kernel has killed it for want of memory, and load again.",
+                hint="Check whether the kernel has killed it because memory ran out, and load again.",
             ) from error
         if not succeeded:
             raise answer
         return cast("T", answer)
 
     def _child(self) -> subprocess.Popen[bytes]:
-        """Return the process of this thread."""
+        """Return this thread's process; start it if necessary."""
         if not hasattr(self._own, "child"):
             with self._guard:
                 if self._closed:
@@ -107,12 +107,12 @@ class Workers:
 
 def serve() -> None:
     """Answer calls from standard input on standard output until it ends: the life of a child."""
-    # Ctrl-C reaches every process of the terminal; what is to happen is the parent's decision.
+    # Ctrl-C reaches every process of the terminal; the parent decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_memory()
     calls = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb", _PIPE_SIZE) as answers:
-        os.dup2(2, 1)  # whatever prints must not come between the answers
+        os.dup2(2, 1)  # printed text must not come between the answers
         while True:
             try:
                 call = pickle.load(calls)
@@ -127,7 +127,7 @@ def serve() -> None:
 
 
 def keep_memory() -> None:
-    """Keep what is freed for the next block: each page had from the kernel anew costs as much as to fill it."""
+    """Keep freed memory for the next block: page faults cost as much as filling the page."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _KEPT)

@@ -281,6 +281,15 @@ SELECT schemaname, relname FROM pg_catalog.pg_stat_xact_user_tables
 WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND schemaname !~ '^pg_'
 ORDER BY schemaname, relname
 
+-- name: outside_keys
+-- Foreign keys of a schema that refer to tables outside it.
+SELECT c.relname, k.conname
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid
+WHERE k.contype = 'f' AND c.relnamespace = %(oid)s AND r.relnamespace <> %(oid)s AND k.conparentid = 0
+ORDER BY c.relname, k.conname
+
 -- name: referring_tables
 -- Tables of a schema whose foreign keys refer to others of it.
 SELECT DISTINCT c.relname, r.relname

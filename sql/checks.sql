@@ -8,7 +8,8 @@ SET TRANSACTION SNAPSHOT {snapshot}
 -- name: check_settings
 SELECT pg_catalog.set_config('search_path',
                              pg_catalog.quote_ident({schema}) || ', ' || pg_catalog.current_setting('search_path'), true),
-       pg_catalog.set_config('statement_timeout', {timeout}, true)
+       pg_catalog.set_config('statement_timeout', {timeout}, true),
+       pg_catalog.set_config('standard_conforming_strings', 'on', true)
 
 -- name: types_to_store
 SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype <> 'p'

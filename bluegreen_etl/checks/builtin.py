@@ -1,4 +1,4 @@
-"""The checks that come with every load, each to be switched off by its name."""
+"""The built-in checks of every load; `checks.off` switches each off by its name."""
 
 from collections.abc import Mapping, Sequence
 from typing import LiteralString
@@ -13,16 +13,16 @@ NAMES = frozenset({EMPTY, HALVED})
 
 
 def no_empty_table(tables: Sequence[str]) -> list[Check]:
-    """Return the check that finds the tables of `tables` that hold no row."""
+    """Return the check that finds tables without a row."""
     text = "SELECT {name} AS empty_table WHERE NOT EXISTS (SELECT FROM {shadow}.{table})"
     description = "allow it for a table with allow_empty = true in its section"
     return _of_each(EMPTY, text, dict.fromkeys(tables, 0), description)
 
 
 def no_halved_table(tables: Mapping[str, int]) -> list[Check]:
-    """Return the check that finds the tables of `tables`, all in live, that have less than half of live's rows.
+    """Return the check that finds tables with less than half of live's rows; live has all of them.
 
-    Each comes with how many rows it is known to have at least: where that is enough, they are not counted.
+    A table's value is the number of rows it has at least: if that is enough, its rows are not counted.
     """
     text = (
         "SELECT {name} AS halved_table, own.rows, live.rows AS live "

@@ -20,17 +20,17 @@ _THRESHOLD = re.compile(r"(?P<operator>>=|<=|!=|>|<|=) ?(?P<number>\d+)")
 
 
 class Threshold(model.Record, frozen=True, kw_only=True):
-    """A number of offending rows from which on something is the case, such as `>10`."""
+    """A condition on the number of offending rows, such as `>10`."""
 
     operator: str
     number: int
 
     def reached(self, failures: int) -> bool:
-        """Say whether so many offending rows are what it means."""
+        """Say whether a number of offending rows meets the condition."""
         return bool(_OPERATORS[self.operator](failures, self.number))
 
     def reachable(self, limit: int) -> bool:
-        """Say whether counting up to `limit` can tell."""
+        """Say whether counting up to `limit` can decide the condition."""
         return self.number + (self.operator not in {">=", "<"}) <= limit
 
 
@@ -38,9 +38,9 @@ ANY = Threshold(operator="!=", number=0)
 
 
 class Scan(model.Record, frozen=True, kw_only=True):
-    """How one scan of a table answers a check: a number it gathers, and the offending rows that this means.
+    """How one scan of a table answers a check: a number that it computes, and the offending rows that follow from it.
 
-    `failures` mentions psql.NUMBER, and psql.LIVE_NUMBER where the same number of live's table is needed.
+    `failures` mentions NUMBER, and LIVE_NUMBER if it needs the same number of live's table.
     """
 
     number: sql.Composable
@@ -48,7 +48,7 @@ class Scan(model.Record, frozen=True, kw_only=True):
 
 
 class Compared(model.Record, frozen=True, kw_only=True):
-    """What of live a check needs beside the table of its own: that table, and columns of it."""
+    """The table of live that a check compares with, and the columns that it needs there."""
 
     table: str
     columns: tuple[str, ...] = ()
@@ -58,11 +58,11 @@ class Check(model.Record, frozen=True, kw_only=True):
     """One check: a SELECT of offending rows, and what their number means, as in dbt.
 
     Args:
-        limit: at most so many offending rows are counted.
-        table: the one that it is about, where it is about one.
-        scan: how a scan that it shares with others answers it, where one can.
-        compared: where it is compared with live, what live must have for that.
-        file: where it was found; None for those that are declared, or come with the tool.
+        limit: count no more offending rows.
+        table: the table that the check is about, if there is one.
+        scan: how a scan shared with other checks answers it, if one can.
+        compared: what live must have for a comparison.
+        file: the file that the check was read from; None if it is declared or built in.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Check(model.Record, frozen=True, kw_only=True):
     file: str | None = None
 
     def verdict(self, failures: int) -> CheckStatus:
-        """Return what so many offending rows mean; `error_if` says nothing where the severity is warn."""
+        """Return the verdict on a number of offending rows; `error_if` does not count if the severity is warn."""
         if self.severity is Severity.ERROR and self.error_if.reached(failures):
             return CheckStatus.FAILED
         return CheckStatus.WARNED if self.warn_if.reached(failures) else CheckStatus.PASSED
@@ -89,7 +89,7 @@ def threshold(text: str) -> Threshold:
     """Read a threshold: an operator and a number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no threshold.
     """
     match = _THRESHOLD.fullmatch(text)
     if match is None:

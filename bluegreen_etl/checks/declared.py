@@ -1,6 +1,6 @@
-"""Turns what bluegreen.toml declares about tables and columns into checks: SELECTs of offending rows.
+"""Turn what bluegreen.toml declares about tables and columns into checks: SELECTs of offending rows.
 
-Those that one scan of the table can answer say how, so that many of them share it.
+Checks that one scan of the table can answer say how, so that many of them share it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _COUNT = sql.SQL("count(*)")
 
 
 def from_settings(tables: Mapping[str, config.TableSettings]) -> list[Check]:
-    """Return the checks that are declared, table by table, as they stand in the file."""
+    """Return the declared checks, table by table, in the order of the file."""
     return [check for name, table in tables.items() for check in _of_table(name, table.checks)]
 
 
@@ -48,7 +48,7 @@ def _of_table(table: str, wanted: table_checks.TableChecks) -> Iterator[Check]:
 def _check(
     table: str, name: str, wanted: table_checks.Declared, query: sql.Composable, scan: Scan | None = None, *needs: str
 ) -> Check:
-    """Return a check; `needs` are the columns that a comparison with live needs there."""
+    """Return a check; `needs` are the columns of live that a comparison needs."""
     return Check(
         name=f"{table}.{name}",
         table=table,
@@ -78,7 +78,7 @@ def _percent(text: str) -> sql.Literal:
 
 
 def _rows(table: str, name: str, wanted: table_checks.Declared, condition: sql.Composable) -> Check:
-    """Return a check whose offending rows are those that a condition is true of."""
+    """Return a check whose offending rows meet a condition."""
     query = sql.SQL("SELECT * FROM {} WHERE {}").format(_place(SHADOW, table), condition)
     count = sql.SQL("count(*) FILTER (WHERE {})").format(condition)
     return _check(table, name, wanted, query, Scan(number=count, failures=NUMBER))
@@ -109,7 +109,7 @@ def _matches(table: str, column: str, wanted: table_checks.Matches) -> Check:
     return _rows(table, f"{column}.matches", wanted, condition)
 
 
-# ---- what rows are to each other, and to those of other tables
+# ---- relations between rows, and to other tables
 
 
 def _unique_column(table: str, column: str, wanted: table_checks.Declared) -> Check:
@@ -151,13 +151,13 @@ def _keys_against_live(table: str, wanted: table_checks.KeysAgainstLive) -> Chec
     return _check(table, "keys_against_live", wanted, query, None, *wanted.columns)
 
 
-# ---- what one number says about all rows
+# ---- one number about all rows
 
 
 def _measured(
     table: str, name: str, wanted: table_checks.Declared, number: sql.Composable, condition: sql.Composable, *needs: str
 ) -> Check:
-    """Return a check whose offending row is a number of the table, and live's where the condition mentions it."""
+    """Return a check whose offending row is a number of the table, and live's if the condition mentions it."""
     label = name.rpartition(".")[2].removesuffix("_against_live")
     shown = sql.SQL("own.number AS {}").format(sql.Identifier(label))
     source = sql.SQL("(SELECT {} AS number FROM {}) AS own").format(number, _place(SHADOW, table))
@@ -196,7 +196,7 @@ def _nulls(column: sql.Identifier) -> sql.Composed:
 def _against_live(
     kind: str, number: Callable[[sql.Identifier], sql.Composed], condition: str
 ) -> Callable[[str, str, table_checks.MaxChange], Check]:
-    """Return what makes checks of one kind of number of a column; null is as far from a number as can be."""
+    """Return a function that creates checks of one number of a column; null differs from every number."""
     text = f"coalesce({condition}, ({{own}} IS NULL) <> ({{live}} IS NULL))"
 
     def make(table: str, column: str, wanted: table_checks.MaxChange) -> Check:
@@ -221,7 +221,7 @@ def _plain(_given: bool) -> table_checks.Declared:
     return table_checks.Declared()
 
 
-# By key of [tables.NAME.checks.columns]: what its short form means, and what makes the check.
+# By key of [tables.NAME.checks.columns]: what its short form means, and the function that creates the check.
 _OF_COLUMNS: dict[str, tuple[Callable[[Any], table_checks.Declared], Callable[[str, str, Any], Check]]] = {
     "not_null": (_plain, _not_null),
     "unique": (_plain, _unique_column),

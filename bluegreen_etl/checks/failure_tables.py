@@ -1,52 +1,45 @@
-"""Writes the offending rows of checks into tables, a table for each check."""
+"""Write the offending rows of checks into tables, one table for each check."""
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, names, queries, sqlstates
+from bluegreen_etl.checks.read_only import Column
 
 LOCK_WAIT = "5s"
 
 
 class Store:
-    """The tables in one schema. The rows come over the connection of the check, which may write nothing."""
+    """The tables in one schema, written on a connection of their own: that of a check may write nothing."""
 
     def __init__(self, connection: db.Connection, schema: str) -> None:
         self._connection = connection
         self._schema = schema
         self._guard = threading.Lock()
 
-    def keep(self, check: str, rows: sql.Composed, source: db.Connection) -> str:
-        """Write what a query on another connection gives into the check's table; return the table's name.
-
-        The time-out of a check is over: it has been asked already, and how many rows it has found is not its fault.
-        """
+    def keep(self, check: str, columns: Sequence[Column], rows: Iterable[Sequence[str | None]]) -> str:
+        """Write rows, each value as text, into the check's table; return the table's name."""
         place = sql.Identifier(self._schema, names.failures_table(check))
         with self._table(place) as own:
-            source.execute("SET LOCAL statement_timeout = 0")
-            columns = _columns(own, source.execute(sql.SQL("SELECT * FROM ({}) AS described LIMIT 0").format(rows)))
-            own.execute(sql.SQL("CREATE TABLE {} ({})").format(place, columns))
-            reading = sql.SQL("COPY ({}) TO STDOUT").format(rows)
-            writing = sql.SQL("COPY {} FROM STDIN").format(place)
-            with source.cursor().copy(reading) as out, own.cursor().copy(writing) as into:
-                for data in out:
-                    into.write(data)
+            own.execute(sql.SQL("CREATE TABLE {} ({})").format(place, _definitions(own, columns)))
+            with own.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(place)) as into:
+                for row in rows:
+                    into.write_row(row)
         return names.quoted(self._schema, names.failures_table(check))
 
     def forget(self, check: str) -> None:
-        """Drop the check's table, where an earlier run has left one."""
+        """Drop the check's table if an earlier run has left one."""
         with self._table(sql.Identifier(self._schema, names.failures_table(check))):
             pass
 
     @contextmanager
     def _table(self, place: sql.Identifier) -> Iterator[db.Connection]:
-        """Begin a transaction in which the table is gone."""
+        """Begin a transaction, and drop the table in it."""
         with self._guard, sqlstates.translated(), self._connection.transaction():
             self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_WAIT)))
             self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(place))
@@ -55,10 +48,10 @@ class Store:
 
 @contextmanager
 def opened(server: db.Server, schema: str) -> Iterator[Store]:
-    """Open the schema, and make it where it is not there.
+    """Open the schema; create it if it does not exist.
 
     Raises:
-        Refused: there is one of this name that is not ours.
+        Refused: a schema of this name exists that bluegreen has not created.
     """
     with server.connect(f"failures {schema}") as connection:
         if catalog.failures_schema(connection, schema) is None:
@@ -72,17 +65,15 @@ def opened(server: db.Server, schema: str) -> Iterator[Store]:
         yield Store(connection, schema)
 
 
-def _columns(connection: db.Connection, cursor: psycopg.Cursor[TupleRow]) -> sql.Composed:
-    """Return the definitions of columns that take a result, under names that differ.
+def _definitions(connection: db.Connection, columns: Sequence[Column]) -> sql.Composed:
+    """Return the definitions of columns that take a result, with distinct names.
 
-    Types of the project's own become text: a table that used them would hold on to the release's schema.
+    The project's own types become text: a table that used them would depend on the release's schema.
     """
-    result = cursor.pgresult
-    assert result is not None
-    places = range(result.nfields)
-    values = {"types": [result.ftype(place) for place in places], "modifiers": [result.fmod(place) for place in places]}
-    types = [row[0] for row in connection.execute(queries.get("checks.types_to_store"), values)]
-    found = _distinct([column.name for column in cursor.description or ()])
+    values = {"types": [each.kind for each in columns], "modifiers": [each.modifier for each in columns]}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        types = cursor.execute(queries.get("checks.types_to_store"), values).fetchall()
+    found = _distinct([each.name for each in columns])
     # format_type's text is SQL.
     return sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in zip(found, types, strict=True)

@@ -1,4 +1,4 @@
-"""Checks in files: one SELECT in each *.sql file of a directory; comments before it say the rest (docs/checks.md)."""
+"""Read checks from files: one SELECT in each *.sql file; comments before it configure the check (docs/checks.md)."""
 
 import re
 from collections.abc import Callable
@@ -14,10 +14,10 @@ _HEADER = re.compile(r"--\s*(?P<key>\w+):\s*(?P<value>.*?)\s*")
 
 
 def find_check_files(directory: Path) -> list[Check]:
-    """Read every *.sql file of a directory and those below it, in the order of their names.
+    """Read every *.sql file of a directory and its subdirectories, in the order of their names.
 
     Raises:
-        UsageError: no such directory, an unreadable or empty file, a header that is unknown or malformed.
+        UsageError: no such directory, an unreadable or empty file, an unknown or malformed header.
     """
     if not directory.is_dir():
         raise errors.BadConfiguration(f"no such directory of checks: {directory}", hint="Check checks.path.")
@@ -38,7 +38,7 @@ def _read(name: str, file: Path) -> Check:
 
 
 def _headers(file: Path, text: str) -> dict[str, Any]:
-    """Return what the comments before the statement say, by the names of a check's fields."""
+    """Return the values in the comments before the statement, by the names of a check's fields."""
     found: dict[str, Any] = {}
     for comment in psql_variables.leading_comments(text):
         match = _HEADER.fullmatch(comment.text)
@@ -70,7 +70,7 @@ def _refuse_unreachable(file: Path, found: dict[str, Any]) -> None:
         wanted = found.get(key)
         if limit is not None and isinstance(wanted, Threshold) and not wanted.reachable(limit):
             raise errors.BadConfiguration(
-                f"{file}: {key} {wanted.operator}{wanted.number} cannot be told with limit {limit}",
+                f"{file}: {key} {wanted.operator}{wanted.number} cannot be decided with limit {limit}",
                 hint="Raise the limit: no more rows than that are counted.",
             )
 
@@ -93,7 +93,7 @@ def _tags(text: str) -> tuple[str, ...]:
 
 
 _THRESHOLD = "an operator and a number"
-# By key: how its value is read, what it has to be, and an example.
+# By key: the function that reads its value, what the value has to be, and an example.
 _KEYS: dict[str, tuple[Callable[[str], object], str, str]] = {
     "severity": (_severity, "warn or error", "-- severity: warn"),
     "error_if": (threshold, _THRESHOLD, "-- error_if: >10"),

@@ -1,4 +1,4 @@
-"""Reads SQL as psql's own scanner does, as far as needed: comments, quoted text, and its variables live and shadow."""
+"""Read SQL as psql's own scanner does, as far as needed: comments, quoted text, and the variables live and shadow."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """Split SQL; the pieces put together are the text again."""
+    """Split SQL into pieces, which joined are the text."""
     place = 0
     while match := _PIECE.match(text, place):
         end = _comment_end(text, place) if match[0] == "/*" else match.end()
@@ -59,7 +59,7 @@ def leading_comments(text: str) -> Iterator[Piece]:
 
 
 class Variable(sql.Composable):
-    """A place in SQL that is filled later, written as psql would: `:"live"` a schema's name, `:'live'` it as a text."""
+    """A variable in SQL, written as in psql: `:"live"` is a schema as a name, `:'live'` as a text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -69,23 +69,23 @@ class Variable(sql.Composable):
         return hash(self._obj)
 
     def as_bytes(self, context: AdaptContext | None = None) -> bytes:
-        """Return it as psql would read it."""
+        """Return the variable as psql would read it."""
         return str(self._obj).encode()
 
 
 LIVE, LIVE_TEXT = Variable(':"live"'), Variable(":'live'")
 SHADOW, SHADOW_TEXT = Variable(':"shadow"'), Variable(":'shadow'")
-# What a scan measures on the table that is checked, and on live's.
+# The number that a scan computes on the checked table, and on live's.
 NUMBER, LIVE_NUMBER = Variable(":number"), Variable(":live_number")
 
 
 def composed(parts: list[Piece]) -> sql.Composed:
-    """Return SQL with its variables still to be bound."""
+    """Return SQL whose variables are not bound yet."""
     return sql.Composed([Variable(piece.text) if piece.kind == "variable" else sql.SQL(piece.text) for piece in parts])
 
 
 def bound(query: sql.Composable, values: Mapping[Variable, sql.Composable]) -> sql.Composed:
-    """Return SQL with those variables filled that have a value."""
+    """Return SQL with a value in place of each variable that has one."""
     parts = list(query) if isinstance(query, sql.Composed) else [query]
     filled = [values.get(part, part) if isinstance(part, Variable) else part for part in parts]
     return sql.Composed([bound(part, values) if isinstance(part, sql.Composed) else part for part in filled])
@@ -99,7 +99,7 @@ def mentions(query: sql.Composable, *variables: Variable) -> bool:
 
 
 def _comment_end(text: str, place: int) -> int:
-    """Return where the block comment that begins at `place` ends: they nest."""
+    """Return the end of the block comment that begins at `place`; comments nest."""
     depth = 0
     for bound in _BOUND.finditer(text, place):
         depth += 1 if bound[0] == "/*" else -1

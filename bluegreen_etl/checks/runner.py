@@ -1,27 +1,27 @@
-"""Runs checks: read only, on one snapshot, over several connections, the release first in the search path."""
+"""Run checks: read only, on one snapshot, over several connections, the release first in the search path."""
 
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, scalar_row
 
-from bluegreen_etl import config, db, errors, model, parallel, queries
-from bluegreen_etl.checks import failure_tables, psql_variables
+from bluegreen_etl import config, db, errors, model, parallel
+from bluegreen_etl.checks import builtin, failure_tables, psql_variables, read_only
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import CheckResult, CheckStatus
 
 
 class Place(model.Record, frozen=True, kw_only=True):
-    """Where the release lies that is checked, and live, with its tables' columns; None where nothing is live yet.
+    """The schemas of the checked release and of live, and the columns of live's tables; None if nothing is live yet.
 
-    `failures` is the schema for offending rows, where these are to be stored.
+    `failures` is the schema for offending rows, if these are stored.
     """
 
     shadow: str
@@ -41,17 +41,18 @@ def run(
 ) -> list[CheckResult]:
     """Run checks over at most `jobs` connections; return their results in the same order.
 
-    A check that cannot be run has status broken: it counts as failed whatever its severity.
+    A check that cannot run has status broken, and counts as failed whatever its severity.
 
     Raises:
-        Refused: offending rows are to be stored, and the schema for them is somebody else's.
+        Refused: the schema for offending rows exists, and bluegreen has not created it.
     """
     with ExitStack() as stack:
         store = stack.enter_context(failure_tables.opened(server, place.failures)) if place.failures else None
         stack.enter_context(connection.transaction())
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-        runner = _Runner(place, settings, store, snapshot=row[0] if row else "")
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            snapshot = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+        runner = _Runner(place, settings, store, snapshot=str(snapshot))
         numbered = list(enumerate(checks))
         groups = itertools.groupby(sorted(numbered, key=_scanned), key=_scanned)
         tasks = [parallel.Task(partial(runner.run, list(group))) for table, group in groups if table]
@@ -65,53 +66,49 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     return [result for result in results if result.status in {CheckStatus.FAILED, CheckStatus.BROKEN}]
 
 
-# Not even the right tables would make sense of: a syntax error, an interval and a regular expression that are none.
+# Errors on any tables: syntax, and a malformed interval or regular expression.
 _MALFORMED = frozenset({"42601", "22007", "2201B"})
 
 
 def refuse_malformed(connection: db.Connection, checks: Sequence[Check], place: Place, settings: config.Checks) -> None:
-    """Let the server read checks while there is no release yet, where one with an error would be found after hours.
+    """Let the server parse checks before the load, so that an error is not found only after hours.
 
-    What depends on tables is not judged: those of the release may be others.
+    Errors that depend on tables do not count: the release may have other tables.
 
     Raises:
-        BadConfiguration: one makes no sense whatever the tables are.
+        BadConfiguration: a check is malformed whatever the tables are.
     """
-    values, begin = _values(place), _settings(place, settings)
+    values, session = _values(place), read_only.Session(place.shadow, settings)
     for check in checks:
         if _lacks_live(check, place):
             continue
         counted = psql_variables.bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)), values)
         statement = sql.SQL("EXPLAIN {}").format(counted)
         try:
-            with connection.transaction(force_rollback=True):
-                db.run_script(connection, begin)
-                connection.execute("SET LOCAL lock_timeout = '100ms'")  # a table that somebody holds is not waited for
-                connection.execute(statement, binary=True)  # see _Runner._run_one
+            with session.transaction(connection, role=False):
+                read_only.one_statement(connection, statement)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             if error.sqlstate in _MALFORMED:
                 said = _explained(check, statement.as_string(connection), error)
                 raise errors.BadConfiguration(
-                    f"check {check.name} cannot be run: {said}", hint="Mend it; nothing was loaded."
+                    f"check {check.name} cannot run: {said}", hint="Fix it; nothing was loaded."
                 ) from error
 
 
-# One line before the check's own first, and no more: an error's place is counted from there.
+# One line before the check's own first, and no more: _explained counts the lines of an error from there.
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT FROM (\n{}\n) AS offending LIMIT {}) AS counted"
-_ROWS: LiteralString = "SELECT * FROM (\n{}\n) AS offending LIMIT {}"
 _TIMED_OUT = "57014"
-_LONGEST = 10_000  # characters of a value that the ledger keeps
 Numbered = tuple[int, Check]
 
 
 def _scanned(numbered: Numbered) -> str:
-    """Return the table whose scan answers a check; nothing where it has to be run by itself."""
+    """Return the table whose scan answers a check; an empty text if the check runs alone."""
     return (numbered[1].table or "") if numbered[1].scan else ""
 
 
 class _Rows(NamedTuple):
-    """How many offending rows a check has found, and the first of them."""
+    """The number of offending rows that a check has found, and the first of them."""
 
     failures: int = 0
     columns: tuple[str, ...] = ()
@@ -120,7 +117,7 @@ class _Rows(NamedTuple):
 
 
 class _Runner:
-    """Runs the checks of one snapshot, each on the connection that it is given; `results` are by their numbers."""
+    """Run the checks of one snapshot; `results` are by the checks' numbers."""
 
     def __init__(
         self, place: Place, settings: config.Checks, store: failure_tables.Store | None, *, snapshot: str
@@ -130,11 +127,10 @@ class _Runner:
         self._place = place
         self._sample = settings.sample
         self._values = _values(place)
-        begin = queries.get("checks.begin_check", snapshot=sql.Literal(snapshot))
-        self._begin = sql.SQL("; ").join([begin, _settings(place, settings)])
+        self._session = read_only.Session(place.shadow, settings, snapshot=snapshot)
 
     def run(self, wanted: Sequence[Numbered], connection: db.Connection, stop: threading.Event) -> None:
-        """Run checks, in one scan where they are several."""
+        """Run checks, several of them in one scan."""
         left: list[Numbered] = []
         for number, check in wanted:
             if reason := self._missing(check):
@@ -149,7 +145,7 @@ class _Runner:
             self.results[number] = self._run_one(connection, check)
 
     def _missing(self, check: Check) -> str | None:
-        """Return what live lacks that the check would compare with."""
+        """Return what live lacks for the comparison; None if nothing."""
         if _lacks_live(check, self._place):
             return "nothing is live yet to compare with"
         if self._place.live is None or check.compared is None:
@@ -160,25 +156,13 @@ class _Runner:
         lacking = set(check.compared.columns) - self._place.columns[table]
         return f"live's table {table} has no column {', '.join(sorted(lacking))}" if lacking else None
 
-    @contextmanager
-    def _transaction(self, connection: db.Connection) -> Iterator[None]:
-        """Begin a transaction on the snapshot, and undo it, so that what it locked of live is free again."""
-        db.run_script(connection, self._begin)
-        try:
-            yield
-        finally:
-            if not connection.closed:  # what ended it is being told
-                connection.rollback()
-
     def _run_one(self, connection: db.Connection, check: Check) -> CheckResult:
         begun = time.monotonic()
-        counted = self._bound(_COUNT, check, check.limit)
+        counted = self._bound(sql.SQL(_COUNT).format(check.query, sql.Literal(check.limit)))
         try:
-            with self._transaction(connection):
-                # Binary results need the extended protocol, which refuses a second statement: COMMIT would end READ
-                # ONLY.
-                [count] = _only_row(connection.execute(counted, binary=True))
-                found = self._first(connection, check, count)
+            with self._session.transaction(connection, role=_is_own(check)):
+                [count] = _only_row(read_only.one_statement(connection, counted))
+            found = self._first(connection, check, count)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             message = _explained(check, counted.as_string(connection), error)
@@ -186,21 +170,21 @@ class _Runner:
         return _result(check, check.verdict(count), found, seconds=time.monotonic() - begun)
 
     def _run_scan(self, connection: db.Connection, wanted: Sequence[Numbered]) -> bool:
-        """Answer several checks by one scan of their table; False where one of them is broken, whichever it is.
+        """Answer several checks by one scan of their table; return False if one of them is broken, whichever it is.
 
-        A time-out is that of all: to try each by itself could take as much time again for every one.
+        A time-out is that of all: to run each alone could take as much time again for every check.
         """
         begun = time.monotonic()
-        query = psql_variables.bound(_scan([check for _, check in wanted]), self._values)
+        query = self._bound(_scan([check for _, check in wanted]))
         try:
-            with self._transaction(connection):
-                counts = _only_row(connection.execute(query, binary=True))
-                share = (time.monotonic() - begun) / len(wanted)
-                for (number, check), count in zip(wanted, counts, strict=True):
-                    began = time.monotonic()
-                    found = self._first(connection, check, count)
-                    seconds = share + time.monotonic() - began
-                    self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
+            with self._session.transaction(connection, role=True):
+                counts = _only_row(read_only.one_statement(connection, query))
+            share = (time.monotonic() - begun) / len(wanted)
+            for (number, check), count in zip(wanted, counts, strict=True):
+                began = time.monotonic()
+                found = self._first(connection, check, count)
+                seconds = share + time.monotonic() - began
+                self.results[number] = _result(check, check.verdict(count), found, seconds=seconds)
         except psycopg.Error as error:
             _raise_lost(connection, error)
             if error.sqlstate != _TIMED_OUT:
@@ -211,30 +195,42 @@ class _Runner:
         return True
 
     def _first(self, connection: db.Connection, check: Check, count: int) -> _Rows:
-        """Return the number of offending rows with the first of them; store them all where that is wanted."""
+        """Return the number of offending rows with the first of them; store all of them if the settings say so."""
         if not count:
             if self._store:
                 self._store.forget(check.name)
             return _NONE
+        query, role = self._bound(check.query), _is_own(check)
+        columns = self._session.columns(connection, query, role=role)
         most = self._sample if check.limit is None else min(self._sample, check.limit)
-        cursor = connection.execute(self._bound(_ROWS, check, most))
-        columns, sample = tuple(column.name for column in cursor.description or ()), tuple(_as_text(cursor))
-        rows = self._bound(_ROWS, check, check.limit)
-        stored = self._store.keep(check.name, rows, connection) if self._store else None
-        return _Rows(count, columns, sample, stored)
+        with self._session.transaction(connection, role=role):
+            rows = read_only.one_statement(
+                connection, read_only.rows_as_text(query, columns, most, clipped=True)
+            ).fetchall()
+        sample = tuple(tuple(map(read_only.clip, row)) for row in rows)
+        stored = self._stored(connection, check, columns) if self._store else None
+        return _Rows(count, tuple(column.name for column in columns), sample, stored)
 
-    def _bound(self, text: LiteralString, check: Check, limit: int | None) -> sql.Composed:
-        return psql_variables.bound(sql.SQL(text).format(check.query, sql.Literal(limit)), self._values)
+    def _stored(self, connection: db.Connection, check: Check, columns: Sequence[read_only.Column]) -> str:
+        """Write all offending rows of a check into its table; return the table's name."""
+        assert self._store
+        every = read_only.rows_as_text(self._bound(check.query), columns, check.limit, clipped=False)
+        # The count has ended in time; how many rows it has found is not the check's fault.
+        with self._session.transaction(connection, role=_is_own(check), limited=False), connection.cursor() as cursor:
+            return self._store.keep(check.name, columns, cursor.stream(every))
+
+    def _bound(self, query: sql.Composable) -> sql.Composed:
+        return psql_variables.bound(query, self._values)
+
+
+def _is_own(check: Check) -> bool:
+    """Say whether a check is the project's own, and not one that comes with every load."""
+    return check.name not in builtin.NAMES
 
 
 def _lacks_live(check: Check, place: Place) -> bool:
-    """Say whether a check compares with live, and there is none."""
+    """Say whether a check compares with live although nothing is live."""
     return place.live is None and psql_variables.mentions(check.query, psql_variables.LIVE, psql_variables.LIVE_TEXT)
-
-
-def _settings(place: Place, settings: config.Checks) -> sql.Composable:
-    timeout = sql.Literal(f"{round(settings.statement_timeout * 1000)}ms")
-    return queries.get("checks.check_settings", schema=sql.Literal(place.shadow), timeout=timeout)
 
 
 def _values(place: Place) -> dict[psql_variables.Variable, sql.Composable]:
@@ -248,7 +244,7 @@ def _values(place: Place) -> dict[psql_variables.Variable, sql.Composable]:
 
 
 def _scan(checks: Sequence[Check]) -> sql.Composable:
-    """Return the query whose columns are the numbers of offending rows of checks that one scan can answer."""
+    """Return the query whose columns are the numbers of offending rows of checks that share a scan."""
     own, live, failures = [], [], []
     for number, check in enumerate(checks):
         assert check.scan
@@ -273,7 +269,7 @@ def _scan(checks: Sequence[Check]) -> sql.Composable:
 
 
 def _raise_lost(connection: db.Connection, error: psycopg.Error) -> None:
-    """Raise what is not the fault of a check: a connection lost, a server that has no memory or disk left."""
+    """Raise an error that no check causes: a lost connection, a server without memory or disk."""
     if connection.closed or (error.sqlstate or "")[:2] in {"53", "58"}:
         raise error
 
@@ -295,19 +291,6 @@ def _result(
     )
 
 
-def _as_text(cursor: psycopg.Cursor[TupleRow]) -> list[tuple[str | None, ...]]:
-    """Return a result as the server wrote it: Python has no date that is infinite."""
-    result = cursor.pgresult
-    if result is None:
-        return []
-    fields = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
-    return [tuple(None if field is None else _clipped(field.decode()) for field in row) for row in fields]
-
-
-def _clipped(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
-
-
 def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
     row = cursor.fetchone()
     assert row is not None  # they are aggregates
@@ -315,12 +298,12 @@ def _only_row(cursor: psycopg.Cursor[TupleRow]) -> TupleRow:
 
 
 def _explained(check: Check, statement: str, error: psycopg.Error) -> str:
-    """Return what the server said, with the place in the check's file where it told one."""
-    # What it quotes of a comment or a text without an end goes on into what stands around the check.
-    said = (error.diag.message_primary or str(error)).partition("\n")[0]
+    """Return the server's message, with the place in the check's file if there is one."""
+    # An unterminated comment or text that it quotes runs on into the SQL around the check.
+    message = (error.diag.message_primary or str(error)).partition("\n")[0]
     if check.file is None:
-        return said
+        return message
     position = error.diag.statement_position
-    # One line comes before the check's own first; what is missing at its end is found in the line after it.
+    # One line comes before the check's own first; what is missing at its end is reported in the line after it.
     line = min(statement.count("\n", 0, int(position)), check.query.as_string().count("\n") + 1) if position else 0
-    return f"{check.file}, line {line}: {said}" if line else f"{check.file}: {said}"
+    return f"{check.file}, line {line}: {message}" if line else f"{check.file}: {message}"

@@ -15,6 +15,7 @@ from bluegreen_etl.releases.context import Context, refuse_if_protected
 from bluegreen_etl.releases.lifecycle import Loaded, check_built, make_ready, open_build
 from bluegreen_etl.releases.plan import plan_load
 from bluegreen_etl.shadow import backup_files, structure
+from bluegreen_etl.shadow.dump import Entry
 
 
 def restore(context: Context, directory: str) -> Loaded:
@@ -39,8 +40,9 @@ def restore(context: Context, directory: str) -> Loaded:
         plan = msgspec.structs.replace(plan, transforms=())
         refuse_if_protected(context, connection, "restore")
         with open_build(context, connection, plan) as build:
-            _create_structure(build, place, manifest)
+            outside = _create_structure(build, place, manifest)
             build.defer_indexes()
+            build.deferred = [*build.deferred, *outside]
             _copy_backup(build, place)
             built = build.finish()
             _restore_settings(build, place)
@@ -74,14 +76,15 @@ def _refuse_other_source(context: Context, connection: db.Connection, manifest: 
     )
 
 
-def _create_structure(build: Build, place: Path, manifest: backup_files.Manifest) -> None:
-    """Create the shadow schema from the dump of the backup."""
+def _create_structure(build: Build, place: Path, manifest: backup_files.Manifest) -> list[Entry]:
+    """Create the shadow schema from the dump of the backup; return its keys to tables outside."""
     build.stages.begin("structure")
     entries = backup_files.structure(build.connection, place, build.context.settings)
     build.release = msgspec.structs.replace(build.release, structure=StructureFrom.BACKUP)
     with build.connect() as own:
-        build.create_recorded(own, partial(structure.restore, own, build.release, manifest.dumped, entries))
+        outside = build.create_recorded(own, partial(structure.restore, own, build.release, manifest.dumped, entries))
         db.retry_on_lock_timeout(own, partial(carried.create_stand_ins, own, build.release, build.plan.carried))
+    return outside
 
 
 def _copy_backup(build: Build, place: Path) -> None:

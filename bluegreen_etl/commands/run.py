@@ -10,7 +10,7 @@ from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.releases.lifecycle import Loaded, check_built, make_ready, open_build
 from bluegreen_etl.releases.plan import LoadPlan, plan_load
-from bluegreen_etl.shadow import dump, scratch_database
+from bluegreen_etl.shadow import dump, outside_keys, scratch_database
 
 
 def run(context: Context, command: Sequence[str], *, isolate: Isolation = Isolation.SCHEMA) -> Loaded:
@@ -49,6 +49,7 @@ def run_and_promote(
 
 def _fill_in_place(build: Build, command: Sequence[str]) -> Built:
     """Let the program work in the shadow schema, with all keys and indexes there from the beginning."""
+    outside_keys.add(build.connection, build.release, build.context.settings)
     build.distribute()
     build.stages.begin("command")
     _call_program(build, build.connection, command, schema=build.release.shadow_schema)
@@ -59,6 +60,7 @@ def _fill_by_scratch_database(build: Build, command: Sequence[str]) -> Built:
     """Let the program work under the live schema's name in a scratch database, and copy its rows into the release."""
     context, connection, schema = build.context, build.connection, build.plan.schema
     entries = dump.read(connection, build.release.shadow_schema, context.settings)
+    entries += outside_keys.read_from_live(connection, build.release, context.settings)
     build.defer_indexes()
     with scratch_database.database(context.server, connection, build.release, entries, context.watcher) as own:
         build.stages.begin("command")

@@ -158,6 +158,7 @@ class Checks(Section, frozen=True, kw_only=True):
     store_failures: Annotated[
         bool, Meta(description="all offending rows are written into tables of `SCHEMA__rN_failures`")
     ] = False
+    role: Annotated[str | None, Meta(description="role that runs the project's checks, by `SET LOCAL ROLE`")] = None
 
 
 class PgBouncer(Section, frozen=True, kw_only=True):

@@ -123,10 +123,10 @@ class Build:
 
     def defer_indexes(self) -> None:
         """Leave only what COPY needs in the shadow schema; the rest is built after the copy."""
-        attempt = partial(
-            defer.defer_indexes, self.context.server, self.connection, self.release, self.context.settings
+        recorded = partial(self.create_recorded, self.connection)
+        self.deferred = defer.defer_indexes(
+            self.context.server, self.connection, self.release, self.context.settings, recorded=recorded
         )
-        self.deferred = self.create_recorded(self.connection, attempt)
         self.distribute()
 
     def distribute(self) -> None:
@@ -219,7 +219,7 @@ class Build:
         if work:
             with self.connect() as own, contextlib.closing(Workers(1)) as workers:
                 for item in work:
-                    copy.append(own, self.release, item, workers=workers, progress=self.context.watcher.copied)
+                    copy.append(own, copy.Target(self.release, workers, self.context.watcher.copied), item)
 
     def _match_files(self) -> Sequence[Work]:
         """Return the work of the source files; the tables of the DDL are known only now."""
@@ -237,7 +237,7 @@ class Build:
 
     def _copy_and_build(self, work: Sequence[Work]) -> list[TableLoad]:
         """Copy, and build on each table the deferred entries that belong to it alone; transforms need them later."""
-        plan, watcher, server = self.plan, self.context.watcher, self.context.server
+        plan, watcher = self.plan, self.context.watcher
         entries = () if plan.transforms else self.deferred
         progress = ReadProgress(watcher, self.connection, self.release, work)
 
@@ -246,18 +246,10 @@ class Build:
             self.stages.begin("finish")
 
         with contextlib.closing(Workers(plan.jobs)) as workers:
-            loads = copy.begin(
-                self.release,
-                work,
-                jobs=plan.jobs,
-                workers=workers,
-                progress=progress.record_copied,
-                measured=plan.distributed,
-            )
+            target = copy.Target(self.release, workers, progress.record_copied)
+            loads = copy.begin(target, work, jobs=plan.jobs, measured=plan.distributed)
             try:
-                build_indexes.copy_and_build(
-                    server, self.release, loads, entries, jobs=plan.jobs, settings=plan.session, copied=end_copy
-                )
+                build_indexes.copy_and_build(self._builder, loads, entries, copied=end_copy)
             finally:  # a rejected row may be the reason why a key is broken
                 _report_rejected(watcher, loads)
         _report_streams(watcher, loads)
@@ -296,17 +288,17 @@ class Build:
             )
         return sorted(found - marked), sorted(found & marked)
 
+    @property
+    def _builder(self) -> build_indexes.Builder:
+        return build_indexes.Builder(self.context.server, self.release, self.plan.jobs, self.plan.session)
+
     def _build_on(self, tables: Sequence[str]) -> None:
         """Build on filled tables the deferred entries that belong to them."""
-        server, plan = self.context.server, self.plan
-        build_indexes.build_on_tables(
-            server, self.release, tables, self.deferred, jobs=plan.jobs, settings=plan.session
-        )
+        build_indexes.build_on_tables(self._builder, tables, self.deferred)
 
     def _build_deferred(self, temporary: Sequence[str]) -> None:
         """Build the deferred entries that belong to more than one table, then drop the temporary tables."""
-        server, plan = self.context.server, self.plan
-        build_indexes.build_deferred(server, self.release, self.deferred, jobs=plan.jobs, settings=plan.session)
+        build_indexes.build_deferred(self._builder, self.deferred)
         transform.drop_temporary(self.connection, self.release, temporary)
 
     def _fill_derived(self) -> None:

@@ -8,7 +8,7 @@ from bluegreen_etl import catalog, db, errors, model
 from bluegreen_etl.model import Compression, Format, Release, SourceFile
 from bluegreen_etl.releases import build, matching
 from bluegreen_etl.releases.context import Context
-from bluegreen_etl.shadow import copy, python_rows
+from bluegreen_etl.shadow import copy, dealer, python_rows
 from bluegreen_etl.sources import readers
 from bluegreen_etl.workers import Workers
 
@@ -47,7 +47,7 @@ def copy_data(
         work = matching.find_files_of_table(context, data.paths, target)
     elif hasattr(data, "__arrow_c_stream__"):
         reader = readers.open_batches(data, target.columns, name=f"the rows for table {table}")
-        work = copy.Work(table=target, files=(copy.Opened(source=_in_memory(table), reader=reader),))
+        work = copy.Work(table=target, files=(dealer.Opened(source=_in_memory(table), reader=reader),))
     elif isinstance(data, Iterable):
         return CopiedData(python_rows.append(connection, release, target, data), 0, ())
     else:
@@ -55,7 +55,7 @@ def copy_data(
             f"cannot copy {type(data).__name__} into table {table}",
             hint="Pass a path, rows, or Arrow data.",
         )
-    load = copy.append(connection, release, work, workers=workers, progress=context.watcher.copied)
+    load = copy.append(connection, copy.Target(release, workers, context.watcher.copied), work)
     files = [
         build.hide_address(opened.source, size=opened.reader.size, sha256=opened.reader.sha256)
         for opened in (work.files if isinstance(data, Files) else ())

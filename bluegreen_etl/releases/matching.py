@@ -10,7 +10,8 @@ from bluegreen_etl import config, errors, model, names
 from bluegreen_etl.model import Column, SourceFile, Table
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.shadow import rejects
-from bluegreen_etl.shadow.copy import Opened, Work
+from bluegreen_etl.shadow.copy import Work
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.sources import discovery, inference, places, readers
 from bluegreen_etl.sources.discovery import TableFiles
 from bluegreen_etl.sources.peek import Peek, peek_file

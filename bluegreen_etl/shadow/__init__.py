@@ -1,1 +1,1 @@
-"""Makes a shadow schema: structure, bulk copy, and what comes after COPY."""
+"""Make a shadow schema: structure, bulk copy, and what is built after COPY."""

@@ -1,45 +1,60 @@
-"""Indexes, constraints, triggers, sequences, statistics: built on each table as soon as its rows are there."""
+"""Build indexes, constraints and triggers after COPY: on each table as soon as its rows are there, then the rest."""
 
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import msgspec
 import psycopg
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, model, parallel, queries
+from bluegreen_etl.shadow import outside_keys
 from bluegreen_etl.shadow.copy import Load
-from bluegreen_etl.shadow.dump import Entry
+from bluegreen_etl.shadow.dump import FOREIGN_KEY, Entry
 
 _VACUUM: LiteralString = "VACUUM (ANALYZE) {}"
+_BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT", "CHECK CONSTRAINT"})
+_FOREIGN_KEYS = frozenset({FOREIGN_KEY})
+
+
+class Builder(NamedTuple):
+    """The connections that build a release: at most `jobs` of them, with these session settings."""
+
+    server: db.Server
+    release: model.Release
+    jobs: int
+    settings: Mapping[str, str]
+
+    def run(self, tasks: Sequence[parallel.Task], *, jobs: int | None = None) -> None:
+        """Run tasks in parallel."""
+        purpose = f"load {self.release.live_schema} r{self.release.number}"
+        parallel.run(self.server, purpose, tasks, jobs=jobs or self.jobs, settings=self.settings)
+
+
+# ---- on each table
 
 
 def copy_and_build(
-    server: db.Server,
-    release: model.Release,
-    loads: Sequence[Load],
-    entries: Sequence[Entry],
-    *,
-    jobs: int,
-    settings: Mapping[str, str],
-    copied: Callable[[], None],
+    builder: Builder, loads: Sequence[Load], entries: Sequence[Entry], *, copied: Callable[[], None]
 ) -> None:
-    """Carry out the loads, then on each table those of the entries that belong to it.
+    """Run the loads, then build on each table the entries that belong to it alone, and analyze it.
 
     `copied` is called, from any thread, when the last row is there.
 
     Raises:
-        BadRow: a value was refused, or the data breaks a key or a constraint.
+        BadRow: a value was refused, or the rows break a key or a constraint.
         BadSource: a file cannot be read to its end.
         ServerFailed: the server failed or is gone.
     """
-    # Those that wait until they are wanted come after what can be copied at once.
+    release = builder.release
+    # Tasks that wait until they are wanted come after those that can copy at once.
     at_once = [task for load in loads for task in load.tasks[: load.at_once]]
     copies = [*at_once, *(task for load in loads for task in load.tasks[load.at_once :])]
-    told = parallel.Task(lambda _connection, _stop: copied(), after=copies)
+    report = parallel.Task(lambda _connection, _stop: copied(), after=copies)
     builds = {load.table.name: _build_on(load.table.name, entries, after=load.tasks) for load in loads}
     indexed = {load for load in loads if _may_have_index(load.table.name, entries)}
     analyses = [
@@ -48,64 +63,52 @@ def copy_and_build(
         if load.frozen or load not in indexed
     ]
     to_vacuum = [load for load in loads if load in indexed and (not load.frozen or load.may_thaw)]
-    before = [*copies, told, *itertools.chain.from_iterable(builds.values()), *analyses]
-    purpose = release.purpose
-    vacuums = [parallel.Task(_unless_frozen(release, load), after=before) for load in to_vacuum]
-    parallel.run(server, purpose, [*before, *vacuums], jobs=jobs, settings=settings)
+    before = [*copies, report, *itertools.chain.from_iterable(builds.values()), *analyses]
+    vacuums = [parallel.Task(_vacuum_unless_frozen(release, load), after=before) for load in to_vacuum]
+    builder.run([*before, *vacuums])
 
 
-def build_on_tables(
-    server: db.Server,
-    release: model.Release,
-    tables: Sequence[str],
-    entries: Sequence[Entry],
-    *,
-    jobs: int,
-    settings: Mapping[str, str],
-) -> None:
-    """Build, on tables that are filled, those of the entries that belong to them.
+def build_on_tables(builder: Builder, tables: Sequence[str], entries: Sequence[Entry]) -> None:
+    """Build, on tables that are filled, the entries that belong to one table alone; then vacuum and analyze.
 
     Raises:
-        BadRow: the data breaks a key or a constraint.
+        BadRow: the rows break a key or a constraint.
     """
     builds = [task for table in tables for task in _build_on(table, entries, after=())]
-    tasks = [*builds, *_vacuum(release, tables, after=builds)]
-    parallel.run(server, release.purpose, tasks, jobs=jobs, settings=settings)
+    # VACUUM lets index-only scans work at once, but marks a page only when no transaction may still miss its rows:
+    # not while others copy or build.
+    vacuums = [parallel.Task(_statement(_VACUUM, builder.release, table), after=builds) for table in tables]
+    builder.run([*builds, *vacuums])
 
 
 def _build_on(table: str, entries: Sequence[Entry], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:
-    own = [entry for entry in entries if entry.table == table]
-    # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
-    own.sort(key=lambda entry: entry.type != "CONSTRAINT")
+    own = _keys_first([entry for entry in entries if entry.table == table])
     return [parallel.Task(partial(_build, entry), after=after) for entry in own]
 
 
+def _keys_first(entries: Sequence[Entry]) -> list[Entry]:
+    # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers.
+    return sorted(entries, key=lambda entry: entry.type != "CONSTRAINT")
+
+
 def _may_have_index(table: str, entries: Sequence[Entry]) -> bool:
-    """Say whether a table will have an index; only then is there a scan that asks which pages are visible to all."""
+    """Say whether a table will have an index; only then does a scan need to know which pages are visible to all."""
     return any(entry.type in {"INDEX", "CONSTRAINT"} and entry.table in {table, None} for entry in entries)
 
 
-def _vacuum(release: model.Release, tables: Sequence[str], *, after: Sequence[parallel.Task]) -> list[parallel.Task]:
-    """Make index-only scans work at once on tables that were not loaded with FREEZE, and gather their statistics.
-
-    VACUUM marks a page only when no transaction may still miss its rows: not while others copy or build.
-    """
-    return [parallel.Task(_statement(_VACUUM, release, table), after=after) for table in tables]
-
-
-def _unless_frozen(release: model.Release, load: Load) -> parallel.Work:
+def _vacuum_unless_frozen(release: model.Release, load: Load) -> parallel.Work:
     vacuum = _statement(_VACUUM, release, load.table.name)
     return lambda connection, stop: None if load.frozen else vacuum(connection, stop)
 
 
-def _statement(text: str, release: model.Release, table: str) -> parallel.Work:
+def _statement(text: LiteralString, release: model.Release, table: str) -> parallel.Work:
     statement = sql.SQL(text).format(sql.Identifier(release.shadow_schema, table))
     return lambda connection, _stop: connection.execute(statement)
 
 
 def _build(entry: Entry, connection: db.Connection, _stop: threading.Event) -> None:
     try:
-        # Only for this transaction: rows are copied on the same connection, with the search path of the role.
+        # Only for this transaction: the same connection copies rows, with the search path of the role.
         with connection.transaction():
             connection.execute("SET LOCAL search_path = ''")
             for statement in entry.statements:
@@ -114,121 +117,92 @@ def _build(entry: Entry, connection: db.Connection, _stop: threading.Event) -> N
         raise bad_key(error, entry.name) from error
 
 
-_BUILT_IN_PARALLEL = frozenset({"INDEX", "CONSTRAINT", "CHECK CONSTRAINT"})
+# ---- on all tables
 
 
-_FOREIGN_KEYS = frozenset({"FK CONSTRAINT"})
+def build_deferred(builder: Builder, entries: Sequence[Entry]) -> None:
+    """Create the deferred entries that belong to no single table, in pg_dump's order.
 
-
-def build_deferred(
-    server: db.Server, release: model.Release, entries: Sequence[Entry], *, jobs: int, settings: Mapping[str, str]
-) -> None:
-    """Make what was put off and belongs to no one table, in pg_dump's order: neighbouring indexes and keys in parallel.
+    Neighbouring indexes and keys are built in parallel.
 
     Raises:
-        BadRow: the data breaks a key, a foreign key or a constraint.
+        BadRow: the rows break a key, a foreign key or a constraint.
     """
-    purpose = release.purpose
-
-    def run(work: Sequence[parallel.Work], jobs: int = 1) -> None:
-        parallel.run(server, purpose, [parallel.Task(one) for one in work], jobs=jobs, settings=settings)
-
-    def run_in_order(entries: Sequence[Entry]) -> None:
-        run([partial(_run_entries, entries)] if entries else [])
-
-    # A comment needs what it is about, which may be anything, and would part neighbours.
+    # A comment depends on its object, which may be anything, and would separate neighbours.
     comments = [entry for entry in entries if entry.type == "COMMENT"]
     left = [entry for entry in entries if entry.type != "COMMENT" and not entry.table]
     for step, group in itertools.groupby(left, key=_step):
         members = list(group)
         if step is _BUILT_IN_PARALLEL:
-            # ADD PRIMARY KEY excludes everything else on its table, CREATE INDEX only writers: keys come first.
-            members.sort(key=lambda entry: entry.type != "CONSTRAINT")
-            run([partial(_run_entries, [entry]) for entry in members], jobs)
+            builder.run([_entries_task(builder, [entry]) for entry in _keys_first(members)])
         elif step is _FOREIGN_KEYS:
-            run_in_order([_not_valid(entry) for entry in members if _can_be_validated_later(entry)])
-            run([partial(_validate, release, *constraint) for constraint in _unvalidated(server, release)], jobs)
-            run_in_order([entry for entry in members if not _can_be_validated_later(entry)])
+            _build_foreign_keys(builder, members)
         else:
-            run_in_order(members)
-    run_in_order(comments)
-
-
-def set_sequences(connection: db.Connection, release: model.Release) -> None:
-    """Set the release's sequences past the largest value that was loaded, and never behind live's."""
-    own = catalog.sequences(connection, release.oid)
-    live_oid = catalog.schema_oid(connection, release.live_schema)
-    live = {s.name for s in catalog.sequences(connection, live_oid)} if live_oid else set()
-    for sequence in own:
-        places = _sequence_places(release, sequence)
-        if sequence.table and sequence.column:
-            row = connection.execute(
-                queries.get(
-                    "catalog.furthest",
-                    extreme=sql.SQL("max" if sequence.ascending else "min"),
-                    column=sql.Identifier(sequence.column),
-                    table=sql.Identifier(release.shadow_schema, sequence.table),
-                )
-            ).fetchone()
-            if row and row[0] is not None:
-                or_equal = sql.SQL(">=" if sequence.ascending else "<=")
-                reached = sql.Literal(row[0])
-                connection.execute(
-                    queries.get("catalog.sequence_past", **places, further_or_equal=or_equal, reached=reached)
-                )
-        if sequence.name in live:
-            place = sql.Identifier(release.live_schema, sequence.name)
-            connection.execute(queries.get("catalog.sequence_not_behind", **places, live=place))
-
-
-def refresh_matviews(connection: db.Connection, release: model.Release) -> None:
-    """Fill the release's materialized views from its own tables, and gather their statistics."""
-    # Its owner's view of the rows is what a materialized view holds, policies included.
-    connection.execute("SET row_security = on")
-    for name in catalog.materialized_views(connection, release.oid):
-        place = sql.Identifier(release.shadow_schema, name)
-        connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
-        connection.execute(sql.SQL("ANALYZE {}").format(place))
-    connection.execute("SET row_security = off")
+            _build_in_order(builder, members)
+    _build_in_order(builder, comments)
 
 
 def _step(entry: Entry) -> frozenset[str] | None:
-    """Return the kind of step that makes an entry; None where the order within the step counts."""
+    """Return the kind of step that creates an entry; None if the order within the step counts."""
     return next((step for step in (_BUILT_IN_PARALLEL, _FOREIGN_KEYS) if entry.type in step), None)
 
 
+def _build_in_order(builder: Builder, entries: Sequence[Entry]) -> None:
+    if entries:
+        builder.run([_entries_task(builder, entries)], jobs=1)
+
+
+def _entries_task(builder: Builder, entries: Sequence[Entry]) -> parallel.Task:
+    return parallel.Task(partial(_build_entries, builder.release, entries))
+
+
+def _build_entries(
+    release: model.Release, entries: Sequence[Entry], connection: db.Connection, stop: threading.Event
+) -> None:
+    connection.execute("SET search_path = ''")
+    connection.execute("SET check_function_bodies = false")
+    for entry in entries:
+        if stop.is_set():
+            return
+        # A foreign key blocks the writers of the table that it refers to, which may be in another schema.
+        outside = entry.referenced_schema not in {None, release.shadow_schema}
+        run = outside_keys.run_alone if outside else db.run_script
+        try:
+            for statement in entry.statements:
+                run(connection, statement)
+        except psycopg.errors.IntegrityError as error:
+            raise bad_key(error, entry.name) from error
+
+
+# ---- foreign keys
+
+
+def _build_foreign_keys(builder: Builder, entries: Sequence[Entry]) -> None:
+    """Create foreign keys without a check of the rows, then check the rows of several keys at the same time."""
+    at_once = [entry for entry in entries if not _can_be_validated_later(entry)]
+    _build_in_order(builder, [_not_valid(entry) for entry in entries if _can_be_validated_later(entry)])
+    keys = _unvalidated_keys(builder)
+    builder.run([parallel.Task(partial(_validate, builder.release, table, name)) for table, name in keys])
+    _build_in_order(builder, at_once)
+
+
 def _can_be_validated_later(entry: Entry) -> bool:
-    """Say whether the foreign key may be made NOT VALID first: not on partitioned tables, nor if it is to stay so."""
+    """Say whether a foreign key may be created NOT VALID first: not on partitioned tables, nor if it stays so."""
     return entry.sql.startswith("ALTER TABLE ONLY ") and not entry.sql.rstrip().endswith(
         (" NOT VALID;", " NOT ENFORCED;")
     )
 
 
 def _not_valid(entry: Entry) -> Entry:
-    """Return the foreign key without its check of the rows, which is done later for several keys at once."""
     return msgspec.structs.replace(entry, sql=entry.sql.rstrip().removesuffix(";") + " NOT VALID;\n")
 
 
-def _unvalidated(server: db.Server, release: model.Release) -> list[tuple[str, str]]:
-    """Return the foreign keys whose rows are still to be checked: table and name of each."""
-    with server.connect(release.purpose) as connection:
+def _unvalidated_keys(builder: Builder) -> list[tuple[str, str]]:
+    """Return the foreign keys whose rows are not checked yet: table and name."""
+    release = builder.release
+    with builder.server.connect(release.purpose) as connection:
         rows = connection.execute(queries.get("cutover.unvalidated_keys"), {"oid": release.schema_oid}).fetchall()
     return [(table, name) for table, name in rows]
-
-
-def _run_entries(entries: Sequence[Entry], connection: db.Connection, stop: threading.Event) -> None:
-    connection.execute("SET search_path = ''")
-    connection.execute("SET check_function_bodies = false")
-    for entry in entries:
-        if stop.is_set():
-            return
-        try:
-            for statement in entry.statements:
-                make = partial(db.run_script, connection, statement)
-                # A foreign key locks out the writers of the table that it refers to, which may be in another schema.
-                db.retry_on_lock_timeout(connection, make) if entry.type in _FOREIGN_KEYS else make()
-        except psycopg.errors.IntegrityError as error:
-            raise bad_key(error, entry.name) from error
 
 
 def _validate(release: model.Release, table: str, name: str, connection: db.Connection, _stop: threading.Event) -> None:
@@ -240,15 +214,50 @@ def _validate(release: model.Release, table: str, name: str, connection: db.Conn
 
 
 def bad_key(error: psycopg.Error, name: str) -> errors.BadRow:
-    """Return the tool's error for rows that break a key or a constraint, which pg_dump calls `name`."""
+    """Return the error for rows that break a key or a constraint, which pg_dump calls `name`."""
     diag = error.diag
     kind = "orphan" if error.sqlstate == "23503" else "duplicate key" if error.sqlstate == "23505" else "bad row"
     detail = (diag.message_detail or diag.message_primary or "").rstrip(".")
-    # A node of Citus does not tell which they are.
+    # A node of Citus does not report the table and the constraint.
     table = f" in table {diag.table_name}" if diag.table_name else ""
     return errors.ConstraintBroken(
-        f"{kind}{table}: {detail} (constraint {diag.constraint_name or name})", hint="Mend the files and load again."
+        f"{kind}{table}: {detail} (constraint {diag.constraint_name or name})", hint="Fix the files and load again."
     )
+
+
+# ---- what the rows decide
+
+
+def set_sequences(connection: db.Connection, release: model.Release) -> None:
+    """Set the release's sequences past the largest value that was loaded, and never behind live's."""
+    own = catalog.sequences(connection, release.oid)
+    live_oid = catalog.schema_oid(connection, release.live_schema)
+    live = {sequence.name for sequence in catalog.sequences(connection, live_oid)} if live_oid else set()
+    for sequence in own:
+        places = _sequence_places(release, sequence)
+        if (reached := _reached(connection, release, sequence)) is not None:
+            or_equal = sql.SQL(">=" if sequence.ascending else "<=")
+            connection.execute(
+                queries.get("catalog.sequence_past", **places, further_or_equal=or_equal, reached=sql.Literal(reached))
+            )
+        if sequence.name in live:
+            place = sql.Identifier(release.live_schema, sequence.name)
+            connection.execute(queries.get("catalog.sequence_not_behind", **places, live=place))
+
+
+def _reached(connection: db.Connection, release: model.Release, sequence: catalog.Sequence) -> object:
+    """Return the furthest value in the column that a sequence feeds; None if there is no value or no column."""
+    if not (sequence.table and sequence.column):
+        return None
+    query = queries.get(
+        "catalog.furthest",
+        extreme=sql.SQL("max" if sequence.ascending else "min"),
+        column=sql.Identifier(sequence.column),
+        table=sql.Identifier(release.shadow_schema, sequence.table),
+    )
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        value: object = cursor.execute(query).fetchone()
+        return value
 
 
 def _sequence_places(release: model.Release, sequence: catalog.Sequence) -> dict[str, sql.Composable]:
@@ -258,3 +267,14 @@ def _sequence_places(release: model.Release, sequence: catalog.Sequence) -> dict
         "sequence_text": sql.Literal(place.as_string()),
         "further": sql.SQL(">" if sequence.ascending else "<"),
     }
+
+
+def refresh_matviews(connection: db.Connection, release: model.Release) -> None:
+    """Fill the release's materialized views from its own tables, and gather their statistics."""
+    # A materialized view holds the rows that its owner sees, policies included.
+    connection.execute("SET row_security = on")
+    for name in catalog.materialized_views(connection, release.oid):
+        place = sql.Identifier(release.shadow_schema, name)
+        connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(place))
+        connection.execute(sql.SQL("ANALYZE {}").format(place))
+    connection.execute("SET row_security = off")

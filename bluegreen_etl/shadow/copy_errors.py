@@ -1,4 +1,4 @@
-"""What the server says of a row that COPY refuses: which line, which column, and why."""
+"""Read from an error of COPY which row the server refuses: line, column and reason."""
 
 import re
 from typing import NamedTuple
@@ -13,9 +13,9 @@ _SHOWN = 60
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Say whether COPY has refused what it was sent.
+    """Say whether the server has refused rows of COPY.
 
-    Where a constraint is broken on a node of Citus, its words are handed on without SQLSTATE and line.
+    If a constraint fails on a node of Citus, the coordinator passes the message on without SQLSTATE and line.
     """
     if error.diag.context:
         return (error.sqlstate or "")[:2] in {"22", "23", "42", "P0"}
@@ -23,7 +23,7 @@ def is_refusal(error: psycopg.Error) -> bool:
 
 
 class Refusal(NamedTuple):
-    """The server's word on one row: `line` counts from 1 in what COPY was sent; None where it told none."""
+    """Why the server refuses a row: `line` counts from 1 in what COPY was sent; None if the server gives no line."""
 
     line: int | None
     column: str | None
@@ -31,24 +31,26 @@ class Refusal(NamedTuple):
 
     @property
     def explained(self) -> str:
-        """The reason, with its column in front of it."""
+        """The reason, after the column if there is one."""
         return f"column {names.quoted(self.column)}: {self.reason}" if self.column else self.reason
 
     def hint(self, sqlstate: str, table: str, *, inferred: bool) -> str:
-        """Return what to do about it; `inferred`: the table's types were, from its files."""
+        """Return what to do; `inferred`: the table's types were inferred from its files."""
         table = names.toml_key(table)
         if sqlstate == "22021":
-            return f'Say how the file is encoded: encoding = "LATIN1" in [tables.{table}], or --encoding.'
+            return (
+                f'Name the encoding of the file: `encoding = "LATIN1"` in `[tables.{table}]`, or `--encoding LATIN1`.'
+            )
         if inferred and self.column and sqlstate.startswith("22"):
             return (
                 f"The type was inferred from the file's first rows; declare another one in bluegreen.toml: "
                 f'[tables.{table}] types = {{ {names.toml_key(self.column)} = "text" }}, or give your own DDL.'
             )
-        return "Mend the file and load again."
+        return "Fix the file and load again."
 
     @classmethod
     def of(cls, error: psycopg.Error, table: str) -> "Refusal":
-        """Read an error that COPY into a table has met."""
+        """Read an error of COPY into a table."""
         context = (error.diag.context or "").partition(_ON_NODE)[0]
         match = _CONTEXT.search(context.partition(f"COPY {table}, ")[2] or context)
         column, text = error.diag.column_name, None if context else error.diag.message_detail
@@ -59,7 +61,7 @@ class Refusal(NamedTuple):
 
 
 def _with_value(reason: str, value: str) -> str:
-    """Return the server's reason on one line with the value that it is about, both shortened."""
+    """Return the server's reason on one line with the refused value, both shortened."""
     shown = f"{value[:_SHOWN]}…" if len(value) > _SHOWN else value
     if value and value[:_SHOWN] not in reason:
         reason += f': "{shown}"'

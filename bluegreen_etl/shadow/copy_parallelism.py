@@ -1,6 +1,6 @@
-"""How many connections copy into one table at a time: all that there are, or as many as measuring shows to be of use.
+"""Decide how many connections copy into one table at a time: all of them, or as many as prove useful.
 
-On Citus one COPY into a distributed table goes to all nodes already, and what further ones give depends on the cluster.
+On Citus one COPY into a distributed table goes to all nodes already; the gain of further ones depends on the cluster.
 """
 
 import threading
@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 from bluegreen_etl.model import Block
 
 WARM_UP = 0.5  # seconds after a stream has joined, in which buffers fill
-WINDOW = 1.5  # seconds that are measured after it
-BLOCKS = 8  # that are measured at least: the rate of a few says little
-GAIN = 1.15  # what the rate of all together has to grow by for the newest to stay
+WINDOW = 1.5  # seconds to measure after that
+BLOCKS = 8  # to measure at least: the rate of a few says little
+GAIN = 1.15  # the newest stream stays if the rate of all streams grows by this factor
 _LOOK_EVERY = 0.05  # seconds
 
 
 class Width:
-    """How many streams there should be, decided by the rate of all of them together: pure.
+    """The number of streams that there should be, decided by the rate of all of them: pure.
 
-    It begins with one. Each further one stays if the rate grows clearly, and otherwise leaves; then the number is
-    settled. Not measured, it is `most` from the beginning.
+    The number starts at one. A further stream stays if the rate grows clearly; otherwise it leaves, and the number is
+    settled. Without measuring, the number is `most` from the start.
     """
 
     def __init__(self, most: int, *, measured: bool) -> None:
@@ -33,7 +33,7 @@ class Width:
         self._amount = self._blocks = 0
 
     def learn(self, amount: int, now: float, *, active: int) -> None:
-        """Learn that a block of so many bytes was taken at a time, while so many streams were there."""
+        """Record that a block of `amount` bytes was taken at `now`, with `active` streams."""
         if self.settled or active != self.wanted:
             self._joined = self._begun = None
             return
@@ -61,12 +61,12 @@ class Width:
 
 
 class Streams:
-    """The streams of one table, which come and go as its width says; each has a place, the newest the last one.
+    """The streams of one table, as many as its width allows; each has a place, the newest the last one.
 
     Args:
-        most: how many connections there are.
-        measured: whether to find out how many are of use; otherwise all are.
-        clock: seconds that never go back.
+        most: the number of connections.
+        measured: whether to measure how many are useful; otherwise all of them work.
+        clock: monotonic seconds.
     """
 
     def __init__(self, most: int, *, measured: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,11 +80,11 @@ class Streams:
 
     @property
     def chosen(self) -> int:
-        """How many streams have proved to be of use."""
+        """The number of streams that have proved useful."""
         return min(self._largest, self.width.wanted)
 
     def enter(self, stop: threading.Event) -> int | None:
-        """Wait until one more stream is wanted, and return its place; None when none will be."""
+        """Wait until one more stream is wanted; return its place, or None if no more will be."""
         while True:
             with self._guard:
                 if not self._over and self.active < self.width.wanted:
@@ -97,18 +97,18 @@ class Streams:
                 return None
 
     def stays(self, place: int) -> bool:
-        """Say whether the stream at this place is wanted still."""
+        """Say whether the stream at this place is still wanted."""
         return place < self.width.wanted
 
     def dealt(self, place: int, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield the blocks that come to the stream at this place, for as long as it is wanted."""
+        """Yield blocks to the stream at this place while it is wanted."""
         while self.stays(place) and (block := next(blocks, None)) is not None:
             with self._guard:
                 self.width.learn(len(block.data), self._clock(), active=self.active)
             yield block
 
     def leave(self, place: int) -> None:
-        """Let the stream at this place go: it was not wanted any more, or nothing is left of the table."""
+        """Remove the stream at this place: it is no longer wanted, or nothing is left of the table."""
         with self._guard:
             self.active -= 1
             self._over = self._over or self.stays(place)

@@ -1,7 +1,7 @@
-"""What live has and the project's DDL does not speak of: comments, policies, row-level security, security labels.
+"""Copy comments, policies, row-level security and security labels from live that the project's DDL does not define.
 
-Owners and privileges belong to live (bluegreen_etl/shadow/structure.py). These may be in the DDL, which then counts;
-what it is silent about stays as an administrator has made it.
+Owners and privileges always come from live (bluegreen_etl/shadow/structure.py). Here the DDL wins; what it does not
+define stays as an administrator has made it.
 """
 
 from psycopg import sql
@@ -13,21 +13,21 @@ _TYPES = frozenset({"COMMENT", "POLICY", "SECURITY LABEL"})  # in pg_dump's word
 
 
 def carry(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
-    """Give what bears live's names in the release what is said of it in live and not in the release.
+    """Copy to objects of the release what live defines for objects of the same name and the release does not.
 
     Raises:
-        Conflict: live was replaced meanwhile.
+        Conflict: live was replaced in the meantime.
     """
     if release.base_oid is None or not catalog.says_more(connection, release.base_oid):
         return
     live, shadow = sql.Identifier(release.live_schema), sql.Identifier(release.shadow_schema)
-    # An entry is called after what it is about, whose arguments may be of types of the schema.
+    # An entry is named after its object, whose arguments may be of types of the schema.
     own = dump.read(connection, release.shadow_schema, settings)
-    spoken = {(entry.type, entry.name.replace(release.shadow_schema, release.live_schema)) for entry in own}
+    defined = {(entry.type, entry.name.replace(release.shadow_schema, release.live_schema)) for entry in own}
     found = [
         entry
         for entry in dump.read(connection, release.live_schema, settings)
-        if entry.type in _TYPES and (entry.type, entry.name) not in spoken
+        if entry.type in _TYPES and (entry.type, entry.name) not in defined
     ]
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with structure.parked(connection, release, release.live_schema):

@@ -1,4 +1,4 @@
-"""Brings rows of Python into a table by COPY, each value as psycopg writes it."""
+"""Copy rows of Python into a table, each value as psycopg writes it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ _LINE = re.compile(r", line (\d+)(?:, column (.+?))?(?::|$)")
 
 
 def append(connection: db.Connection, release: model.Release, table: model.Table, rows: Iterable[Row]) -> int:
-    """Copy rows into a table beside those that it has; return how many.
+    """Add rows to a table by COPY; return their number.
 
-    Mappings name their columns, all of them the same; sequences have a value for each column that is not generated.
+    Mappings name their columns, all of them the same; a sequence has a value for each column that is not generated.
 
     Raises:
         BadRow: a row does not fit the table, or the server refuses a value.
@@ -29,7 +29,9 @@ def append(connection: db.Connection, release: model.Release, table: model.Table
     columns = list(first) if isinstance(first, Mapping) else fillable
     unknown = [name for name in columns if name not in fillable]
     if unknown:
-        raise errors.BadRow(f"table {table.name} has no column {', '.join(unknown)} to fill", hint="Leave it out.")
+        raise errors.BadRow(
+            f"table {table.name} has no column {', '.join(unknown)} to fill", hint="Leave it out of the rows."
+        )
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(release.shadow_schema, table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -49,7 +51,7 @@ def _values(table: str, columns: Sequence[str], rows: Iterable[Row]) -> Iterator
         fits = row.keys() == keys if isinstance(row, Mapping) else len(row) == len(columns)
         if not fits:
             raise errors.BadRow(
-                f"row {number} for table {table} has not the columns {', '.join(columns)}",
+                f"row {number} for table {table} has other columns than {', '.join(columns)}",
                 hint="Give every row the same columns; None is NULL.",
             )
         yield [row[name] for name in columns] if isinstance(row, Mapping) else row
@@ -57,10 +59,10 @@ def _values(table: str, columns: Sequence[str], rows: Iterable[Row]) -> Iterator
 
 def _bad_row(table: str, error: psycopg.Error) -> errors.BluegreenError:
     place = _LINE.search(error.diag.context or "")
-    # While it reads rows the server names one with every error, its own end included.
+    # While the server reads rows, every error names one, even its own shutdown.
     about_rows = {"22", "23", *(("42", "P0") if place else ())}
     if (error.sqlstate or "")[:2] not in about_rows:
         return sqlstates.explain(error)
     where = f"row {place[1]} for table {table}" if place else f"table {table}"
     column = f", column {names.quoted(place[2])}" if place and place[2] else ""
-    return errors.BadRow(f"{where}{column}: {error.diag.message_primary or error}", hint="Correct the value.")
+    return errors.BadRow(f"{where}{column}: {error.diag.message_primary or error}", hint="Fix the value.")

@@ -1,11 +1,9 @@
-"""Rows that are broken, where a load may go on without them: counted, and written to a file with place and reason.
+"""Reject bad rows when a load may go on without them: count them, and write them to a file with place and reason.
 
-Nothing of this happens until a block is refused. From there on blocks are copied one by one, each in a subtransaction;
-one that is refused is taken apart, and a record is rejected only when the server refuses it by itself.
+The load is as usual until the server refuses a block. From then on blocks are copied one by one, each in a
+subtransaction; a refused block is split, and a record is rejected only if the server refuses it alone.
 """
 
-import csv
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -17,36 +15,35 @@ import psycopg
 from bluegreen_etl import errors, model
 from bluegreen_etl.model import Block, FileReader, FileRecord
 from bluegreen_etl.shadow.copy_errors import Refusal
+from bluegreen_etl.shadow.reject_file import RejectFile
 
-_HEAD = ("file", "line", "reason", "text")
-# A share says nothing of the first few rows; a file that is wholly broken must not be taken apart to its end.
+# A share says nothing about the first few rows; a file without a good row must not be split to its end.
 ASKED_FROM = 1000
-# Broken rows come in clusters: after one, few are sent at once, and more where these are sound.
+# Bad rows come in clusters: after one, few rows are sent at once, and more while these are good.
 _AFTER_ONE = 16
 _GROWTH = 8
-_UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|%]|^\.")
 
 
-class Broken(Exception):
-    """A block is refused, for the sake of a row that may be left out."""
+class BlockRefused(Exception):
+    """The server refuses a block because of a row that may be rejected."""
 
 
 class Allowed(model.Record, frozen=True, kw_only=True):
-    """How many rows of a table may be broken: so many, or so many in a hundred; `directory` is for the files."""
+    """How many rows of a table may be rejected: a number or a percentage; `directory` is for the files."""
 
     rows: int | None = None
     percent: Decimal | None = None
     directory: Path
 
     def exceeded(self, rejected: int, total: int) -> bool:
-        """Say whether so many of so many rows are too many."""
+        """Say whether `rejected` of `total` rows are too many."""
         if self.percent is None:
             return rejected > (self.rows or 0)
         return rejected * 100 > self.percent * total
 
 
 def allowed(limit: int | str, directory: Path) -> Allowed | None:
-    """Read a setting: a number, or a share such as `1 %`; None where no row may be broken."""
+    """Read a setting: a number, or a share such as `1 %`; return None if no row may be rejected."""
     if isinstance(limit, str) and limit.endswith("%"):
         percent = Decimal(limit.rstrip("% "))
         return Allowed(percent=percent, directory=directory) if percent else None
@@ -54,40 +51,44 @@ def allowed(limit: int | str, directory: Path) -> Allowed | None:
 
 
 def is_about_row(error: psycopg.Error) -> bool:
-    """Say whether the server refuses a value or a row: bad data, a constraint of the table, or a trigger's word."""
+    """Say whether the server refuses a value or a row: bad data, a constraint, or an error of a trigger."""
     return bool(error.diag.context) and (error.sqlstate or "")[:2] in {"22", "23", "P0"}
 
 
 class Rejects:
-    """The broken rows of one table's files; used by all connections that load it."""
+    """The rejected rows of one table's files, for all connections that load the table."""
 
     def __init__(self, allowed: Allowed, release: model.Release, table: str, read: Callable[[], int]) -> None:
-        """Prepare for the worst, which costs nothing; `read` says about how many rows have been read."""
+        """Start with no rejected row; `read` returns about how many rows have been read."""
         self.count = 0
-        self.path = allowed.directory / release.shadow_schema / f"{_file_name(table)}.csv"
+        self._file = RejectFile(allowed.directory / release.shadow_schema, table)
         self._allowed = allowed
         self._table = table
         self._read = read
         self._first = ""
         self._guard = threading.Lock()
 
+    @property
+    def path(self) -> Path:
+        """The file with the rows."""
+        return self._file.path
+
     def begin(self) -> None:
-        """Forget what was found: the table begins anew."""
-        if self.count:
-            self.path.unlink(missing_ok=True)
+        """Discard the rejected rows: the load of the table starts again."""
+        self._file.discard()
         self.count = 0
 
     def settle(self, rows: int) -> None:
-        """Refuse too many broken rows beside the `rows` that are in the table.
+        """Check the number of rejected rows when `rows` rows are in the table.
 
         Raises:
-            BadRow: they are too many.
+            BadRow: too many rows are bad.
         """
         if self.count and self._allowed.exceeded(self.count, rows + self.count):
             raise self._too_many(rows + self.count)
 
     def sift(self, path: str, reader: FileReader, blocks: Iterable[Block], send: Callable[[Block], int]) -> int:
-        """Copy the blocks of a file but for their broken rows; return how many rows they were.
+        """Copy the blocks of a file without their bad rows; return how many rows were copied.
 
         Args:
             path: what the file is called.
@@ -106,20 +107,20 @@ class Rejects:
             except psycopg.Error as error:
                 if not is_about_row(error):
                     raise
-            rows += self._take_apart(path, reader, block, send)
+            rows += self._split(path, reader, block, send)
         return rows
 
-    def _take_apart(self, path: str, reader: FileReader, block: Block, send: Callable[[Block], int]) -> int:
+    def _split(self, path: str, reader: FileReader, block: Block, send: Callable[[Block], int]) -> int:
         rows = 0
-        sound = []
+        good = []
         for record in reader.records(block):
             if record.fault:
                 self._add(path, reader.unit, record, Refusal(None, None, record.fault))
             else:
-                sound.append(record)
-        place, size, planned = 0, len(sound), deque[int]()
-        while place < len(sound):
-            records = sound[place : place + (planned.popleft() if planned else size)]
+                good.append(record)
+        place, size, planned = 0, len(good), deque[int]()
+        while place < len(good):
+            records = good[place : place + (planned.popleft() if planned else size)]
             try:
                 rows += send(_joined(block, records))
                 size *= _GROWTH
@@ -136,47 +137,41 @@ class Rejects:
         return rows
 
     def _add(self, path: str, unit: str, record: FileRecord, said: Refusal) -> None:
-        """Write a record into the file, and refuse when there are too many."""
+        """Write a record into the file; raise BadRow if too many are bad."""
         with self._guard:
             if not self.count:
                 self._first = f"{path}, {unit} {record.number}{', ' if said.column else ': '}{said.explained}"
             text = record.text.replace("\0", "\\x00")
-            self._write([path, record.number, said.explained, text], anew=not self.count)
-            # A stray quote makes one record of many lines, each of which was meant as a row.
+            self._write([path, record.number, said.explained, text])
+            # A stray quote turns many lines, each meant as a row, into one record.
             self.count += record.size
             total = max(self._read(), self.count)
             sure = self._allowed.percent is None or self.count >= ASKED_FROM
             if sure and self._allowed.exceeded(self.count, total):
                 raise self._too_many(total)
 
-    def _write(self, row: Sequence[object], *, anew: bool) -> None:
+    def _write(self, row: Sequence[object]) -> None:
         try:
-            if anew:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("w" if anew else "a", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerows([_HEAD, row] if anew else [row])
+            self._file.append(row)
         except OSError as error:
             raise errors.Refused(
                 f"{self._first}; it cannot be written to {self.path}: {error.strerror}",
-                hint="Make the directory writable, or mend the file and load again.",
+                hint="Make the directory writable, or fix the file and load again.",
             ) from error
 
     def _too_many(self, total: int) -> errors.BadRow:
         if self._allowed.percent is None:
-            found = f"more than {self._allowed.rows} rows for table {self._table} are broken"
+            found = f"more than {self._allowed.rows} rows for table {self._table} are bad"
         else:
-            found = (
-                f"{self.count} of {total} rows for table {self._table} are broken, more than {self._allowed.percent} %"
-            )
+            found = f"{self.count} of {total} rows for table {self._table} are bad, more than {self._allowed.percent} %"
         return errors.BadRow(
             f"{found}; {self.path} has them, the first is {self._first}",
-            hint="Mend the files and load again, or raise reject_limit.",
+            hint="Fix the files and load again, or raise `reject_limit`.",
         )
 
 
 def _up_to(records: Sequence[FileRecord], line: int | None) -> tuple[int, ...]:
-    """Return how many records come before a line, and the one that it is in; half of them where it is not told."""
+    """Return how many records come before the one with a line, and 1 for that; half of them if no line is known."""
     last = 0
     for place, record in enumerate(records):
         last += record.lines
@@ -189,8 +184,3 @@ def _joined(block: Block, records: Sequence[FileRecord]) -> Block:
     """Return a block of records."""
     data = b"".join(record.data for record in records)
     return block._replace(data=data, lines=sum(record.lines for record in records), broken=False)
-
-
-def _file_name(table: str) -> str:
-    """Return a table's name as that of a file, on any system."""
-    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", table)

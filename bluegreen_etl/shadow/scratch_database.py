@@ -1,18 +1,20 @@
-"""A scratch database: the release's structure under the live schema's name, for programs that write that name out.
+"""A scratch database: the release's structure under the live schema's name, for programs that qualify names with it.
 
-What they leave in it is streamed into the release by COPY, from one connection to the other.
+Its rows are then copied into the release, from one connection to the other.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, interrupts, model, names, queries
 from bluegreen_etl.model import Table
 from bluegreen_etl.shadow import copy, table_reader
-from bluegreen_etl.shadow.dump import Entry
+from bluegreen_etl.shadow.dump import FOREIGN_KEY, Entry
 from bluegreen_etl.shadow.structure import DUMP_SETTINGS
 
 
@@ -24,32 +26,33 @@ def database(
     entries: Sequence[Entry],
     watcher: model.Watcher,
 ) -> Iterator[db.Server]:
-    """Make the scratch database with a release's structure, and drop it when the body ends.
+    """Create the scratch database with a release's structure, and drop it when the body ends.
 
     Raises:
-        Refused: the structure cannot be made without the rest of the database.
+        Refused: the structure depends on the rest of the database.
     """
     name = _name(connection, release)
-    row = connection.execute(queries.get("session.create_like_this_database"), {"name": name}).fetchone()
-    extensions = catalog.all_extensions(connection)
-    connection.execute(sql.SQL(row[0] if row else ""))
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        create = cursor.execute(queries.get("session.create_like_this_database"), {"name": name}).fetchone()
+    structure = _Structure(release, entries, catalog.all_extensions(connection))
+    connection.execute(sql.SQL(str(create)))
     try:
         own = server.other_database(name)
         with own.connect(f"run {release.live_schema} r{release.number}") as scratch:
-            _make(scratch, release, entries, extensions, watcher)
+            _create(scratch, structure, watcher)
         yield own
     finally:
         with interrupts.deferred():
             try:
-                # Another connection: an interrupt may have left the first one in the middle of a statement.
+                # A new connection: an interrupt may have left the first one in the middle of a statement.
                 with server.connect(f"run {release.live_schema} r{release.number}") as last:
                     drop(last, release)
             except errors.BluegreenError as error:
-                watcher.say(f"database {name} stays for now: {error.message}")
+                watcher.say(f"database {name} was not dropped: {error.message}")
 
 
 def drop(connection: db.Connection, release: model.Release) -> None:
-    """Drop the scratch database of a release, if there is one, and whoever still works in it."""
+    """Drop the scratch database of a release if it exists, and end the sessions in it."""
     if release.schema_oid is None:
         return
     name = _name(connection, release)
@@ -58,10 +61,10 @@ def drop(connection: db.Connection, release: model.Release) -> None:
 
 
 def work(scratch: db.Server, release: model.Release, tables: Sequence[Table]) -> list[copy.Work]:
-    """Return what is to be copied into the release's tables.
+    """Return the work of copying its rows into the release's tables.
 
     Raises:
-        Refused: the program has left other tables or columns than the release has.
+        Refused: the program has created or dropped tables or columns.
     """
     with scratch.connect(f"run {release.live_schema} r{release.number}") as connection:
         oid = catalog.schema_oid(connection, release.live_schema)
@@ -70,51 +73,54 @@ def work(scratch: db.Server, release: model.Release, tables: Sequence[Table]) ->
         _refuse_other(release, table, found.pop(table.name, None))
     if found:
         raise errors.BadScript(
-            f"the program has made table {', '.join(found)}, which release {release.number} lacks", hint=_HINT
+            f"the program has created table {', '.join(found)}, which release {release.number} lacks", hint=_HINT
         )
     return table_reader.work(scratch, release.live_schema, tables, f"run {release.live_schema} r{release.number}")
 
 
-_HINT = "Make it in live first, or name the project's DDL under [structure] ddl."
+_HINT = "Change live first, or name the project's DDL under `[structure] ddl`."
 
 
 def _name(connection: db.Connection, release: model.Release) -> str:
     return names.scratch_database(catalog.database_oid(connection), release.oid)
 
 
-def _make(
-    connection: db.Connection,
-    release: model.Release,
-    entries: Sequence[Entry],
-    extensions: Sequence[tuple[str, str]],
-    watcher: model.Watcher,
-) -> None:
+class _Structure(NamedTuple):
+    """What a scratch database is created from; an extension comes with its schema."""
+
+    release: model.Release
+    entries: Sequence[Entry]
+    extensions: Sequence[tuple[str, str]]
+
+
+def _create(connection: db.Connection, structure: _Structure, watcher: model.Watcher) -> None:
+    release = structure.release
     if release.live_schema == "public":
         connection.execute("DROP SCHEMA public")
-    for extension, schema in extensions:
+    for extension, schema in structure.extensions:
         places = {"schema": sql.Identifier(schema), "extension": sql.Identifier(extension)}
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**places))
         connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {schema}").format(**places))
     with connection.transaction():
         db.run_script(connection, DUMP_SETTINGS)
-        for entry in entries:
-            _make_entry(connection, release, entry, watcher)
+        for entry in structure.entries:
+            _create_entry(connection, release, entry, watcher)
         rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
         connection.execute(rename.format(sql.Identifier(release.shadow_schema), sql.Identifier(release.live_schema)))
 
 
-def _make_entry(connection: db.Connection, release: model.Release, entry: Entry, watcher: model.Watcher) -> None:
+def _create_entry(connection: db.Connection, release: model.Release, entry: Entry, watcher: model.Watcher) -> None:
     try:
         with connection.transaction():
             db.run_script(connection, entry.sql)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-        if entry.type != "FK CONSTRAINT":
+        if entry.type != FOREIGN_KEY:
             raise errors.BadScript(
-                f"{entry.type.lower()} {entry.name} of {release.live_schema} needs something outside of the "
-                f"schema, which a scratch database does not have: {error.diag.message_primary}",
-                hint="Run without --isolate database, where the whole database is there.",
+                f"{entry.type.lower()} {entry.name} of {release.live_schema} depends on an object outside the "
+                f"schema, which a scratch database lacks: {error.diag.message_primary}",
+                hint="Run without `--isolate database`, in the database itself.",
             ) from error
-        watcher.say(f"{entry.name} leads out of the schema: it is checked only when the rows are copied over")
+        watcher.say(f"{entry.name} refers to a table outside the schema: checked when the rows are copied over")
 
 
 def _refuse_other(release: model.Release, table: Table, found: Table | None) -> None:
@@ -125,6 +131,6 @@ def _refuse_other(release: model.Release, table: Table, found: Table | None) -> 
     if here != there:
         listed = ", ".join(sorted(name for name, _ in here.items() ^ there.items()))
         raise errors.BadScript(
-            f"the program has made other columns in table {table.name} than release {release.number} has: {listed}",
+            f"the program has changed columns of table {table.name} of release {release.number}: {listed}",
             hint=_HINT,
         )

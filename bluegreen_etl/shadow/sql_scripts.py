@@ -1,4 +1,4 @@
-"""Runs the project's own SQL files for a release: its DDL, its transforms. They may change nothing else."""
+"""Run the project's own SQL files for a release, DDL and transforms, which may change nothing else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from bluegreen_etl import catalog, db, errors, names, queries
 _RUN = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.script'); END $do$"
 _HINT = "The file must be plain SQL without transaction control or psql commands."
 _HINTS = {
-    "42P06": "The schema is there and empty when the file runs: leave CREATE SCHEMA out, or add IF NOT EXISTS.",
+    "42P06": "The schema exists and is empty when the file runs: leave CREATE SCHEMA out, or add IF NOT EXISTS.",
 }
 
 
@@ -20,7 +20,7 @@ def run(connection: db.Connection, file: Path) -> None:
     """Run one file within the current transaction.
 
     Raises:
-        BadSource: it cannot be read.
+        BadSource: the file cannot be read.
         Refused: a statement fails; names file and line.
     """
     try:
@@ -43,10 +43,10 @@ def run(connection: db.Connection, file: Path) -> None:
 
 @contextmanager
 def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[None]:
-    """Refuse what the body, scripts for `schema`, does to relations outside of it; the transaction is to be undone.
+    """Refuse changes that the body, scripts for `schema`, makes to relations outside it; the caller rolls back.
 
     Raises:
-        Refused: a relation that was there before was dropped, replaced or altered, or rows were written outside.
+        Refused: an existing relation was dropped, replaced or altered, or rows were written outside.
     """
     existing = catalog.names_of_relations(connection)
     yield
@@ -55,7 +55,7 @@ def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[Non
         listed = ", ".join(names.quoted(*existing[oid]) for oid in changed)
         raise errors.BadScript(
             f"a script drops or changes {listed}, outside of {schema}",
-            hint="A bare name that the schema does not have is looked for in the rest of the search path: "
+            hint="The server looks for an unqualified name in the whole search path: "
             "leave DROP out (the schema is empty), or qualify the name.",
         )
     written = connection.execute(queries.get("catalog.tables_written"), {"schema": schema}).fetchall()
@@ -63,5 +63,5 @@ def leaving_others_alone(connection: db.Connection, schema: str) -> Iterator[Non
         listed = ", ".join(names.quoted(*table) for table in written)
         raise errors.BadScript(
             f"a script writes rows to {listed}, outside of {schema}",
-            hint="A release may change nothing but itself; names without a schema are those of the release.",
+            hint="Write to tables of the release only; unqualified names refer to them.",
         )

@@ -1,4 +1,4 @@
-"""Streams the rows of tables that are somewhere else into a shadow's tables, by COPY from one connection to another."""
+"""Read the rows of tables elsewhere for a shadow's tables, by COPY from one connection to another."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,23 +6,22 @@ from psycopg import sql
 
 from bluegreen_etl import db
 from bluegreen_etl.model import Block, Compression, CopyOptions, Format, SourceFile, Table
-from bluegreen_etl.shadow import copy
+from bluegreen_etl.shadow import copy, copy_stream
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.workers import Workers
 
 _BLOCK = 256 * 1024
 _HEADER = 19  # bytes before the first tuple of COPY's binary format, where there is no extension
-# The binary form of these holds OIDs of types, which are others in another database or schema.
+# The binary form of these holds OIDs of types, which differ in another database or schema.
 _WITH_OIDS = frozenset({"array_recv", "record_recv"})
-# So that a value reads the same, whatever the database or the role has set.
+# A value reads the same, whatever the database or the role has set.
 _EXACT = {"datestyle": "ISO, DMY", "intervalstyle": "postgres", "extra_float_digits": "1"}
 
 
 def work(server: db.Server, schema: str, tables: Sequence[Table], purpose: str) -> list[copy.Work]:
-    """Return what is to be copied out of a schema's tables, which `server` is connected to for a `purpose`."""
+    """Return the work of copying a schema's tables; connections to `server` are named after the `purpose`."""
     return [
-        copy.Work(
-            table=table, files=(copy.Opened(source=_source(table), reader=_Reader(server, schema, table, purpose)),)
-        )
+        copy.Work(table=table, files=(Opened(source=_source(table), reader=_Reader(server, schema, table, purpose)),))
         for table in tables
     ]
 
@@ -34,9 +33,9 @@ def _source(table: Table) -> SourceFile:
 
 
 class _Reader:
-    """A table as what is copied."""
+    """The rows of a table."""
 
-    sha256 = ""  # a table is no file that could be compared later
+    sha256 = ""  # there is no file to compare later
 
     def __init__(self, server: db.Server, schema: str, table: Table, purpose: str) -> None:
         self._server = server
@@ -48,7 +47,7 @@ class _Reader:
         self.size = 0
 
     def blocks(self, _workers: Workers | None = None) -> Iterator[Block]:
-        """Yield the table's rows; several tuples a block, never a part of one."""
+        """Yield the table's rows, whole tuples in every block."""
         number, first = 0, 1
         for lines, data in self._batches():
             if data:
@@ -57,11 +56,11 @@ class _Reader:
                 number, first = number + 1, first + lines
 
     def locate(self, _block_number: int, block_first: int, line: int) -> str:
-        """Say which row it is."""
+        """Return the row's number for a message."""
         return f"row {block_first + line - 1}"
 
     def _batches(self) -> Iterator[tuple[int, bytes]]:
-        """Yield rows as the server sends them, without what comes before the first and after the last."""
+        """Yield rows as the server sends them, without header and trailer."""
         skip = _HEADER if self.copy_options.binary else 0
         lines, batch = 0, bytearray()
         with (
@@ -77,7 +76,7 @@ class _Reader:
                     yield lines, bytes(batch)
                     lines, batch = 0, bytearray()
         if self.copy_options.binary:  # the trailer, which is the last message
-            del batch[-len(copy.BINARY_TRAILER) :]
+            del batch[-len(copy_stream.BINARY_TRAILER) :]
             lines -= 1
         yield lines, bytes(batch)
 
@@ -85,6 +84,6 @@ class _Reader:
         place = sql.Identifier(self._schema, self._table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
         form = sql.SQL("FORMAT binary" if self.copy_options.binary else "FORMAT csv, ENCODING 'UTF8'")
-        # A partitioned table has no rows of its own that COPY would give.
+        # COPY returns no rows of a partitioned table itself.
         what = sql.SQL("(SELECT {} FROM {})" if self._table.partitioned else "{1} ({0})").format(columns, place)
         return sql.SQL("COPY {} TO STDOUT ({})").format(what, form)

@@ -1,4 +1,4 @@
-"""The project's own SQL between COPY and the indexes: it builds tables of a release from those that were loaded."""
+"""Run the project's own SQL between COPY and the indexes: it fills tables of a release from those that were loaded."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from bluegreen_etl import db, errors, model
 from bluegreen_etl.shadow import sql_scripts
 
 
 def run(connection: db.Connection, release: model.Release, files: Sequence[Path], watcher: model.Watcher) -> None:
-    """Run the files in order, each in a transaction of its own, names without a schema being the release's.
+    """Run the files in order, each in its own transaction, with the release first in the search path.
 
     Raises:
         BadSource: a file cannot be read.
@@ -31,10 +32,10 @@ def run(connection: db.Connection, release: model.Release, files: Sequence[Path]
 
 
 def drop_temporary(connection: db.Connection, release: model.Release, tables: Iterable[str]) -> None:
-    """Drop the tables that only transforms have needed.
+    """Drop the tables that only transforms needed.
 
     Raises:
-        Refused: something of the release still needs one.
+        Refused: an object of the release depends on one.
     """
     for table in tables:
         try:
@@ -42,15 +43,16 @@ def drop_temporary(connection: db.Connection, release: model.Release, tables: It
         except psycopg.errors.DependentObjectsStillExist as error:
             raise errors.BadScript(
                 f"temporary table {table} cannot be dropped: {error.diag.message_detail}",
-                hint="Let nothing of the release depend on it, or leave `temporary` out.",
+                hint="Remove what depends on the table, or leave `temporary = true` out of its section.",
             ) from error
 
 
 def count(connection: db.Connection, release: model.Release, tables: Iterable[str]) -> list[model.TableLoad]:
-    """Return what is in tables that no file has filled."""
+    """Return the number of rows in tables that no file has filled."""
     found = []
     for table in tables:
         place = sql.Identifier(release.shadow_schema, table)
-        [rows] = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone() or (0,)
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            rows = cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone() or 0
         found.append(model.TableLoad(table=table, files=0, rows=rows, bytes=0, seconds=0.0, frozen=False))
     return found

@@ -1,14 +1,20 @@
 """`backup` and `restore`: whole or not at all, verified before use, and live is never written over."""
 
+import io
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config
+from bluegreen_etl import config, errors
 from bluegreen_etl.commands import backup
+from bluegreen_etl.shadow import backup_files, sql_scanner
 from bluegreen_etl.shadow.backup_files import Manifest
 from tests.acceptance.refusals import refused
 from tests.records import NOON
@@ -167,3 +173,74 @@ def test_damaged_manifest_stops_no_other_backup(bluegreen: Bluegreen, live: Live
     kept = sorted(path.name[:9] for path in (bluegreen.directory / "kept").iterdir())
     assert kept == ["league-r2", "league-r3", "zzz"]
     assert live.dump()
+
+
+ODD = [
+    "players (1)",
+    'a "(b',
+    "line\nbreak (x)",
+    '"\n" FROM stdin;\n',
+    "it's; -- $$ /*",
+    "Łódź 日本",
+    "DATA",
+    "\\.",
+    "tab\tcr\r",
+]
+
+
+def test_any_name_survives_backup_and_restore(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+    """Tables, columns and sequences; also tables without a column that COPY could name."""
+    for number, name in enumerate(ODD):
+        place, other = sql.Identifier("league", name), sql.Identifier(ODD[number - 1])
+        connection.execute(sql.SQL("CREATE TABLE {} ({} int, {} text)").format(place, sql.Identifier(name), other))
+        connection.execute(sql.SQL("INSERT INTO {} VALUES (1, E'\\\\.'), (2, NULL)").format(place))
+        sequence = sql.Identifier("league", f"{name} seq, 7, true);")
+        connection.execute(sql.SQL("CREATE SEQUENCE {}").format(sequence))
+        connection.execute(sql.SQL("SELECT setval({}, {})").format(sql.Literal(sequence.as_string()), 40 + number))
+    connection.execute("CREATE TABLE league.bare (); INSERT INTO league.bare SELECT FROM generate_series(1, 3)")
+    connection.execute(
+        "CREATE TABLE league.made (a int GENERATED ALWAYS AS (1) STORED); INSERT INTO league.made VALUES (DEFAULT)"
+    )
+    before = live.dump()
+    path = bluegreen.json("backup", "--to", "backups")["path"]
+    bluegreen("restore", path, "--promote")
+    assert live.dump() == before
+
+
+def test_schema_may_be_called_as_pg_restore_calls_rows(bluegreen: Bluegreen, connection: Connection) -> None:
+    """`TABLE DATA` in a table of contents is a table of schema DATA, or the rows of a table."""
+    connection.execute('CREATE SCHEMA "DATA"; CREATE TABLE "DATA".t AS SELECT 1 AS id')
+    path = bluegreen.json("backup", "--to", "backups", "--schema", "DATA")["path"]
+    bluegreen("restore", path, "--promote", "--schema", "DATA")
+    assert connection.execute('SELECT id FROM "DATA".t').fetchall() == [(1,)]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12), unique=True))
+def test_a_copy_statement_is_read_whatever_its_names(given_names: list[str]) -> None:
+    """As pg_dump writes it, with rows after it that look like its end."""
+    names_in_sql = [sql.Identifier(name).as_string() for name in ["league", "t", *given_names]]
+    columns = f"({', '.join(names_in_sql[2:])}) " if given_names else " "
+    text = f"-- it's\nSET client_encoding = 'UTF8';\nCOPY {names_in_sql[0]}.{names_in_sql[1]} {columns}FROM stdin;\n"
+    rows = b'a" FROM stdin;\nCOPY x (y) FROM stdin;\n'
+    output = io.BytesIO(text.encode() + rows)
+    head = backup_files._skip_head(output)
+    assert output.read() == rows
+    statement = backup_files._COPY.search(head.decode())
+    assert statement is not None
+    found = backup_files._IDENTIFIER.findall(statement["columns"] or "")
+    assert [sql_scanner.unquote(name) for name in found] == given_names
+
+
+def test_backup_that_cannot_be_read_back_is_not_made(
+    bluegreen: Bluegreen, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is left."""
+    monkeypatch.setattr(backup_files, "_COPY", re.compile("never"))
+    settings = config.Settings()
+    manifest = Manifest(schema="league", dumped="league", release=1, database="d", server="18", made_at=NOON, files=())
+    with (
+        psycopg.connect(live.dsn, autocommit=True) as connection,
+        pytest.raises(errors.BadBackup, match=r"the backup cannot be read back: .* has an entry without rows"),
+    ):
+        backup_files.write(connection, bluegreen.directory / "b" / "one", manifest, settings, jobs=2)
+    assert list((bluegreen.directory / "b").iterdir()) == []

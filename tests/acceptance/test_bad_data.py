@@ -113,7 +113,7 @@ def test_check_that_cannot_be_run_is_named_with_its_line(
     # What no tables can mend is found before a row is copied.
     for dry in ((), ("--dry-run",)):
         said = refused(bluegreen, "load", "data", "--checks", "checks", *dry, code=2, live=live)
-        assert said.sentence.startswith("check delete cannot be run: ")
+        assert said.sentence.startswith("check delete cannot run: ")
     for name in ("delete", "end", "quote", "several", "syntax", "two", "with"):
         bluegreen.write(f"checks/{name}.sql", "SELECT 1 WHERE false")
     said = refused(bluegreen, "load", "data", "--checks", "checks", code=3, live=live)

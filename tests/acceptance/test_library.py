@@ -84,7 +84,7 @@ def test_release_that_is_not_promoted_is_ready(live: Live, connection: Connectio
     ("copy", "kind", "message"),
     [
         (lambda r: r.copy("coaches", []), errors.Refused, "release 2 has no table coaches"),
-        (lambda r: r.copy("teams", [(1,)]), errors.BadRow, "row 1 for table teams has not the columns id, name"),
+        (lambda r: r.copy("teams", [(1,)]), errors.BadRow, "row 1 for table teams has other columns than id, name"),
         (lambda r: r.copy("teams", [{"idd": 1}]), errors.BadRow, "table teams has no column idd to fill"),
         (lambda r: r.copy("teams", [(1, "a"), ("x", "b")]), errors.BadRow, "row 2 for table teams, column id: invalid"),
         (lambda r: r.copy("teams", [(1, None)]), errors.BadRow, "row 1 for table teams: null value in column"),

@@ -47,6 +47,7 @@ def test_2_failed_backup_stops_the_promote(bluegreen: Bluegreen, live: Live, con
     real = client_programs.client_program("pg_dump", server_major=connection.info.server_version // 10000)
     failing = f'#!/bin/sh\ncase "$*" in *directory*) echo "disk full" >&2; exit 1;; esac\nexec "{real}" "$@"\n'
     bluegreen.write("bin/pg_dump", failing).chmod(0o755)
+    (bluegreen.directory / "bin/pg_restore").symlink_to(real.with_name("pg_restore"))
     settings = 'pg_bindir = "bin"\n[load]\nbackup = "before-promote"\n[backup]\npath = "kept"\n'
     bluegreen.write("bluegreen.toml", settings)
     bluegreen.write_league()

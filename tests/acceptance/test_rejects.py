@@ -28,6 +28,7 @@ def test_broken_rows_are_left_out_counted_and_kept(
     bluegreen.write("bluegreen.toml", "[tables.players]\nreject_limit = 5\n")
     done = bluegreen("load", "data", "--metrics", "metrics")
     assert "table players: 5 rejected rows, in rejects/league__r2/players.csv" in done.stderr.splitlines()
+    assert "rejected rows for table players: 5, in rejects/league__r2/players.csv" in done.stderr.splitlines()
     assert [line.split()[:3] for line in done.stdout.splitlines() if line.startswith(("table", "pl", "te"))] == [
         ["table", "rows", "rejected"],
         ["players", "4", "5"],
@@ -70,13 +71,13 @@ def test_one_too_many_stops_the_load(bluegreen: Bluegreen, live: Live) -> None:
     bluegreen.write_league(players=BROKEN)
     said = refused(bluegreen, "load", "data", "--reject-limit", "4", live=live)
     assert said.sentence == (
-        "more than 4 rows for table players are broken; rejects/league__r2/players.csv has them, the first is "
+        "more than 4 rows for table players are bad; rejects/league__r2/players.csv has them, the first is "
         'data/players.csv, line 6, column team_id: invalid input syntax for type integer: "two"'
     )
-    assert said.hint == "Mend the files and load again, or raise reject_limit."
+    assert said.hint == "Fix the files and load again, or raise `reject_limit`."
     assert len(rejects(bluegreen, 2)) == 5
     said = refused(bluegreen, "load", "data", "--reject-limit", "50%", live=live)
-    assert said.sentence.startswith("5 of 9 rows for table players are broken, more than 50 %; ")
+    assert said.sentence.startswith("5 of 9 rows for table players are bad, more than 50 %; ")
     said = refused(bluegreen, "load", "data", live=live)
     assert said.sentence == "data/players.csv, line 7: has 3 values for 5 columns"
     assert not (bluegreen.directory / "rejects" / "league__r4").exists()
@@ -118,6 +119,7 @@ def test_what_is_no_matter_of_single_rows_still_stops_the_load(
     connection.execute("ALTER TABLE league.players ALTER team_id DROP NOT NULL")
     done = bluegreen("load", "data", "--reject-limit", "9", code=1)
     assert "table teams: 1 rejected row, in rejects/league__r3/teams.csv" in done.stderr
+    assert "rejected rows for table teams: 1, in rejects/league__r3/teams.csv" in done.stderr
     assert 'orphan in table players: Key (team_id)=(2) is not present in table "teams"' in done.stderr
     bluegreen.write("elsewhere/rejects", "a file where a directory is wanted")
     bluegreen.write("elsewhere/bluegreen.toml", "[load]\nreject_limit = 9\n")
@@ -126,3 +128,23 @@ def test_what_is_no_matter_of_single_rows_still_stops_the_load(
         'line 3, column id: invalid input syntax for type integer: "two"; it cannot be written to '
         "elsewhere/rejects/league__r4/teams.csv: Not a directory"
     )
+
+
+def test_no_file_is_written_through_a_link_or_over_another_one(bluegreen: Bluegreen, live: Live) -> None:
+    """Neither what another run has left under the name, nor what a link points to."""
+    bluegreen.write_league(players=BROKEN)
+    theirs = bluegreen.write("rejects/league__r2/players.csv", "theirs")
+    target = bluegreen.write("target", "untouched")
+    (bluegreen.directory / "rejects/league__r2/players.2.csv").symlink_to(target)
+    (bluegreen.directory / "rejects/league__r2/players.3.csv").symlink_to(bluegreen.directory / "dangling")
+    done = bluegreen("load", "data", "--reject-limit", "9")
+    assert "in rejects/league__r2/players.4.csv" in done.stderr
+    assert theirs.read_text() == "theirs"
+    assert target.read_text() == "untouched"
+    assert not (bluegreen.directory / "dangling").exists()
+    elsewhere = bluegreen.directory / "elsewhere"
+    elsewhere.mkdir()
+    (bluegreen.directory / "rejects/league__r3").symlink_to(elsewhere)
+    said = refused(bluegreen, "load", "data", "--reject-limit", "9", live=live)
+    assert said.sentence.endswith("rejects/league__r3 is a symbolic link")
+    assert list(elsewhere.iterdir()) == []

@@ -217,7 +217,7 @@ def test_tables_that_the_command_makes_get_the_privileges_of_live(
         ("DROP INDEX players_team_id_idx", "release 2 of league lacks what live has: index "),
         (
             "CREATE VIEW public.outside AS SELECT * FROM teams",
-            "something outside of league was made that depends on the release: ",
+            "an object outside league depends on the release: ",
         ),
         ("TRUNCATE teams CASCADE", "checks failed on release 2: no_empty_table: 2 offending rows, first"),
     ],

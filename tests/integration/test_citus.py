@@ -26,6 +26,7 @@ from bluegreen_etl.commands import promote, prune, rollback, status
 from bluegreen_etl.commands import run as run_command
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.shadow import copy, copy_parallelism
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.sources.discovery import discover
 from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
@@ -259,11 +260,11 @@ def test_as_many_streams_copy_into_a_table_as_are_of_use(
     (tmp_path / "t.csv").write_text("id\n" + "".join(f"{number}\n" for number in range(count)))
     [source] = discover([str(tmp_path / "t.csv")], tables={})
     columns = (model.Column(name="id", type="integer"),)
-    opened = copy.Opened(source=source, reader=open_reader(source, columns, block_size=20))
+    opened = Opened(source=source, reader=open_reader(source, columns, block_size=20))
     work = copy.Work(table=model.Table(name="t", columns=columns), files=(opened,))
     joining = copy_parallelism.Streams(3, measured=True, clock=clock)
     with contextlib.closing(Workers(1)) as workers:
-        load = copy.Load(release(7), work, joining, workers, progress)
+        load = copy.Load(copy.Target(release(7), workers, progress), work, joining)
         parallel.run(db.Server(dsn, origin="the test"), "test", load.tasks, jobs=3, settings={})
     assert (joining.chosen, statistics.mode(active)) == (chosen, chosen)
     assert load.result().rows == count

@@ -1,6 +1,7 @@
 """After COPY and before ready: indexes and keys, statistics, sequences, materialized views."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import psycopg
@@ -36,13 +37,14 @@ def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> N
     """Put off what can be, fill the tables, and build what was put off."""
     shadow = release(1)
     server = db.Server(dsn, origin="test")
-    entries = defer.defer_indexes(server, connection, shadow, config.Settings())
+    recorded = partial(db.retry_on_lock_timeout, connection)
+    entries = defer.defer_indexes(server, connection, shadow, config.Settings(), recorded=recorded)
     # The rows are not copied here, so nothing is built as soon as a copy has ended.
     entries = [msgspec.structs.replace(entry, table=None) for entry in entries]
     connection.execute(fill.encode())
     oid = catalog.schema_oid(connection, "league__r1")
     shadow = msgspec.structs.replace(shadow, schema_oid=oid)
-    build_indexes.build_deferred(server, shadow, entries, jobs=jobs, settings={})
+    build_indexes.build_deferred(build_indexes.Builder(server, shadow, jobs, {}), entries)
 
 
 # ---- indexes and keys

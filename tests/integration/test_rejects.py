@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from bluegreen_etl import db, errors, parallel
 from bluegreen_etl.model import Column, SourceOptions, Table, TableLoad
 from bluegreen_etl.shadow import copy, rejects
+from bluegreen_etl.shadow.dealer import Opened
 from bluegreen_etl.sources.discovery import TableFiles, discover
 from bluegreen_etl.sources.readers import open_reader
 from bluegreen_etl.workers import Workers
@@ -90,19 +91,19 @@ def load(
     reader = open_reader(source, COLUMNS, block_size=size, tolerant=True)
     work = copy.Work(
         table=Table(name="t", columns=COLUMNS),
-        files=(copy.Opened(source=source, reader=reader),),
+        files=(Opened(source=source, reader=reader),),
         allowed=rejects.allowed(limit, path.parent / "rejects"),
     )
     server = db.Server(dsn, origin="the test")
     with contextlib.closing(Workers(2)) as workers:
-        [loading] = copy.begin(RELEASE, [work], jobs=jobs, workers=workers, progress=lambda _table, _size: None)
+        [loading] = copy.begin(copy.Target(RELEASE, workers, lambda _table, _size: None), [work], jobs=jobs)
         parallel.run(server, "test", loading.tasks, jobs=jobs, settings={})
     return loading.result()
 
 
 def written(path: Path) -> list[list[str]]:
     """Return what the file of rejected rows says, without its head."""
-    with (path.parent / "rejects" / "league__r7" / "t.csv").open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
     assert head == ["file", "line", "reason", "text"]
     return rows
@@ -131,7 +132,8 @@ def test_exactly_the_broken_rows_are_left_out(
         assert not loaded.frozen
         found = schema.execute("SELECT id FROM league__r7.t ORDER BY id").fetchall()
         assert [row[0] for row in found] == rows.sound
-        told = written(path)
+        assert loaded.rejects is not None
+        told = written(Path(loaded.rejects))
         assert sorted(int(line) for _, line, _, _ in told) == sorted(rows.broken)
         lines = rows.text.replace("\r\n", "\n").split("\n")
         for file, line, reason, text in told:
@@ -155,9 +157,9 @@ def test_nothing_is_written_and_rows_are_frozen_where_none_is_broken(
     ("limit", "broken", "sentence"),
     [
         (2, 2, None),
-        (2, 3, "more than 2 rows for table t are broken; "),
+        (2, 3, "more than 2 rows for table t are bad; "),
         ("10 %", 10, None),
-        ("10 %", 11, "11 of 100 rows for table t are broken, more than 10 %; "),
+        ("10 %", 11, "11 of 100 rows for table t are bad, more than 10 %; "),
         # Long before its end: a share is asked once there are some.
         ("10 %", 500, "50 of "),
     ],
@@ -186,4 +188,4 @@ def test_limit_is_kept_to_the_row(
     assert raised.value.message.endswith(
         f'{file} has them, the first is {path}, line 2, column id: invalid input syntax for type integer: "x"'
     )
-    assert len(written(path)) == min(broken, 50)
+    assert len(written(file)) == min(broken, 50)

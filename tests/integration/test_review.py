@@ -68,7 +68,7 @@ def test_ddl_cannot_make_an_outside_view_that_reads_the_shadow(
     bluegreen.write("schema.sql", "\n".join([DDL, "CREATE VIEW public.report AS SELECT count(*) AS n FROM teams;"]))
     bluegreen.write("bluegreen.toml", WITH_DDL)
     done = bluegreen("load", "data", code=1)
-    assert "something outside of league was made that depends on the release" in done.stderr
+    assert "an object outside league depends on the release" in done.stderr
     assert one(connection, "SELECT to_regclass('public.report')") is None
 
 

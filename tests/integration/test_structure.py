@@ -1,6 +1,7 @@
 """A release gets the structure of live, to the letter, or that of the project's DDL, while live is read undisturbed."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -67,7 +68,7 @@ def test_structure_is_not_waited_for_without_end(
     monkeypatch.setattr(db, "OUTSIDE_WAIT", 1.0)
     with (
         scene.holding(live.dsn, "LOCK TABLE league.teams IN ACCESS EXCLUSIVE MODE", application="vacuum full"),
-        pytest.raises(errors.LockNotObtained, match=r"because of pid .*vacuum full"),
+        pytest.raises(errors.LockNotObtained, match=r"blocked by: pid .*vacuum full"),
     ):
         dump.read(connection, "league", SETTINGS)
 
@@ -76,7 +77,8 @@ def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connec
     """During COPY there is no index, no trigger, no rule but those of views, and no foreign key."""
     clone = release(1, base=catalog.schema_oid(connection, "league"))
     structure.clone(connection, clone, SETTINGS)
-    defer.defer_indexes(db.Server(everything.dsn, origin="test"), connection, clone, SETTINGS)
+    server = db.Server(everything.dsn, origin="test")
+    defer.defer_indexes(server, connection, clone, SETTINGS, recorded=partial(db.retry_on_lock_timeout, connection))
     for query in (
         "SELECT indexrelid::regclass FROM pg_index WHERE indrelid",
         "SELECT tgname FROM pg_trigger WHERE tgrelid",
@@ -103,7 +105,8 @@ def test_what_somebody_made_on_the_release_is_not_lost(
 
     monkeypatch.setattr(dump, "read", overtaken)
     with pytest.raises(errors.BadScript, match=r"depends on the release: view public\.their_names"):
-        defer.defer_indexes(db.Server(live.dsn, origin="test"), connection, clone, SETTINGS)
+        server = db.Server(live.dsn, origin="test")
+        defer.defer_indexes(server, connection, clone, SETTINGS, recorded=partial(db.retry_on_lock_timeout, connection))
     assert all_rows(connection, "SELECT 'public.their_names'::regclass::text") == [("their_names",)]
 
 

@@ -48,7 +48,7 @@ def test_without_headers_any_row_is_an_error(tmp_path: Path) -> None:
         ("tags: a,,b", 'line 2: tags "a,,b" is not a list of words between commas'),
         ("owner: ann", 'line 2: unknown header "owner"'),
         ("limit: 5\n-- limit: 6", "line 3: a second limit"),
-        ("limit: 5\n-- error_if: >5", ": error_if >5 cannot be told with limit 5"),
+        ("limit: 5\n-- error_if: >5", ": error_if >5 cannot be decided with limit 5"),
     ],
 )
 def test_bad_header_is_refused_with_its_line(tmp_path: Path, header: str, sentence: str) -> None:

@@ -1,0 +1,99 @@
+"""Foreign keys of a release that refer to tables outside its schema: each statement on one stands alone.
+
+To add such a key locks the table that it refers to against writers, to drop it against readers too, until the
+transaction ends. Therefore a clone is made without these keys, they are added last, and no other statement shares
+their transaction: a client that freezes holds no lock.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+from psycopg.rows import scalar_row
+
+from bluegreen_etl import catalog, config, db, errors, model, queries
+from bluegreen_etl.model import StructureFrom
+from bluegreen_etl.shadow import dump
+
+_LOCK_WAIT = "50ms"  # requests queue behind one that waits
+_PAUSE = 0.25  # seconds between attempts
+
+
+def split(entries: Iterable[dump.Entry], schema: str) -> tuple[list[dump.Entry], list[dump.Entry]]:
+    """Split the dump of a schema into all other entries, and the keys to outside tables with their comments."""
+    inside: list[dump.Entry] = []
+    outside: list[dump.Entry] = []
+    last = inside
+    for entry in entries:
+        # pg_dump writes a comment right after the object.
+        is_comment = entry.type == "COMMENT" and entry.name.startswith("CONSTRAINT ")
+        if not is_comment:
+            last = outside if entry.referenced_schema not in {None, schema} else inside
+        last.append(entry)
+    return inside, outside
+
+
+def read_from_live(connection: db.Connection, release: model.Release, settings: config.Settings) -> list[dump.Entry]:
+    """Return the keys to outside tables that a clone of live lacks, for the release's tables."""
+    if release.structure is not StructureFrom.LIVE or release.base_oid is None:
+        return []
+    if not _find(connection, release.base_oid):
+        return []
+    _, outside = split(dump.read(connection, release.live_schema, settings), release.live_schema)
+    return [entry.on_table_in(release.shadow_schema) for entry in outside]
+
+
+def add(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
+    """Add to a clone, while it is empty, the keys to outside tables that live has."""
+    for entry in read_from_live(connection, release, settings):
+        for statement in entry.statements:
+            run_alone(connection, statement)
+
+
+def drop(connection: db.Connection, release: model.Release) -> None:
+    """Drop the release's keys to outside tables, so that its schema can be dropped without a lock on these."""
+    for table, name in _find(connection, catalog.require_schema_oid(connection, release.shadow_schema)):
+        place = sql.Identifier(release.shadow_schema, table)
+        run_alone(connection, sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(place, sql.Identifier(name)))
+
+
+def refuse_missing(connection: db.Connection, entries: Sequence[dump.Entry]) -> None:
+    """Refuse keys whose outside tables do not exist.
+
+    Raises:
+        Refused: names the key and the table.
+    """
+    for entry in entries:
+        wanted = entry.referenced_table
+        if wanted is None:
+            continue
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            found = cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (wanted,)).fetchone()
+        if not found:
+            raise errors.Refused(
+                f"foreign key {entry.name} of the backup cannot be created: table {wanted} does not exist",
+                hint="Create first what the backup needs outside its schema: roles, extensions, tables, functions.",
+            )
+
+
+def run_alone(connection: db.Connection, statement: str | sql.Composable) -> None:
+    """Run one statement as a transaction of its own; retry while an outside table is locked.
+
+    The statement is a message of its own: the server ends it even if this process freezes.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        before = cursor.execute("SELECT pg_catalog.current_setting('lock_timeout')").fetchone()
+    set_wait = "SELECT pg_catalog.set_config('lock_timeout', %s, false)"
+    connection.execute(set_wait, (_LOCK_WAIT,))
+    db.retry(
+        lambda _number: db.run_script(connection, statement),
+        max_wait=db.OUTSIDE_WAIT,
+        pause=lambda _number: _PAUSE,
+        on_retry=lambda _number, _error: None,
+    )
+    connection.execute(set_wait, (before,))
+
+
+def _find(connection: db.Connection, oid: int) -> list[tuple[str, str]]:
+    """Return table and name of the foreign keys of a schema that refer to tables outside it."""
+    rows = connection.execute(queries.get("catalog.outside_keys"), {"oid": oid}).fetchall()
+    return [(table, name) for table, name in rows]
