@@ -104,8 +104,8 @@ def test_what_somebody_made_on_the_release_is_not_lost(
         return entries
 
     monkeypatch.setattr(dump, "read", overtaken)
+    server = db.Server(live.dsn, origin="test")
     with pytest.raises(errors.BadScript, match=r"depends on the release: view public\.their_names"):
-        server = db.Server(live.dsn, origin="test")
         defer.defer_indexes(server, connection, clone, SETTINGS, recorded=partial(db.retry_on_lock_timeout, connection))
     assert all_rows(connection, "SELECT 'public.their_names'::regclass::text") == [("their_names",)]
 
