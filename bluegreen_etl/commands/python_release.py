@@ -52,7 +52,7 @@ class OpenRelease:
             Refused: the release has no such table.
         """
         build = self._build
-        copied = copy_data.copy_data(build.context, self.connection, build.release, table, data, self._workers)
+        copied = copy_data.copy_into_table(build.context, self.connection, build.release, table, data, self._workers)
         self.files += copied.files
         return copied.rows
 
@@ -108,10 +108,19 @@ def release(
     """
     resolved = config.resolve({**(settings or {}), "schema": schema, "dsn": dsn}, environment=environment)
     context = Context(resolved, watcher or Logged(), force=force)
+    if promote:
+        context = confirm(context, "promote")
+    with _open_for_caller(context) as opened:
+        yield opened
+    if promote:
+        opened.promoted = promote_command.promote(context, number=opened.number)
+
+
+@contextmanager
+def _open_for_caller(context: Context) -> Iterator[OpenRelease]:
+    """Open a release for the body, and raise the exceptions of the body unchanged."""
     failure: BaseException | None = None
     try:
-        if promote:
-            context = confirm(context, "promote")
         with _open(context) as opened:
             try:
                 yield opened
@@ -123,8 +132,6 @@ def release(
         if failure is not None:
             raise failure from failure.__cause__
         raise
-    if promote:
-        opened.promoted = promote_command.promote(context, number=opened.number)
 
 
 @contextmanager

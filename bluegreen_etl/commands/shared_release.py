@@ -95,7 +95,7 @@ def copy_part(context: Context, number: int, table: str, data: copy_data.Data | 
         repeated = part is not None
         if part is None:
             with contextlib.closing(Workers(count_jobs(context))) as workers:
-                copy = partial(copy_data.copy_data, context, connection, release, table, data, workers)
+                copy = partial(copy_data.copy_into_table, context, connection, release, table, data, workers)
                 part, repeated = _copy_once(connection, release, table, key, copy)
     if repeated:
         context.watcher.say(f"part {key} of table {table} is already copied: {counted(part.rows, 'row')}")

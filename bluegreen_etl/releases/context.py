@@ -58,7 +58,7 @@ def confirm(context: Context, verb: str) -> Context:
     """Ask now for the confirmation that a later step of the command needs, and return a context that has it.
 
     Raises:
-        Protected: the database is protected, and nobody has confirmed `verb`.
+        Protected: the database is protected, and `verb` was not confirmed.
     """
     with context.server.connect(f"{verb} {context.schema}") as connection:
         return refuse_if_protected(context, connection, verb)
@@ -73,7 +73,7 @@ def refuse_if_protected(context: Context, connection: db.Connection, verb: str, 
         what: the name that a person types to confirm; the schema's by default.
 
     Raises:
-        Protected: the database is protected, without `--force`, and nobody typed the name.
+        Protected: the database is protected, `--force` is not given, and the name was not typed.
     """
     if context.settings.protected and ledger.exists(connection):
         ledger.protect(connection, protected=True)

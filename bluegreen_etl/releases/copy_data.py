@@ -29,7 +29,7 @@ class CopiedData(NamedTuple):
     files: tuple[SourceFile, ...]
 
 
-def copy_data(
+def copy_into_table(
     context: Context, connection: db.Connection, release: Release, table: str, data: Data | Files, workers: Workers
 ) -> CopiedData:
     """Copy data into a table of a release, in addition to the rows that it has.

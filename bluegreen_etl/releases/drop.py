@@ -152,7 +152,7 @@ def _own_schema(connection: db.Connection, release: Release) -> int | None:
     """Return the OID of the release's schema; None if the release has none.
 
     The transaction that creates a shadow schema records its OID. A schema of the same name with another OID belongs
-    to somebody else.
+    to another session.
 
     Raises:
         NameTaken: the schema was renamed by hand, for example to the live name, so it may be in use.

@@ -77,17 +77,13 @@ def plan_load(
     # A schema without tables, such as a new database's public, has no structure to give.
     last = StructureFrom.COMMAND if found is None else StructureFrom.FILES
     source = structure or _structure_source(context, live_oid if tables else None, last)
-    privileges.refuse(privileges.to_load(connection, live_oid))
-    refuse_taken_names(context, connection, live_oid)
-    refuse_extensions(context, connection, live_oid)
-    refuse_subscribers(connection)
+    _refuse_target(context, connection, live_oid)
     filled_by_program, found = found is None, found or ()
     carried, copied = _carried(context, connection, live_oid, source, found)
     distributed = citus.is_there(connection)
     if carried and distributed:
         refuse_to_carry_from_whole(context, connection, live_oid, carried[0])
-    marked = {name for name, table in context.settings.tables.items() if table.temporary}
-    temporary = marked & {item.table for item in found}
+    temporary = _temporary_tables(context, found)
     kept = [table for table in tables if table.name in carried]
     tables = _shaped(context, source, tables, found, temporary)
     known = source is not StructureFrom.DDL and not filled_by_program
@@ -102,7 +98,7 @@ def plan_load(
         tables=tuple(tables),
         work=tuple(matching.match_files(context, found, tables)) if known else None,
         transforms=tuple(_transforms(context)),
-        temporary=frozenset(temporary),
+        temporary=temporary,
         checks=tuple(_readable_checks(context, connection, live_oid)),
         jobs=count_jobs(context),
         session=choose_session_settings(context, connection),
@@ -110,6 +106,20 @@ def plan_load(
         carried=carried,
         copied=copied,
     )
+
+
+def _refuse_target(context: Context, connection: db.Connection, live_oid: int | None) -> None:
+    """Refuse a database that this role cannot load into, or whose live schema cannot be replaced."""
+    privileges.refuse(privileges.to_load(connection, live_oid))
+    refuse_taken_names(context, connection, live_oid)
+    refuse_extensions(context, connection, live_oid)
+    refuse_subscribers(connection)
+
+
+def _temporary_tables(context: Context, found: Sequence[matching.Found]) -> frozenset[str]:
+    """Return the tables that files fill and that only transforms need."""
+    marked = {name for name, table in context.settings.tables.items() if table.temporary}
+    return frozenset(marked & {item.table for item in found})
 
 
 def _shaped(

@@ -171,7 +171,10 @@ def test_table_of_offending_rows_that_is_used_stays(bluegreen: Bluegreen, live: 
     bluegreen("rollback")
     [[number, reason]] = bluegreen.json("prune", "--keep", "0")["refused"].items()
     sentence = "schema league__r2_failures cannot be dropped: view public.seen depends on it"
-    assert (number, reason) == ("2", f"{sentence}; HINT: Drop or re-create those first.")
+    assert (number, reason) == (
+        "2",
+        f"{sentence}; HINT: Drop these dependents first, or re-create them on the live schema.",
+    )
 
 
 def test_dry_run_tells_which_checks_there_are(bluegreen: Bluegreen, live: Live) -> None:

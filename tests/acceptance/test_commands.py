@@ -74,7 +74,7 @@ def test_second_rollback_refuses_and_names_what_is_kept(bluegreen: Bluegreen, li
     bluegreen("rollback")
     said = refused(bluegreen, "rollback", live=live)
     assert said.sentence == "release 1 of league cannot be rolled back: it replaced no release"
-    assert "Kept: 2; name one with --to" in said.hint
+    assert "Name a kept release with `--to`: 2." in said.hint
     bluegreen("rollback", "--to", "2")
     assert bluegreen.json("status")["live"] == 2
 

@@ -10,7 +10,10 @@ from bluegreen_etl.commands import prune
 from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
-NAMED = "schema league__r1 cannot be dropped: {} depends on it; HINT: Drop or re-create those first."
+NAMED = (
+    "schema league__r1 cannot be dropped: {} depends on it; HINT: Drop these dependents first, "
+    "or re-create them on the live schema."
+)
 
 
 def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
