@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bluegreen_etl import catalog, child_process, citus, db, errors, names
+from bluegreen_etl import catalog, child_process, citus, connection_environment, db, errors, names
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.model import Isolation, Release, StructureFrom
 from bluegreen_etl.releases import build
@@ -101,7 +101,7 @@ def _call(
 ) -> None:
     """Run the program with an environment that leads names without a schema into `schema`."""
     live = "" if schema == release.live_schema else release.live_schema
-    environment = db.program_environment(
+    environment = connection_environment.program_environment(
         connection,
         search_path=catalog.search_path_into(connection, schema, live=live),
         application=names.program(release.live_schema, release.number),

@@ -6,7 +6,17 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import time
 
-from bluegreen_etl import child_process, client_programs, config, db, errors, ledger, model, queries
+from bluegreen_etl import (
+    child_process,
+    client_programs,
+    config,
+    connection_environment,
+    db,
+    errors,
+    ledger,
+    model,
+    queries,
+)
 
 _ENTRY = re.compile(
     r"^--\n-- TOC entry \d+ \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
@@ -86,7 +96,9 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
     arguments = ["--no-password", f"--schema={pattern}", f"--lock-wait-timeout={wait:.0f}s", *options]
     begun = time.monotonic()
     try:
-        return child_process.output([program, *arguments], environment=db.client_environment(connection))
+        return child_process.output(
+            [program, *arguments], environment=connection_environment.client_environment(connection)
+        )
     except errors.ServerFailed as error:
         # It gives no SQLSTATE, and the server's words may be in any language.
         if time.monotonic() - begun < wait:
