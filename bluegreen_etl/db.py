@@ -1,12 +1,10 @@
 """Connections to PostgreSQL, which no other module opens: sessions, advisory locks, retries."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeVar, cast
-from urllib.parse import quote, urlencode
 
 import psycopg
 import tenacity
@@ -247,7 +245,7 @@ def _broken_address(given: Mapping[str, object]) -> str | None:
 
 def _refuse_engine(connection: Connection) -> None:
     version = fetch_value(connection, "SELECT pg_catalog.version()")
-    if reason := server_support.unfit_engine(version, lambda name: _setting(connection, name)):
+    if reason := server_support.unfit_engine(version, lambda name: setting(connection, name)):
         raise errors.UnfitEngine(reason.message, hint=reason.hint)
 
 
@@ -298,54 +296,16 @@ def run_script(connection: Connection, text: str | sql.Composable) -> None:
     connection.execute(text.encode() if isinstance(text, str) else text.as_bytes(connection))
 
 
-def client_environment(connection: Connection) -> dict[str, str]:
-    """Return libpq's environment variables that connect a child process to the database of `connection`."""
-    options = [(option.envvar, option.val) for option in connection.pgconn.info]
-    found = {name.decode(): value.decode() for name, value in options if name and value}
-    return {name: value for name, value in found.items() if name != "PGAPPNAME"}
-
-
-def program_environment(connection: Connection, *, search_path: str, application: str) -> dict[str, str]:
-    """Return the environment that connects any program to the database of `connection`, with this `search_path`.
-
-    libpq and most drivers read the PG* variables, other drivers DATABASE_URL.
-    """
-    found = client_environment(connection)
-    # Without the check, the statement of a killed program runs on. A server on Windows refuses the setting.
-    wanted = {
-        "search_path": search_path,
-        "client_connection_check_interval": _setting(connection, "client_connection_check_interval"),
-    }
-    settings = [f"-c {name}=" + re.sub(r"([\\\s])", r"\\\1", value) for name, value in wanted.items() if value != "0"]
-    options = " ".join(filter(None, [found.get("PGOPTIONS"), *settings]))
-    found |= {"PGOPTIONS": options, "PGAPPNAME": application}
-    return {**found, "DATABASE_URL": _url(connection, options=options)}
-
-
 def end_sessions(connection: Connection, application: str) -> None:
     """Terminate the role's sessions with this application name."""
     connection.execute(queries.get("session.end_sessions"), {"application": application})
 
 
-def _setting(connection: Connection, name: str) -> str:
+def setting(connection: Connection, name: str) -> str:
+    """Return the value of a server setting; an empty text if the server does not have it."""
     query = "SELECT coalesce(pg_catalog.current_setting(%(name)s, true), '')"
     value: str = fetch_value(connection, query, {"name": name})
     return value
-
-
-def _url(connection: Connection, *, options: str) -> str:
-    """Return the connection's address as a URL that drivers without libpq understand too."""
-    info = connection.info
-    known = {*CONNECTION_DEFAULTS, "application_name", "client_encoding", "options", "user", "dbname", "host", "port"}
-    query = {key: value for key, value in info.get_parameters().items() if key not in known}
-    login = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
-    if info.host.startswith(("/", "@")):  # a URL can name a socket directory in its query only
-        query |= {"host": info.host, "port": str(info.port)}
-        place = ""
-    else:
-        place = (f"[{info.host}]" if ":" in info.host else info.host) + f":{info.port}"
-    encoded = urlencode({**query, "options": options}, quote_via=quote)
-    return f"postgresql://{login}@{place}/{quote(info.dbname, safe='')}?{encoded}"
 
 
 def lock_key(kind: str, live_schema: str) -> str:

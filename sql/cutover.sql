@@ -424,7 +424,7 @@ ORDER BY 1
 -- autovacuum that prevents wraparound, too.
 SELECT a.pid, a.query
 FROM pg_catalog.pg_stat_activity AS a
-WHERE CASE WHEN a.backend_type = 'autovacuum worker' AND a.query NOT LIKE '%%(to prevent wraparound)%%'
+WHERE CASE WHEN a.backend_type = 'autovacuum worker' AND strpos(a.query, '(to prevent wraparound)') = 0
                 AND a.pid IN (
                     SELECT l.pid FROM pg_catalog.pg_locks AS l
                     WHERE l.granted AND l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])

@@ -76,7 +76,7 @@ def _call_program(build: Build, connection: db.Connection, command: Sequence[str
     release = build.release
     live = "" if schema == release.live_schema else release.live_schema
     application = names.program(release.live_schema, release.number)
-    environment = db.program_environment(
+    environment = connection_environment.program_environment(
         connection,
         search_path=catalog.search_path_into(connection, schema, live=live),
         application=application,

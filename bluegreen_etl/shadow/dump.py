@@ -9,7 +9,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bluegreen_etl import child_process, client_programs, config, db, errors, ledger, model, queries
+from bluegreen_etl import (
+    child_process,
+    client_programs,
+    config,
+    connection_environment,
+    db,
+    errors,
+    ledger,
+    model,
+    queries,
+)
 from bluegreen_etl.shadow import sql_scanner
 from bluegreen_etl.shadow.sql_scanner import IDENTIFIER
 
@@ -152,7 +162,9 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
     arguments = ["--no-password", f"--schema={pattern}", f"--lock-wait-timeout={wait:.0f}s", *options]
     begun = time.monotonic()
     try:
-        return child_process.output([program, *arguments], environment=db.client_environment(connection))
+        return child_process.output(
+            [program, *arguments], environment=connection_environment.client_environment(connection)
+        )
     except errors.ServerFailed as error:
         # pg_dump reports no SQLSTATE, and the server's message may be in any language.
         if time.monotonic() - begun < wait:
