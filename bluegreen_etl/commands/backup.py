@@ -9,7 +9,7 @@ from pathlib import Path
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
 from bluegreen_etl.model import Release
 from bluegreen_etl.releases.context import Context, connections
-from bluegreen_etl.shadow import backup_files
+from bluegreen_etl.shadow import backup_check, backup_files
 from bluegreen_etl.shadow.backup_files import Manifest
 
 LIVE = "live"
@@ -27,7 +27,7 @@ class BackedUp(model.Record, frozen=True, kw_only=True):
     dropped: tuple[str, ...]
 
 
-def backup(context: Context, *, which: str | None = None, to: str | None = None) -> BackedUp:
+def backup(context: Context, *, which: str | None = None, to: str | None = None, verify: bool = False) -> BackedUp:
     """Write a release into a new directory below `to`, live by default; then drop backups that are not kept.
 
     Raises:
@@ -43,7 +43,7 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
             release = ledger.find(connection, context.schema, int(which))
         else:
             raise errors.UsageError(f'"{which}" is neither a release number nor live', hint="Name one of `status`.")
-        return _write(context, connection, release, place)
+        return _write(context, connection, release, place, verify=verify)
 
 
 def before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
@@ -81,7 +81,9 @@ def _place(context: Context, to: str | None) -> Path:
     return Path(to) if to is not None else context.resolved.path(own or "")
 
 
-def _write(context: Context, connection: db.Connection, release: Release | None, place: Path) -> BackedUp:
+def _write(
+    context: Context, connection: db.Connection, release: Release | None, place: Path, *, verify: bool = False
+) -> BackedUp:
     begun = time.monotonic()
     oid = release.schema_oid if release else catalog.schema_oid(connection, context.schema)
     dumped = catalog.schema_name(connection, oid) if oid else None
@@ -104,6 +106,8 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
     if catalog.schema_name(connection, oid or 0) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
+    if verify:  # before older backups are dropped
+        backup_check.check_restorable(context.server, directory, manifest, context.settings)
     if release is not None:
         ledger.note(connection, release, "backed up", str(directory))
     return BackedUp(
