@@ -5,7 +5,7 @@ Checks that one scan of the table can answer say how, so that many of them share
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
@@ -37,7 +37,7 @@ def _of_table(table: str, wanted: table_checks.TableChecks) -> Iterator[Check]:
         expression = text if isinstance(text, table_checks.Expression) else table_checks.Expression(sql=text)
         # The text is the project's own SQL; the server runs it read only.
         condition = sql.SQL("NOT ({}\n)").format(sql.SQL(expression.sql))
-        yield _rows(table, f"expressions.{name}", expression, condition)
+        yield _rows(_Declared(table, f"expressions.{name}", expression), condition)
     for column, checks in wanted.columns.items():
         for kind, (short, make) in _OF_COLUMNS.items():
             given = getattr(checks, kind)
@@ -45,10 +45,17 @@ def _of_table(table: str, wanted: table_checks.TableChecks) -> Iterator[Check]:
                 yield make(table, column, given if isinstance(given, table_checks.Declared) else short(given))
 
 
-def _check(
-    table: str, name: str, wanted: table_checks.Declared, query: sql.Composable, scan: Scan | None = None, *needs: str
-) -> Check:
+class _Declared(NamedTuple):
+    """A declaration of a check: its table, its name within the table's checks, and its settings."""
+
+    table: str
+    name: str
+    wanted: table_checks.Declared
+
+
+def _check(declared: _Declared, query: sql.Composable, scan: Scan | None = None, *needs: str) -> Check:
     """Return a check; `needs` are the columns of live that a comparison needs."""
+    table, name, wanted = declared
     return Check(
         name=f"{table}.{name}",
         table=table,
@@ -77,26 +84,26 @@ def _percent(text: str) -> sql.Literal:
 # ---- what is wrong with single rows
 
 
-def _rows(table: str, name: str, wanted: table_checks.Declared, condition: sql.Composable) -> Check:
+def _rows(declared: _Declared, condition: sql.Composable) -> Check:
     """Return a check whose offending rows meet a condition."""
-    query = sql.SQL("SELECT * FROM {} WHERE {}").format(_place(SHADOW, table), condition)
+    query = sql.SQL("SELECT * FROM {} WHERE {}").format(_place(SHADOW, declared.table), condition)
     count = sql.SQL("count(*) FILTER (WHERE {})").format(condition)
-    return _check(table, name, wanted, query, Scan(number=count, failures=NUMBER))
+    return _check(declared, query, Scan(number=count, failures=NUMBER))
 
 
 def _not_null(table: str, column: str, wanted: table_checks.Declared) -> Check:
-    return _rows(table, f"{column}.not_null", wanted, sql.SQL("{} IS NULL").format(sql.Identifier(column)))
+    return _rows(_Declared(table, f"{column}.not_null", wanted), sql.SQL("{} IS NULL").format(sql.Identifier(column)))
 
 
 def _accepted_values(table: str, column: str, wanted: table_checks.AcceptedValues) -> Check:
     values = sql.SQL(", ").join(map(sql.Literal, wanted.values))
     condition = sql.SQL("{} NOT IN ({})").format(sql.Identifier(column), values)
-    return _rows(table, f"{column}.accepted_values", wanted, condition)
+    return _rows(_Declared(table, f"{column}.accepted_values", wanted), condition)
 
 
 def _in_range(table: str, column: str, wanted: table_checks.InRange) -> Check:
     condition = _outside(sql.Identifier(column), wanted.min, wanted.max)
-    return _rows(table, f"{column}.in_range", wanted, condition)
+    return _rows(_Declared(table, f"{column}.in_range", wanted), condition)
 
 
 def _outside(value: sql.Composable, least: object, most: object) -> sql.Composed:
@@ -106,7 +113,7 @@ def _outside(value: sql.Composable, least: object, most: object) -> sql.Composed
 
 def _matches(table: str, column: str, wanted: table_checks.Matches) -> Check:
     condition = sql.SQL("{}::text !~ {}").format(sql.Identifier(column), sql.Literal(wanted.pattern))
-    return _rows(table, f"{column}.matches", wanted, condition)
+    return _rows(_Declared(table, f"{column}.matches", wanted), condition)
 
 
 # ---- relations between rows, and to other tables
@@ -121,7 +128,7 @@ def _unique(table: str, name: str, wanted: table_checks.Declared, columns: Seque
         "SELECT {columns}, count(*) AS rows FROM {table} WHERE ({columns}) IS NOT NULL "
         "GROUP BY {columns} HAVING count(*) > 1"
     ).format(columns=_listed(columns), table=_place(SHADOW, table))
-    return _check(table, f"{name}.unique", wanted, query)
+    return _check(_Declared(table, f"{name}.unique", wanted), query)
 
 
 def _relationships(table: str, column: str, wanted: table_checks.Relationships) -> Check:
@@ -134,7 +141,7 @@ def _relationships(table: str, column: str, wanted: table_checks.Relationships) 
         to=_place(SHADOW, wanted.to),
         field=sql.Identifier(wanted.field),
     )
-    return _check(table, f"{column}.relationships", wanted, query)
+    return _check(_Declared(table, f"{column}.relationships", wanted), query)
 
 
 def _keys_against_live(table: str, wanted: table_checks.KeysAgainstLive) -> Check:
@@ -148,17 +155,16 @@ def _keys_against_live(table: str, wanted: table_checks.KeysAgainstLive) -> Chec
         shadow=_place(SHADOW, table),
         percent=_percent(wanted.max_vanished),
     )
-    return _check(table, "keys_against_live", wanted, query, None, *wanted.columns)
+    return _check(_Declared(table, "keys_against_live", wanted), query, None, *wanted.columns)
 
 
 # ---- one number about all rows
 
 
-def _measured(
-    table: str, name: str, wanted: table_checks.Declared, number: sql.Composable, condition: sql.Composable, *needs: str
-) -> Check:
+def _measured(declared: _Declared, number: sql.Composable, condition: sql.Composable, *needs: str) -> Check:
     """Return a check whose offending row is a number of the table, and live's if the condition mentions it."""
-    label = name.rpartition(".")[2].removesuffix("_against_live")
+    table = declared.table
+    label = declared.name.rpartition(".")[2].removesuffix("_against_live")
     shown = sql.SQL("own.number AS {}").format(sql.Identifier(label))
     source = sql.SQL("(SELECT {} AS number FROM {}) AS own").format(number, _place(SHADOW, table))
     if mentions(condition, LIVE_NUMBER):
@@ -167,17 +173,17 @@ def _measured(
     values = {NUMBER: sql.Identifier("own", "number"), LIVE_NUMBER: sql.Identifier("live", "number")}
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(shown, source, bound(condition, values))
     failures = sql.SQL("coalesce(({})::int, 0)").format(condition)
-    return _check(table, name, wanted, query, Scan(number=number, failures=failures), *needs)
+    return _check(declared, query, Scan(number=number, failures=failures), *needs)
 
 
 def _row_count(table: str, wanted: table_checks.RowCount) -> Check:
-    return _measured(table, "row_count", wanted, _COUNT, _outside(NUMBER, wanted.min, wanted.max))
+    return _measured(_Declared(table, "row_count", wanted), _COUNT, _outside(NUMBER, wanted.min, wanted.max))
 
 
 def _freshness(table: str, column: str, wanted: table_checks.Freshness) -> Check:
     condition = sql.SQL("coalesce({} < now() - {}::interval, true)").format(NUMBER, sql.Literal(wanted.max_age))
     newest = sql.SQL("max({})").format(sql.Identifier(column))
-    return _measured(table, f"{column}.freshness", wanted, newest, condition)
+    return _measured(_Declared(table, f"{column}.freshness", wanted), newest, condition)
 
 
 def _rows_against_live(table: str, wanted: table_checks.RowsAgainstLive) -> Check:
@@ -186,7 +192,8 @@ def _rows_against_live(table: str, wanted: table_checks.RowsAgainstLive) -> Chec
         ("{} > {} * (1 + {} / 100.0)", wanted.max_growth),
     ]
     conditions = [sql.SQL(part).format(NUMBER, LIVE_NUMBER, _percent(end)) for part, end in ends if end is not None]
-    return _measured(table, "rows_against_live", wanted, _COUNT, sql.SQL(" OR ").join(conditions))
+    further = sql.SQL(" OR ").join(conditions)
+    return _measured(_Declared(table, "rows_against_live", wanted), _COUNT, further)
 
 
 def _nulls(column: sql.Identifier) -> sql.Composed:
@@ -201,7 +208,8 @@ def _against_live(
 
     def make(table: str, column: str, wanted: table_checks.MaxChange) -> Check:
         far = sql.SQL(text).format(own=NUMBER, live=LIVE_NUMBER, percent=_percent(wanted.max_change))
-        return _measured(table, f"{column}.{kind}", wanted, number(sql.Identifier(column)), far, column)
+        declared = _Declared(table, f"{column}.{kind}", wanted)
+        return _measured(declared, number(sql.Identifier(column)), far, column)
 
     return make
 

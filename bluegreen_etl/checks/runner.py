@@ -30,34 +30,35 @@ class Place(model.Record, frozen=True, kw_only=True):
     failures: str | None = None
 
 
-def run(
-    server: db.Server,
-    connection: db.Connection,
-    checks: Sequence[Check],
-    place: Place,
-    settings: config.Checks,
-    *,
-    jobs: int,
-) -> list[CheckResult]:
-    """Run checks over at most `jobs` connections; return their results in the same order.
+class Terms(NamedTuple):
+    """How checks run: on which schemas, with which settings, over at most how many connections."""
+
+    place: Place
+    settings: config.Checks
+    jobs: int
+
+
+def run(server: db.Server, connection: db.Connection, checks: Sequence[Check], terms: Terms) -> list[CheckResult]:
+    """Run checks; return their results in the same order.
 
     A check that cannot run has status broken, and counts as failed whatever its severity.
 
     Raises:
         Refused: the schema for offending rows exists, and bluegreen has not created it.
     """
+    place = terms.place
     with ExitStack() as stack:
         store = stack.enter_context(failure_tables.opened(server, place.failures)) if place.failures else None
         stack.enter_context(connection.transaction())
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         with connection.cursor(row_factory=scalar_row) as cursor:
             snapshot = cursor.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-        runner = _Runner(place, settings, store, snapshot=str(snapshot))
+        runner = _Runner(place, terms.settings, store, snapshot=str(snapshot))
         numbered = list(enumerate(checks))
         groups = itertools.groupby(sorted(numbered, key=_scanned), key=_scanned)
         tasks = [parallel.Task(partial(runner.run, list(group))) for table, group in groups if table]
         tasks += [parallel.Task(partial(runner.run, [each])) for each in numbered if not _scanned(each)]
-        parallel.run(server, f"check {place.shadow}", tasks, jobs=jobs, settings={})
+        parallel.run(server, f"check {place.shadow}", tasks, jobs=terms.jobs, settings={})
     return [runner.results[number] for number in range(len(checks))]
 
 

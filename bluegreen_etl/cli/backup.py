@@ -21,13 +21,14 @@ from bluegreen_etl.commands import backup, restore
 @click.command("backup")
 @click.argument("release", required=False)
 @click.option("--to", metavar="DIR", help="Make it in a new directory below DIR.  [default: backup.path]")
+@click.option("--verify", is_flag=True, help="Restore the backup into a scratch database before it counts as done.")
 @common
-def backup_command(release: str | None, to: str | None, **options: Any) -> None:  # noqa: ANN401 - see run
+def backup_command(release: str | None, to: str | None, *, verify: bool, **options: Any) -> None:  # noqa: ANN401 - see run
     """Write a RELEASE, or what is live, into files by pg_dump, with the digest of each.
 
     Backups beyond backup.keep, or older than backup.days, are dropped after it.
     """
-    execute(options, {}, lambda context: backup.backup(context, which=release, to=to))
+    execute(options, {}, lambda context: backup.backup(context, which=release, to=to, verify=verify))
 
 
 @click.command("restore")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
 from bluegreen_etl.model import Release
 from bluegreen_etl.releases.context import Context, count_jobs
-from bluegreen_etl.shadow import backup_files
+from bluegreen_etl.shadow import backup_check, backup_files
 from bluegreen_etl.shadow.backup_files import Manifest
 
 LIVE = "live"
@@ -28,7 +28,7 @@ class BackedUp(model.Record, frozen=True, kw_only=True):
     dropped: tuple[str, ...]
 
 
-def backup(context: Context, *, which: str | None = None, to: str | None = None) -> BackedUp:
+def backup(context: Context, *, which: str | None = None, to: str | None = None, verify: bool = False) -> BackedUp:
     """Write a release into a new directory below `to`, live by default; then drop backups that are not kept.
 
     Raises:
@@ -46,7 +46,7 @@ def backup(context: Context, *, which: str | None = None, to: str | None = None)
             raise errors.UsageError(
                 f'"{which}" is neither a release number nor live', hint="Run `bluegreen status` to see the numbers."
             )
-        return _write(context, connection, release, place)
+        return _write(context, connection, release, place, verify=verify)
 
 
 def back_up_before_promote(context: Context, connection: db.Connection, live: Release | None) -> None:
@@ -104,7 +104,9 @@ def _place(context: Context, to: str | None) -> Path:
     return Path(to) if to is not None else context.resolved.path(own or "")
 
 
-def _write(context: Context, connection: db.Connection, release: Release | None, place: Path) -> BackedUp:
+def _write(
+    context: Context, connection: db.Connection, release: Release | None, place: Path, *, verify: bool = False
+) -> BackedUp:
     begun = time.monotonic()
     oid = release.schema_oid if release else catalog.schema_oid(connection, context.schema)
     dumped = catalog.schema_name(connection, oid) if oid is not None else None
@@ -128,6 +130,8 @@ def _write(context: Context, connection: db.Connection, release: Release | None,
     if catalog.schema_name(connection, oid) != dumped:
         shutil.rmtree(directory, ignore_errors=True)
         raise errors.LiveChanged(f"{names.quoted(dumped)} was replaced while it was backed up", hint="Run it again.")
+    if verify:  # before older backups are dropped
+        backup_check.check_restorable(context.server, directory, manifest, context.settings)
     if release is not None:
         ledger.note(connection, release, model.EventKind.BACKED_UP, str(directory))
     return BackedUp(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from bluegreen_etl import catalog, child_process, db, errors, names
+from bluegreen_etl import catalog, child_process, connection_environment, db, errors, names
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.model import Isolation, StructureFrom
 from bluegreen_etl.releases.build import Build, Built

@@ -35,7 +35,7 @@ def run_checks(
     if context.settings.checks.store_failures:
         place = msgspec.structs.replace(place, failures=choose_failures_schema(context, release.shadow_schema))
     settings, jobs = context.settings.checks, count_jobs(context)
-    results = runner.run(context.server, connection, found, place, settings, jobs=jobs)
+    results = runner.run(context.server, connection, found, runner.Terms(place, settings, jobs))
     ledger.record_checks(connection, release, results)
     stored = [result for result in results if result.stored]
     if stored:

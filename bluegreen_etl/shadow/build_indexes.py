@@ -182,7 +182,7 @@ def _build_foreign_keys(builder: Builder, entries: Sequence[Entry]) -> None:
     at_once = [entry for entry in entries if not _can_be_validated_later(entry)]
     _build_in_order(builder, [_not_valid(entry) for entry in entries if _can_be_validated_later(entry)])
     keys = _unvalidated_keys(builder)
-    builder.run([parallel.Task(partial(_validate, builder.release, table, name)) for table, name in keys])
+    builder.run([parallel.Task(partial(_validate, builder.release, key)) for key in keys])
     _build_in_order(builder, at_once)
 
 
@@ -205,7 +205,8 @@ def _unvalidated_keys(builder: Builder) -> list[tuple[str, str]]:
     return [(table, name) for table, name in rows]
 
 
-def _validate(release: model.Release, table: str, name: str, connection: db.Connection, _stop: threading.Event) -> None:
+def _validate(release: model.Release, key: tuple[str, str], connection: db.Connection, _stop: threading.Event) -> None:
+    table, name = key
     place = sql.Identifier(release.shadow_schema, table)
     try:
         connection.execute(sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(place, sql.Identifier(name)))

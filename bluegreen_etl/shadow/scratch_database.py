@@ -3,7 +3,7 @@
 Its rows are then copied into the release, from one connection to the other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -31,31 +31,50 @@ def database(
     Raises:
         Refused: the structure depends on the rest of the database.
     """
-    name = _name(connection, release)
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        create = cursor.execute(queries.get("session.create_like_this_database"), {"name": name}).fetchone()
     structure = _Structure(release, entries, catalog.all_extensions(connection))
-    connection.execute(sql.SQL(str(create)))
-    try:
-        own = server.other_database(name)
+    with create(server, connection, _name(connection, release), watcher.say) as own:
         with own.connect(f"run {release.live_schema} r{release.number}") as scratch:
-            _create(scratch, structure, watcher)
+            _create_structure(scratch, structure, watcher)
         yield own
+
+
+@contextmanager
+def create(
+    server: db.Server, connection: db.Connection, name: str, say: Callable[[str], None] = lambda _text: None
+) -> Iterator[db.Server]:
+    """Create an empty database like this one, and drop it when the body ends."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = cursor.execute(queries.get("session.create_like_this_database"), {"name": name}).fetchone()
+    connection.execute(sql.SQL(str(statement)))
+    try:
+        yield server.other_database(name)
     finally:
         with interrupts.deferred():
             try:
                 # A new connection: an interrupt may have left the first one in the middle of a statement.
-                with server.connect(f"run {release.live_schema} r{release.number}") as last:
-                    drop(last, release)
+                with server.connect(f"drop {name}") as last:
+                    _drop_database(last, name)
             except errors.BluegreenError as error:
-                watcher.say(f"database {name} was not dropped: {error.message}")
+                say(f"database {name} was not dropped: {error.message}")
+
+
+def create_extensions(connection: db.Connection, extensions: Sequence[tuple[str, str]], schema: str) -> None:
+    """Create extensions, each in its schema, in a new database without the schema `schema`."""
+    if schema == "public":
+        connection.execute("DROP SCHEMA public")
+    for extension, own in extensions:
+        places = {"schema": sql.Identifier(own), "extension": sql.Identifier(extension)}
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**places))
+        connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {schema}").format(**places))
 
 
 def drop(connection: db.Connection, release: model.Release) -> None:
     """Drop the scratch database of a release if it exists, and end the sessions in it."""
-    if release.schema_oid is None:
-        return
-    name = _name(connection, release)
+    if release.schema_oid is not None:
+        _drop_database(connection, _name(connection, release))
+
+
+def _drop_database(connection: db.Connection, name: str) -> None:
     if catalog.database_exists(connection, name):
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -93,14 +112,9 @@ class _Structure(NamedTuple):
     extensions: Sequence[tuple[str, str]]
 
 
-def _create(connection: db.Connection, structure: _Structure, watcher: model.Watcher) -> None:
+def _create_structure(connection: db.Connection, structure: _Structure, watcher: model.Watcher) -> None:
     release = structure.release
-    if release.live_schema == "public":
-        connection.execute("DROP SCHEMA public")
-    for extension, schema in structure.extensions:
-        places = {"schema": sql.Identifier(schema), "extension": sql.Identifier(extension)}
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**places))
-        connection.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {schema}").format(**places))
+    create_extensions(connection, structure.extensions, release.live_schema)
     with connection.transaction():
         db.run_script(connection, DUMP_SETTINGS)
         for entry in structure.entries:

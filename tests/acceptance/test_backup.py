@@ -244,3 +244,22 @@ def test_backup_that_cannot_be_read_back_is_not_made(
     ):
         backup_files.write(connection, bluegreen.directory / "b" / "one", manifest, settings, jobs=2)
     assert list((bluegreen.directory / "b").iterdir()) == []
+
+
+def test_verify_restores_into_a_scratch_database(
+    bluegreen: Bluegreen, live: Live, connection: Connection, superuser: Connection
+) -> None:
+    """Nothing of it is left, older backups are kept if it fails, and what is missing is said."""
+    user = sql.Identifier(connection.info.user)
+    superuser.execute(sql.SQL("ALTER ROLE {} NOCREATEDB").format(user))
+    assert "may not create databases" in bluegreen("backup", "--to", "b", "--verify", code=1).stderr
+    superuser.execute(sql.SQL("ALTER ROLE {} CREATEDB").format(user))
+    superuser.execute("CREATE TABLE public.countries (code int PRIMARY KEY); INSERT INTO public.countries VALUES (1)")
+    superuser.execute("GRANT REFERENCES, SELECT ON public.countries TO PUBLIC")
+    connection.execute("ALTER TABLE league.teams ADD code int DEFAULT 1 REFERENCES public.countries")
+    bluegreen("backup", "--to", "b", "--verify")
+    connection.execute("CREATE TYPE public.outside AS ENUM ('a'); ALTER TABLE league.teams ADD kind public.outside")
+    done = bluegreen("backup", "--to", "b", "--verify", code=1)
+    assert 'cannot be restored: the server said: type "public.outside" does not exist' in done.stderr
+    databases = superuser.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bluegreen\\_\\_%'").fetchall()
+    assert databases == []
