@@ -1,7 +1,7 @@
 """Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import msgspec
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from bluegreen_etl import db, errors, model, names, privileges, queries
+from bluegreen_etl import activity, db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
@@ -43,7 +43,7 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
     """
     _permitted(connection, to)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
-    current = int(_value(connection, "ledger_queries.version")) if exists(connection) else 0
+    current = _version(connection) if exists(connection) else 0
     if current > len(versions):
         raise errors.Refused(
             f"the ledger in this database has version {current}, this bluegreen knows up to {len(versions)}",
@@ -73,8 +73,8 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
 def _migrate(connection: db.Connection, number: int) -> None:
     with connection.transaction():
         # Two first commands at once: the second waits here and then finds the work done.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('bluegreen ledger', 0))")
-        if exists(connection) and int(_value(connection, "ledger_queries.version")) >= number:
+        connection.execute(queries.get("ledger_queries.lock"))
+        if exists(connection) and _version(connection) >= number:
             return
         db.run_script(connection, queries.blocks("ledger")[f"version_{number}"])
         connection.execute(queries.get("ledger_queries.set_version"), {"version": number})
@@ -84,9 +84,7 @@ def releases(connection: db.Connection, live_schema: str) -> list[Release]:
     """Return the releases of a live schema by number; none when there is no ledger."""
     if not exists(connection):
         return []
-    cursor = connection.execute(queries.get("ledger_queries.releases"), {"schema": live_schema})
-    fields = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), Release) for row in cursor.fetchall()]
+    return queries.records(connection, Release, "ledger_queries.releases", {"schema": live_schema})
 
 
 def live_release(connection: db.Connection, live_schema: str) -> Release | None:
@@ -138,8 +136,7 @@ def _insert(
         "base_oid": base_oid,
         "tool_version": importlib.metadata.version("bluegreen-etl"),
     }
-    row = connection.execute(queries.get("ledger_queries.insert_release"), values).fetchone()
-    return find(connection, live_schema, row[0] if row else 0)
+    return find(connection, live_schema, queries.value(connection, int, "ledger_queries.insert_release", values) or 0)
 
 
 def open_for_parts(
@@ -188,24 +185,19 @@ def fill_part(connection: db.Connection, release: Release, part: model.Part) -> 
 
 def parts(connection: db.Connection, release: Release) -> list[model.Part]:
     """Return the parts that have come into the release."""
-    rows = connection.execute(queries.get("ledger_queries.parts"), {"id": release.id}).fetchall()
-    return [model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) for row in rows]
+    return queries.records(connection, model.Part, "ledger_queries.parts", {"id": release.id})
 
 
 def find_part(connection: db.Connection, release: Release, table: str, key: str) -> model.Part | None:
     """Return one part; None where it is not there."""
-    row = connection.execute(
-        queries.get("ledger_queries.part"), {"id": release.id, "table": table, "key": key}
-    ).fetchone()
-    return model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) if row else None
+    values = {"id": release.id, "table": table, "key": key}
+    return next(iter(queries.records(connection, model.Part, "ledger_queries.part", values)), None)
 
 
 def parts_under_way(connection: db.Connection, release: Release) -> list[model.Session]:
     """Return the sessions that are bringing parts into the release."""
     application = names.program(release.live_schema, release.number)
-    return sessions(
-        connection.execute(queries.get("session.sessions_of_program"), {"application": application}).fetchall()
-    )
+    return activity.sessions(connection, "session.sessions_of_program", {"application": application})
 
 
 def set_structure(
@@ -273,13 +265,6 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         connection.cursor().executemany(queries.get("ledger_queries.insert_check_result"), rows)
 
 
-def loaded_tables(connection: db.Connection, release: Release) -> list[model.TableLoad]:
-    """Return what the load of each table of a release did."""
-    rows = connection.execute(queries.get("ledger_queries.loaded_tables"), {"id": release.id}).fetchall()
-    fields = model.TableLoad.__struct_fields__
-    return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
-
-
 def carry(connection: db.Connection, release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]) -> None:
     """Write which tables the release leaves to live, and its own foreign keys into them."""
     for statement in carry_statements(release, tables, keys):
@@ -302,18 +287,17 @@ def carry_statements(
 
 def carried_tables(connection: db.Connection, release: Release) -> list[str]:
     """Return the tables that the release leaves to live."""
-    return [row[0] for row in connection.execute(queries.get("ledger_queries.carried_tables"), {"id": release.id})]
+    return queries.column(connection, str, "ledger_queries.carried_tables", {"id": release.id})
 
 
 def carried_keys(connection: db.Connection, release: Release) -> list[model.ForeignKey]:
     """Return the foreign keys into carried tables that the release's tables have when it is live."""
-    rows = connection.execute(queries.get("ledger_queries.carried_keys"), {"id": release.id}).fetchall()
-    return [msgspec.convert(row[0], model.ForeignKey) for row in rows]
+    return queries.column(connection, model.ForeignKey, "ledger_queries.carried_keys", {"id": release.id})
 
 
 def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, model.ForeignKey]]:
     """Return the foreign keys that cut-overs have made again and nobody has validated yet, each with its schema."""
-    if not exists(connection) or int(_value(connection, "ledger_queries.version")) < _WITH_UNVALIDATED:
+    if not exists(connection) or _version(connection) < _WITH_UNVALIDATED:
         return []
     rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
     return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
@@ -334,37 +318,28 @@ def forget_validated(connection: db.Connection, live_schema: str) -> None:
 
 def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:
     """Return the sessions that would find tables of the release empty, because their snapshot is older."""
-    return sessions(connection.execute(queries.get("cutover.old_snapshots"), {"id": release.id}).fetchall())
-
-
-def sessions(rows: Iterable[Sequence[object]]) -> list[model.Session]:
-    """Return rows of pg_stat_activity, as the queries select them, as records."""
-    fields = model.Session.__struct_fields__
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), model.Session) for row in rows]
+    return activity.sessions(connection, "cutover.old_snapshots", {"id": release.id})
 
 
 def replaced_by(connection: db.Connection, release: Release) -> Release | None:
     """Return the release that `release` replaced when it was last promoted."""
-    found = _value(connection, "ledger_queries.replaced_by", id=release.id)
+    found = queries.value(connection, int, "ledger_queries.replaced_by", {"id": release.id})
     return next((r for r in releases(connection, release.live_schema) if r.id == found), None)
 
 
 def cutovers(connection: db.Connection, live_schema: str) -> list[Cutover]:
     """Return the cut-overs of a live schema, oldest first."""
-    rows = connection.execute(queries.get("ledger_queries.cutovers"), {"schema": live_schema}).fetchall()
-    fields = Cutover.__struct_fields__
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), Cutover) for row in rows]
+    return queries.records(connection, Cutover, "ledger_queries.cutovers", {"schema": live_schema})
 
 
 def events(connection: db.Connection, live_schema: str) -> list[Event]:
     """Return what happened to a live schema, oldest first."""
-    rows = connection.execute(queries.get("ledger_queries.events"), {"schema": live_schema}).fetchall()
-    return [Event(at=row[0], number=row[1], kind=row[2], by=row[3], detail=row[4]) for row in rows]
+    return queries.records(connection, Event, "ledger_queries.events", {"schema": live_schema})
 
 
 def is_protected(connection: db.Connection) -> bool:
     """Say whether this database is marked as protected."""
-    return exists(connection) and bool(_value(connection, "ledger_queries.is_protected"))
+    return exists(connection) and bool(queries.value(connection, bool, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
@@ -377,6 +352,5 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
     connection.execute(queries.get("ledger_queries.protect"), {"protected": protected})
 
 
-def _value(connection: db.Connection, name: str, **values: object) -> Any:  # noqa: ANN401 - as the server gives it
-    row = connection.execute(queries.get(name), values).fetchone()
-    return row[0] if row else None
+def _version(connection: db.Connection) -> int:
+    return queries.value(connection, int, "ledger_queries.version") or 0

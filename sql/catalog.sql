@@ -56,13 +56,14 @@ WHERE c.oid = ANY (%(relations)s::oid[])
 
 -- name: relations
 -- Views come first: their readers lock them before the tables below.
-SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
+SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY c.relkind NOT IN ('v', 'm'), c.relname
 
 -- name: sequences
-SELECT s.relname, owner.relname, a.attname, q.seqincrement > 0
+SELECT s.relname AS name, owner.relname AS "table", a.attname AS "column", q.seqincrement > 0 AS ascending
 FROM pg_catalog.pg_class AS s
 JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid
 LEFT JOIN pg_catalog.pg_depend AS d

@@ -83,8 +83,9 @@ WHERE (d.namespace IS DISTINCT FROM %(oid)s
 
 -- name: dependents_described
 -- What depends on something, which is so given, and on what, for people.
-SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
+SELECT DISTINCT k.relname AS catalog, d.objid::bigint AS oid, o.type, o.identity, r.type AS on_type, r.identity AS on_identity
 FROM ({dependents}) AS d
+JOIN pg_catalog.pg_class AS k ON k.oid = d.classid
 -- A view depends by its rule, which nobody knows by name.
 LEFT JOIN pg_catalog.pg_rewrite AS w
     ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
@@ -175,7 +176,7 @@ ORDER BY p.pubname
 
 -- name: outside_matviews
 -- The materialized views whose rules these are: how one is made beside it, what is to be said of that one, and how the
--- two are exchanged. What is called `bluegreen …` is ours. Those with statistics objects or labels are left out.
+-- two are exchanged. What is called `bluegreen ...` is ours. Those with statistics objects or labels are left out.
 WITH indexes AS (
     SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
@@ -295,8 +296,7 @@ WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
 
 -- name: old_snapshots
 -- Sessions of this database whose snapshot is older than the load's end, where a row of the release is not frozen.
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT {session}
 FROM bluegreen.release AS r
 JOIN pg_catalog.pg_stat_activity AS a
     ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
@@ -379,7 +379,7 @@ FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
 
 -- name: written_since
-SELECT c.relname, n.now - w.written
+SELECT c.relname AS "table", n.now - w.written AS rows
 FROM bluegreen.write_count AS w
 JOIN pg_catalog.pg_class AS c ON c.oid = w.table_oid,
 LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
@@ -388,8 +388,7 @@ WHERE w.release_id = %(id)s AND n.now > w.written
 ORDER BY c.relname
 
 -- name: open_writers
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
     AND c.relname <> ALL (%(carried)s::text[])
@@ -398,8 +397,7 @@ WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND 
 
 -- name: blockers
 -- Who holds a lock on one of these relations that an exclusive lock has to wait for, or is changing one of the schemas.
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
@@ -408,12 +406,11 @@ WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
        -- Whoever has replaced its row and not ended yet.
        OR l.locktype = 'transactionid'
        AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
-ORDER BY 6 DESC NULLS LAST
+ORDER BY age DESC NULLS LAST
 
 -- name: exclusive_holders
 -- Who holds a lock on a relation of a schema that even a reader has to wait for.
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
@@ -563,8 +560,7 @@ END
 -- name: other_readers
 -- Sessions of this database that may read from it: not the server's own, nor those that send its log. Without
 -- pg_read_all_stats a role is not told what kind another role's is.
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT {session}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL ({own}::int[])
   AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'parallel worker', 'autovacuum worker')
@@ -600,7 +596,7 @@ SELECT pg_catalog.pg_notify('bluegreen', {payload})
 -- name: following_others
 -- The same of what follows a swap from other schemas: views by their rules, tables by their foreign keys, routines,
 -- publications.
-SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner) AS owner, o.kind, i.identity
 FROM (
     SELECT 'VIEW' AS kind, 'pg_catalog.pg_class'::regclass AS classid, c.oid, c.relowner AS owner
     FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class

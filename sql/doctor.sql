@@ -7,7 +7,7 @@ SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'
 -- name: belonging_to_others
 -- What of a schema belongs to roles whose rights this one does not have, and what ALTER calls it. Indexes, and the
 -- sequences of columns, go with their tables, and what belongs to an extension with that.
-SELECT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+SELECT pg_catalog.pg_get_userbyid(o.owner) AS owner, o.kind, i.identity
 FROM (
     SELECT 'SCHEMA' AS kind, 'pg_catalog.pg_namespace'::regclass AS classid, n.oid, n.nspowner AS owner
     FROM pg_catalog.pg_namespace AS n WHERE n.oid = %(oid)s

@@ -47,6 +47,10 @@ WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
 
+-- name: lock
+-- Held while the ledger is created or migrated.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen ledger', 0))
+
 -- name: version
 SELECT version FROM bluegreen.ledger
 
@@ -98,11 +102,11 @@ SET files = %(files)s, rows = %(rows)s, bytes = %(bytes)s, seconds = %(seconds)s
 WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
 
 -- name: parts
-SELECT table_name, part, files, rows, bytes, seconds
+SELECT table_name AS "table", part AS key, files, rows, bytes, seconds
 FROM bluegreen.part WHERE release_id = %(id)s ORDER BY table_name, part
 
 -- name: part
-SELECT table_name, part, files, rows, bytes, seconds
+SELECT table_name AS "table", part AS key, files, rows, bytes, seconds
 FROM bluegreen.part WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
 
 -- name: insert_release
@@ -146,14 +150,10 @@ VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema)s, %(number)s, %(kind)s, %(detail)s)
 
 -- name: events
-SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
-
--- name: loaded_tables
-SELECT table_name, files, rows, bytes, seconds, frozen, rejected, rejects
-FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
+SELECT at, number, kind, by_role AS by, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
 
 -- name: all_loaded_tables
-SELECT r.number, t.table_name, t.files, t.rows, t.bytes, t.seconds, t.frozen, t.rejected, t.rejects
+SELECT r.number, t.table_name AS "table", t.files, t.rows, t.bytes, t.seconds, t.frozen, t.rejected, t.rejects
 FROM bluegreen.loaded_table AS t JOIN bluegreen.release AS r ON r.id = t.release_id
 WHERE r.live_schema = %(schema)s AND r.number = ANY (%(numbers)s)
 ORDER BY r.number, t.table_name
@@ -171,8 +171,8 @@ WHERE to_release = %(id)s AND direction = 'promote'
 ORDER BY committed_at DESC LIMIT 1
 
 -- name: cutovers
-SELECT c.live_schema, c.direction, t.number, f.number, c.committed_at, c.held, c.tries, c.waited, c.by_role, c.token,
-       c.via, c.lsn::text
+SELECT c.live_schema, c.direction, t.number AS to_number, f.number AS from_number, c.committed_at, c.held, c.tries, c.waited,
+       c.by_role AS by, c.token, c.via, c.lsn::text
 FROM bluegreen.cutover AS c
 JOIN bluegreen.release AS t ON t.id = c.to_release
 LEFT JOIN bluegreen.release AS f ON f.id = c.from_release

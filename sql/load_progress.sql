@@ -33,12 +33,12 @@ SELECT name, extract(epoch FROM clock_timestamp() - at)::float8
 FROM bluegreen.stage WHERE release_id = %(id)s AND seconds IS NULL ORDER BY at DESC LIMIT 1
 
 -- name: readings
-SELECT table_name, done, total FROM bluegreen.reading WHERE release_id = %(id)s ORDER BY total DESC NULLS LAST, table_name
+SELECT table_name AS "table", done, total FROM bluegreen.reading WHERE release_id = %(id)s ORDER BY total DESC NULLS LAST, table_name
 
 -- name: work
 -- Sessions that hold a lock on a relation of the schema, whatever program they are of, and those of the load itself. What
 -- belongs to another role is null without pg_read_all_stats.
-SELECT a.pid, a.usename,
+SELECT a.pid, a.usename AS "user",
        CASE WHEN c.pid IS NOT NULL THEN 'copy'
             WHEN i.pid IS NOT NULL THEN lower(i.command) || ', ' || i.phase
             WHEN n.pid IS NOT NULL THEN 'analyze, ' || n.phase
@@ -46,13 +46,13 @@ SELECT a.pid, a.usename,
             -- Settings come first in what pg_dump writes.
             WHEN a.state = 'active' THEN left(regexp_replace(regexp_replace(a.query, '^(\s*SET [^;]*;)+\s*', ''),
                                                              '\s+', ' ', 'g'), 44)
-            ELSE a.state END,
-       coalesce(r.relname, o.relname),
-       c.tuples_processed,
+            ELSE a.state END AS does,
+       coalesce(r.relname, o.relname) AS "table",
+       c.tuples_processed AS rows,
        CASE WHEN i.phase ~ 'scanning table$' AND i.blocks_total > 0 THEN i.blocks_done::float8 / i.blocks_total
             WHEN i.phase ~ 'loading tuples in tree$' AND i.tuples_total > 0 THEN i.tuples_done::float8 / i.tuples_total
-       END,
-       CASE WHEN a.state = 'active' THEN extract(epoch FROM clock_timestamp() - a.query_start)::float8 END
+       END AS share,
+       CASE WHEN a.state = 'active' THEN extract(epoch FROM clock_timestamp() - a.query_start)::float8 END AS seconds
 FROM pg_catalog.pg_stat_activity AS a
 LEFT JOIN pg_catalog.pg_stat_progress_copy AS c ON c.pid = a.pid
 LEFT JOIN pg_catalog.pg_stat_progress_create_index AS i ON i.pid = a.pid

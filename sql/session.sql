@@ -18,9 +18,13 @@ SELECT EXISTS (
 -- name: is_superuser
 SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
 
+-- name: columns_of_session
+-- The fields of model.Session; `a` is pg_stat_activity.
+a.pid, a.usename AS "user", a.application_name AS application, a.client_addr::text AS address, a.state,
+extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age, left(a.query, 200) AS query
+
 -- name: sessions_of_program
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT {session}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.application_name = %(application)s AND a.xact_start IS NOT NULL
   AND a.pid <> pg_catalog.pg_backend_pid()

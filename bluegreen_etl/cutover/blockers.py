@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import psycopg
 
-from bluegreen_etl import db, ledger, model, queries
+from bluegreen_etl import activity, db, model, queries
 from bluegreen_etl.cutover.plan import Plan
 
 
@@ -12,7 +12,7 @@ def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
     """Return the sessions that hold what a cut-over has to lock, or are changing one of its two schemas."""
     schemas = [release.schema_oid for release in (plan.incoming, plan.outgoing) if release]
     parameters = {"relations": [relation.oid for relation in plan.locks], "schemas": schemas}
-    return ledger.sessions(connection.execute(queries.get("cutover.blockers"), parameters).fetchall())
+    return activity.sessions(connection, "cutover.blockers", parameters)
 
 
 def cancel(

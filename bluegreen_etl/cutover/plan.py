@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
-from bluegreen_etl import ledger, model, queries
+from bluegreen_etl import activity, ledger, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import matviews
 from bluegreen_etl.cutover.dependents import Outside
@@ -167,7 +167,7 @@ def _still_held(fence: Fence) -> sql.Composed:
         "cutover.still_held",
         until=sql.Literal(fence.until),
         alone=sql.Literal(fence.own is not None),
-        others=queries.get("cutover.other_readers", own=own),
+        others=activity.query("cutover.other_readers", own=own),
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 

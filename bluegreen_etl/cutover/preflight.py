@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
+from bluegreen_etl import activity, catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.catalog import Object
 from bluegreen_etl.model import Release
 
@@ -98,8 +98,7 @@ def remember_writes(connection: db.Connection, release: Release) -> None:
 
 def find_writes(connection: db.Connection, release: Release) -> list[Written]:
     """Return the live tables that were written to since the load of `release` began."""
-    rows = connection.execute(queries.get("cutover.written_since"), {"id": release.id}).fetchall()
-    return [Written(table=row[0], rows=row[1]) for row in rows]
+    return queries.records(connection, Written, "cutover.written_since", {"id": release.id})
 
 
 def refuse_writes(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
@@ -116,9 +115,7 @@ def refuse_writes(connection: db.Connection, release: Release, *, carried: Seque
         raise errors.Overwritten(
             f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
         )
-    rows = connection.execute(
-        queries.get("cutover.open_writers"), {"oid": release.base_oid, "carried": list(carried)}
-    ).fetchall()
-    if rows:
-        listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))
+    writers = activity.sessions(connection, "cutover.open_writers", {"oid": release.base_oid, "carried": list(carried)})
+    if writers:
+        listed = ", ".join(sorted({str(session.pid) for session in writers}))
         raise errors.Overwritten(f"sessions are writing to {live} now: pid {listed}", hint=hint)

@@ -6,7 +6,7 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import time
 
-from bluegreen_etl import child_process, client_programs, config, db, errors, ledger, model, queries
+from bluegreen_etl import activity, child_process, client_programs, config, db, errors, model
 
 _ENTRY = re.compile(
     r"^--\n-- TOC entry \d+ \(class \d+ OID \d+\)\n(?:-- Dependencies: [\d ]+\n)?"
@@ -91,9 +91,7 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
         # It gives no SQLSTATE, and the server's words may be in any language.
         if time.monotonic() - begun < wait:
             raise
-        holders = ledger.sessions(
-            connection.execute(queries.get("cutover.exclusive_holders"), {"schema": schema}).fetchall()
-        )
+        holders = activity.sessions(connection, "cutover.exclusive_holders", {"schema": schema})
         raise errors.LockNotObtained(
             f"{schema} could not be dumped for {wait:g} s, because of {model.sessions_shown(holders)}: {error.message}",
             hint="Live is unchanged. Run it again when its tables are free.",
