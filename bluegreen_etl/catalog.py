@@ -1,7 +1,7 @@
 """Read what schemas hold from PostgreSQL's catalogs: SQL only, no policy, no writes."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from psycopg import sql
@@ -43,7 +43,7 @@ class Dependent(model.Record, frozen=True, kw_only=True):
     on_identity: str
 
 
-class Owned(NamedTuple):
+class Owned(model.Record, frozen=True, kw_only=True):
     """An object and its owner: `kind` is what ALTER calls it, `identity` its name with its schema, as SQL."""
 
     owner: str
