@@ -16,7 +16,7 @@ from psycopg import rows, sql
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _Value = TypeVar("_Value")
-Query: TypeAlias = str | sql.Composed  # the name of a block, or one with its places filled
+Query: TypeAlias = str | sql.Composable  # the name of a block, or SQL
 Values: TypeAlias = Mapping[str, object] | None
 
 
@@ -64,4 +64,4 @@ def records(
 
 
 def _block(query: Query) -> sql.Composed:
-    return get(query) if isinstance(query, str) else query
+    return get(query) if isinstance(query, str) else sql.Composed([query])

@@ -308,69 +308,6 @@ WHERE r.id = %(id)s
   AND EXISTS (SELECT FROM bluegreen.loaded_table AS t WHERE t.release_id = r.id AND NOT t.frozen)
 ORDER BY a.xact_start
 
--- name: definition
--- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
--- lock on a table is needed. What belongs to a carried table is left out: {carried} are their OIDs, those of their
--- indexes and sequences included.
-SELECT 'schema' AS kind, oid, nspname::text AS name, md5(ROW(nspowner, nspacl)::text) AS digest
-FROM pg_catalog.pg_namespace WHERE oid = {oid}
-UNION ALL
-SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END, oid, relname,
-       md5(ROW(relkind, relowner, relacl, reloptions, relrowsecurity, relforcerowsecurity, relreplident)::text)
-FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't' AND oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'columns of', c.oid, c.relname, md5(string_agg(ROW(a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl,
-       a.attidentity, a.attgenerated, a.attisdropped, pg_catalog.col_description(c.oid, a.attnum))::text, '' ORDER BY a.attnum))
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') AND c.oid <> ALL ({carried}::oid[]) GROUP BY c.oid, c.relname
-UNION ALL
-SELECT 'default of', d.oid, c.relname, md5(d.adbin::text)
-FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid
-WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'constraint', oid, conname, md5(ROW(contype, condeferrable, condeferred, convalidated, conkey, confrelid, confkey,
-       conbin::text)::text)
-FROM pg_catalog.pg_constraint WHERE connamespace = {oid} AND conrelid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'rule of', r.oid, c.relname, md5(ROW(r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual::text, r.ev_action::text)::text)
-FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = {oid}
-UNION ALL
-SELECT 'trigger', t.oid, t.tgname, md5(ROW(t.tgfoid, t.tgtype, t.tgenabled, t.tgargs, t.tgqual::text)::text)
-FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = {oid} AND NOT t.tgisinternal AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'policy', p.oid, p.polname,
-       md5(ROW(p.polcmd, p.polpermissive, p.polroles, p.polqual::text, p.polwithcheck::text)::text)
-FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
-WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'routine', oid, proname, md5(ROW(proowner, proacl, prosrc, prosqlbody::text, proconfig, prosecdef, provolatile)::text)
-FROM pg_catalog.pg_proc WHERE pronamespace = {oid}
-UNION ALL
-SELECT 'type', oid, typname, md5(ROW(typowner, typacl, typnotnull, typdefault,
-       (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid))::text)
-FROM pg_catalog.pg_type AS t
-WHERE typnamespace = {oid} AND typrelid <> ALL ({carried}::oid[])
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem AND e.typrelid = ANY ({carried}::oid[]))
-UNION ALL
-SELECT 'default privileges', oid, pg_catalog.pg_get_userbyid(defaclrole), md5(ROW(defaclobjtype, defaclacl)::text)
-FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}
-UNION ALL
-SELECT 'comment on', c.oid, c.relname, md5(d.description)
-FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
-WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-
--- name: remember_definition
-INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
-SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now
-
--- name: changed_definition
-SELECT DISTINCT coalesce(old.kind, now.kind) || ' ' || coalesce(now.name, old.name)
-FROM (SELECT * FROM bluegreen.definition WHERE release_id = {id}) AS old
-FULL JOIN ({definition}) AS now ON now.kind = old.kind AND now.oid = old.oid
-WHERE old.digest IS DISTINCT FROM now.digest OR old.name IS DISTINCT FROM now.name
-ORDER BY 1
-
 -- name: remember_writes
 INSERT INTO bluegreen.write_count (release_id, table_oid, written)
 SELECT %(id)s, c.oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
@@ -444,38 +381,10 @@ SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
     WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND d.deptype = 'n'
 ) AS found(hash)
 
--- name: inspected
--- One value for all that a cut-over inspects: what a schema is made of, and what depends on it from outside, by what the
--- statements that make it again would set back. Where a row is replaced by nothing but DDL, its xmin stands for it.
+-- name: dependents_inspected
+-- One value for what depends on a schema from outside, by what the statements that re-create it would set back.
+-- definition.digests has the schema itself.
 SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
-    SELECT hash_record_extended(ROW(oid, nspowner, nspacl::text), 0) FROM pg_catalog.pg_namespace WHERE oid = {oid}::oid
-    UNION ALL
-    -- REFRESH, VACUUM FULL and TRUNCATE replace it too.
-    SELECT hash_record_extended(ROW(oid, relname, relowner, relacl::text, reloptions, relrowsecurity, relforcerowsecurity), 0)
-    FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(a.attrelid, a.attnum, a.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-    WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_proc WHERE pronamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_type WHERE typnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(t.oid, t.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
-    WHERE c.relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(p.oid, p.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_policy AS p ON p.polrelid = c.oid WHERE c.relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(d.objoid, d.objsubid, d.xmin), 0)
-    FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass
-    WHERE c.relnamespace = {oid}::oid
-    UNION ALL
     SELECT hash_record_extended(ROW(d.classid, d.objid, d.refobjid, d.refobjsubid, d.xmin, coalesce(
         (SELECT ROW(r.ev_enabled, v.reloptions)::text FROM pg_catalog.pg_rewrite AS r
          JOIN pg_catalog.pg_class AS v ON v.oid = r.ev_class
@@ -544,6 +453,8 @@ BEGIN
 END
 
 -- name: compare
+DECLARE
+    found text;
 BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = {incoming_id} AND status = {incoming_status}) THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release has been moved by another run';
@@ -552,8 +463,11 @@ BEGIN
         IS DISTINCT FROM {outgoing_id}::bigint THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'another release went live meanwhile';
     END IF;
-    IF {live_oid}::oid IS NOT NULL AND {expected} <> ({found}) THEN
-        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what hangs on it, was changed meanwhile';
+    IF {live_oid}::oid IS NOT NULL THEN
+        {look};
+        IF found IS DISTINCT FROM {expected} THEN
+            RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what depends on it, was changed meanwhile';
+        END IF;
     END IF;
 END
 

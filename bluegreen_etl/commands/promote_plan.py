@@ -5,7 +5,7 @@ from psycopg import sql
 from bluegreen_etl import catalog, citus, db, errors, names, queries
 from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import carried as carrying
-from bluegreen_etl.cutover import dependents
+from bluegreen_etl.cutover import definition, dependents
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Release
 
@@ -25,8 +25,9 @@ def plan(
             hint="Rename or drop that schema; bluegreen has not made it.",
         )
     # Before anything is looked at: whatever is changed later is noticed under the locks.
-    inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
-    fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
+    inspection = definition.inspection(connection, oid) if oid else None
+    inspected = definition.inspect(connection, inspection) if inspection else ""
+    fingerprint = queries.value(connection, str, queries.get("cutover.fingerprint", oid=sql.Literal(oid))) or ""
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.schema_oid or 0)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
@@ -43,13 +44,9 @@ def plan(
         relations=tuple(catalog.relations(connection, oid)) if oid else (),
         inspected=inspected,
         fingerprint=fingerprint,
+        inspection=inspection.as_string() if inspection else "",
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         outside=following,
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )
-
-
-def _digest(connection: db.Connection, query: sql.Composed) -> str:
-    row = connection.execute(query).fetchone()
-    return row[0] if row else ""

@@ -27,9 +27,9 @@ _ON_NODES = "5s"  # for any other statement, where nodes have to be waited for
 class Plan(model.Record, frozen=True, kw_only=True):
     """One cut-over: `incoming` becomes live, `outgoing` (None: there is no live schema) goes back to its own name.
 
-    `relations` are what live holds, views before tables; `inspected` stands for all that was looked at, `fingerprint`
-    for what of it can change until the locks are had; `sequences` are the names that both releases have, with whether
-    they ascend; `outside` is what hangs on live and follows it, and what the `carried` tables need, which stay live.
+    `relations` are what live holds, views before tables. `inspected`, the value of the query `inspection`, stands for
+    all that was looked at; `fingerprint` for what of it can change until the locks are held. `sequences` are the names
+    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it, and what the `carried` tables need, which stay live.
     A `rehearsal` is taken back instead of committed; `distributed`: live lies on several nodes.
     """
 
@@ -40,6 +40,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...]
     inspected: str
     fingerprint: str
+    inspection: str = ""
     sequences: tuple[tuple[str, bool], ...]
     outside: Outside = Outside()
     carried: tuple[str, ...] = ()
@@ -223,7 +224,8 @@ def _renames(plan: Plan) -> Iterable[sql.Composed]:
 
 def _swap(plan: Plan, attempt: Try) -> Iterable[sql.Composable]:
     """Yield what is done under the locks."""
-    yield _comparison(plan, queries.get("cutover.fingerprint", oid=_live_oid(plan)), plan.fingerprint)
+    look = sql.SQL("found := ({})").format(queries.get("cutover.fingerprint", oid=_live_oid(plan)))
+    yield _comparison(plan, look, plan.fingerprint)
     if plan.outgoing is not None:
         yield from (_sequence(plan, plan.outgoing, name, ascending) for name, ascending in plan.sequences)
     if plan.outside.statements:
@@ -243,10 +245,10 @@ def _live_oid(plan: Plan) -> sql.Literal:
 
 
 def _inspected(plan: Plan) -> sql.Composed:
-    return _comparison(plan, queries.get("cutover.inspected", oid=_live_oid(plan)), plan.inspected)
+    return _comparison(plan, sql.SQL("EXECUTE {} INTO found").format(sql.Literal(plan.inspection)), plan.inspected)
 
 
-def _comparison(plan: Plan, found: sql.Composed, expected: str) -> sql.Composed:
+def _comparison(plan: Plan, look: sql.Composed, expected: str) -> sql.Composed:
     body = queries.get(
         "cutover.compare",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
@@ -256,7 +258,7 @@ def _comparison(plan: Plan, found: sql.Composed, expected: str) -> sql.Composed:
         incoming_status=sql.Literal(str(plan.incoming.status)),
         outgoing_id=sql.Literal(plan.outgoing.id if plan.outgoing else None),
         expected=sql.Literal(expected),
-        found=found,
+        look=look,
     )
     return sql.SQL("DO {}").format(sql.Literal(body.as_string()))
 

@@ -6,9 +6,11 @@ from psycopg import sql
 
 from bluegreen_etl import activity, catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.catalog import Object
+from bluegreen_etl.cutover import definition
 from bluegreen_etl.model import Release
 
 _SHOWN = 10
+_WAIT = 5.0  # seconds that a promote waits for sessions that hold a relation of live exclusively
 
 
 def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
@@ -53,18 +55,25 @@ def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Releas
 
 
 def remember_definition(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Note what live is made of at the beginning of a load, but for the tables that stay live."""
-    connection.execute(queries.get("cutover.remember_definition", **_definition_values(connection, release, carried)))
+    """Record what live is made of when a load begins, without the tables that stay live."""
+    oid, left_out = _compared(connection, release, carried)
+    query = definition.digests(connection, oid, left_out=left_out)
+    with definition.deparsing(connection, release.live_schema, wait=db.OUTSIDE_WAIT):
+        connection.execute(queries.get("definition.remember", id=sql.Literal(release.id), digests=query))
 
 
 def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Refuse to forget what was changed in live; what belongs to `carried` tables stays live.
+    """Refuse to lose changes of live's definition; `carried` tables stay live, and so do their changes.
 
     Raises:
-        Conflict: something was; names it.
+        LiveChanged: live was changed since the load began; names the objects.
+        LockNotObtained: a session holds a relation of live exclusively.
     """
-    statement = queries.get("cutover.changed_definition", **_definition_values(connection, release, carried))
-    changed = [row[0] for row in connection.execute(statement)]
+    oid, left_out = _compared(connection, release, carried)
+    query = definition.digests(connection, oid, left_out=left_out)
+    with definition.deparsing(connection, release.live_schema, wait=_WAIT):
+        statement = queries.get("definition.changed", id=sql.Literal(release.id), digests=query)
+        changed = [str(part) for part in queries.records(connection, definition.Part, statement)]
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise errors.LiveChanged(
@@ -74,14 +83,9 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
         )
 
 
-def _definition_values(
-    connection: db.Connection, release: Release, carried: Sequence[str]
-) -> dict[str, sql.Composable]:
-    oids = catalog.belongings(connection, release.base_oid or 0, carried)
-    return {
-        "id": sql.Literal(release.id),
-        "definition": queries.get("cutover.definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),
-    }
+def _compared(connection: db.Connection, release: Release, carried: Sequence[str]) -> tuple[int, list[int]]:
+    oid = release.base_oid or 0
+    return oid, catalog.belongings(connection, oid, carried)
 
 
 class Written(model.Record, frozen=True, kw_only=True):
