@@ -139,7 +139,11 @@ class Object(model.Record, frozen=True, kw_only=True):
 
 def objects(connection: db.Connection, oid: int) -> list[Object]:
     """Return the objects of a schema by kind and name, without those that come with another object."""
-    return queries.records(connection, Object, "catalog.objects", {"oid": oid})
+    others = queries.value(connection, str, "definition.other_objects", {"oid": oid}) or ""
+    found = queries.records(connection, Object, "catalog.objects", {"oid": oid})
+    # The server has put this query together from the names of its own catalogs.
+    found += queries.records(connection, Object, sql.SQL(others))  # type: ignore[arg-type]
+    return sorted(found, key=lambda item: (item.kind, item.table or "", item.name))
 
 
 def null_shares(connection: db.Connection, oid: int) -> dict[tuple[str, str], float]:

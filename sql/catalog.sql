@@ -206,6 +206,8 @@ SELECT 'index', c.relname, CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid,
      LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'm')
+  -- An invalid index that a failed CREATE INDEX CONCURRENTLY has left is no loss.
+  AND (i.indisvalid OR c.relkind = 'p')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
 SELECT 'constraint', c.relname,

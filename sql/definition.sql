@@ -103,9 +103,12 @@ WITH reference AS (
             THEN '(SELECT x.reloptions FROM pg_catalog.pg_class AS x WHERE x.oid = t.reltoastrelid)'
         WHEN s.name = 'pg_trigger' AND a.attname = 'tgname'
             THEN k.trigger_name
+        -- REINDEX CONCURRENTLY loses the place in a statement where an expression was.
+        WHEN a.atttypid = 'pg_node_tree'::regtype AND {quick} AND s.name = 'pg_index'
+            THEN 'regexp_replace(t.' || a.attname || '::text, '':location -?[0-9]+'', '''', ''g'')'
         WHEN a.atttypid = 'pg_node_tree'::regtype AND NOT {quick} THEN CASE
             WHEN a.attname = 'ev_action' THEN 'pg_catalog.pg_get_ruledef(t.oid)'
-            WHEN a.attname = 'tgqual' THEN 'pg_catalog.pg_get_triggerdef(t.oid)'
+            WHEN a.attname = 'tgqual' THEN 'CASE WHEN NOT t.tgisinternal THEN pg_catalog.pg_get_triggerdef(t.oid) END'
             WHEN a.attname = 'prosqlbody' THEN 'pg_catalog.pg_get_function_sqlbody(t.oid)'
             ELSE 'pg_catalog.pg_get_expr(t.' || a.attname || ', ' || CASE s.name WHEN 'pg_class' THEN 't.oid'
                      WHEN 'pg_index' THEN 't.indrelid' ELSE coalesce('t.' || s.relation, '0') END || ')' END
@@ -179,3 +182,17 @@ SELECT 'WITH left_out(oid) AS (SELECT unnest(' || quote_literal({left_out}::oid[
         ' FROM found'
        ELSE 'SELECT kind, min(oid) AS oid, name COLLATE "C" AS name, md5(string_agg(content, '' '' ORDER BY content COLLATE "C")) AS digest'
         ' FROM found GROUP BY kind, name COLLATE "C"' END
+
+-- name: other_objects
+-- Returns the text of a query for the objects of a schema in catalogs that catalog.objects does not know: kind, no table,
+-- name. It is made from the server's own list of catalogs, as above.
+SELECT string_agg(
+    'SELECT i.type AS kind, NULL::text AS "table", replace(i.identity, quote_ident(n.nspname) || ''.'', '''') AS name'
+    ' FROM pg_catalog.' || c.relname || ' AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.' || f.fkcols[1]
+    || ', pg_catalog.pg_identify_object(t.tableoid, t.oid, 0) AS i WHERE n.oid = ' || %(oid)s::oid,
+    ' UNION ALL ' ORDER BY c.relname)
+FROM pg_catalog.pg_get_catalog_foreign_keys() AS f JOIN pg_catalog.pg_class AS c ON c.oid = f.fktable
+WHERE f.pktable = 'pg_catalog.pg_namespace'::regclass
+  AND c.relname NOT IN ('pg_class', 'pg_proc', 'pg_type', 'pg_constraint', 'pg_statistic_ext',
+                        -- The release gets live's default privileges, publications follow, extensions are refused.
+                        'pg_default_acl', 'pg_publication_namespace', 'pg_extension')

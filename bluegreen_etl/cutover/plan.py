@@ -29,7 +29,8 @@ class Plan(model.Record, frozen=True, kw_only=True):
 
     `relations` are what live holds, views before tables. `inspected`, the value of the query `inspection`, stands for
     all that was looked at; `fingerprint` for what of it can change until the locks are held. `sequences` are the names
-    that both releases have, with whether they ascend; `outside` is what hangs on live and follows it, and what the `carried` tables need, which stay live.
+    that both releases have, with whether they ascend. `outside` is what depends on live and is re-created, and what
+    the `carried` tables need, which stay live.
     A `rehearsal` is taken back instead of committed; `distributed`: live lies on several nodes.
     """
 
