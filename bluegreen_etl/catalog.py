@@ -142,7 +142,7 @@ def objects(connection: db.Connection, oid: int) -> list[Object]:
     others = queries.value(connection, str, "definition.other_objects", {"oid": oid}) or ""
     found = queries.records(connection, Object, "catalog.objects", {"oid": oid})
     # The server has put this query together from the names of its own catalogs.
-    found += queries.records(connection, Object, sql.SQL(others))  # type: ignore[arg-type]
+    found += queries.records(connection, Object, sql.SQL(others))
     return sorted(found, key=lambda item: (item.kind, item.table or "", item.name))
 
 
