@@ -109,7 +109,7 @@ def plain_tables(connection: db.Connection, oid: int) -> dict[str, int]:
 
 def belongings(connection: db.Connection, oid: int, tables: Iterable[str]) -> list[int]:
     """Return the OIDs of the tables with these names in a schema, of their indexes and of the sequences they own."""
-    return queries.column(connection, int, "catalog.belongings", {"oid": oid, "tables": list(tables)})
+    return queries.column(connection, int, "catalog.relations_of_tables", {"oid": oid, "tables": list(tables)})
 
 
 def statistics_of(connection: db.Connection, oid: int, tables: Iterable[int]) -> list[str]:
@@ -189,7 +189,7 @@ def may_create_schema(connection: db.Connection) -> bool:
 
 def belonging_to_others(connection: db.Connection, oid: int) -> list[Owned]:
     """Return the schema and its objects whose owner's rights the role lacks."""
-    return queries.records(connection, Owned, "doctor.belonging_to_others", {"oid": oid})
+    return queries.records(connection, Owned, "doctor.not_owned_objects", {"oid": oid})
 
 
 def following_others(
@@ -199,8 +199,8 @@ def following_others(
     found: dict[str, list[int]] = {"pg_rewrite": [], "pg_constraint": [], "pg_proc": [], "pg_publication_rel": []}
     for dependent in dependents:
         found.get(dependent.catalog, []).append(dependent.oid)
-    owned = queries.records(connection, Owned, "cutover.following_others", found)
-    return owned, [(row[0], row[1]) for row in connection.execute(queries.get("cutover.places_of_followers"), found)]
+    owned = queries.records(connection, Owned, "cutover.not_owned_dependents", found)
+    return owned, [(row[0], row[1]) for row in connection.execute(queries.get("cutover.schemas_of_dependents"), found)]
 
 
 def owners_without_create(connection: db.Connection, oid: int) -> list[str]:
@@ -279,18 +279,18 @@ def owner_statements(connection: db.Connection, schema: str, *, like: int | None
 
 def says_more(connection: db.Connection, oid: int) -> bool:
     """Return whether a schema has comments, policies, row-level security or security labels."""
-    return bool(queries.value(connection, bool, "catalog.says_more", {"oid": oid}))
+    return bool(queries.value(connection, bool, "catalog.has_metadata", {"oid": oid}))
 
 
 def securing_statements(connection: db.Connection, schema: str, *, like: int) -> list[str]:
     """Return the SQL that enables row-level security on a schema's tables as in schema `like`."""
     values = {"own": schema_oid(connection, schema), "other": like}
-    return queries.column(connection, str, "catalog.securing", values)
+    return queries.column(connection, str, "catalog.row_security_statements", values)
 
 
 def unsecured(connection: db.Connection, live_oid: int, oid: int) -> list[str]:
     """Return the row-level security and policies of live's tables that their namesakes lack."""
-    return queries.column(connection, str, "catalog.unsecured", {"live": live_oid, "own": oid})
+    return queries.column(connection, str, "catalog.missing_row_security", {"live": live_oid, "own": oid})
 
 
 def search_path_into(connection: db.Connection, schema: str, *, live: str) -> str:

@@ -1,9 +1,9 @@
--- What a cut-over looks at, and the statements that it sends.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- What a cut-over inspects, and the statements that it sends.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: outside_dependents
--- Everything in another schema that depends on an object of this one, with the object it hangs on. The tables in
--- `carried`, with what belongs to them, count as being outside: they do not leave with the schema.
+-- The objects of other schemas that depend on an object of this schema, each with that object. The tables in `carried`
+-- and their parts count as outside: they do not leave with the schema.
 WITH carried(classid, oid) AS (
     SELECT 'pg_catalog.pg_class'::regclass::oid, unnest(%(carried)s::oid[])
     UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index
@@ -65,28 +65,28 @@ WITH carried(classid, oid) AS (
     FROM pg_catalog.pg_depend AS d
     JOIN inside AS i ON i.classid = d.refclassid AND i.oid = d.refobjid
     WHERE d.deptype IN ('n', 'a')
-      -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
+      -- A schema's own objects and default privileges depend on it; of the other dependents, publications count.
       AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
 )
 SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM dependents AS d
 WHERE (d.namespace IS DISTINCT FROM %(oid)s
        OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
-  -- Citus hides its shards in pg_class, but not what belongs to them.
+  -- Citus hides its shards in pg_class, but not their parts.
   AND NOT (d.namespace IS NULL
            AND d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass,
                              'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
                              'pg_catalog.pg_rewrite'::regclass))
-  -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
+  -- A foreign key to a partitioned table has a key for each partition, which is created and dropped with it.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
 
 -- name: dependents_described
--- What depends on something, which is so given, and on what, for people.
+-- The names of dependents and of the objects that they depend on.
 SELECT DISTINCT k.relname AS catalog, d.objid::bigint AS oid, o.type, o.identity, r.type AS on_type, r.identity AS on_identity
 FROM ({dependents}) AS d
 JOIN pg_catalog.pg_class AS k ON k.oid = d.classid
--- A view depends by its rule, which nobody knows by name.
+-- A view depends through its rule: name the view.
 LEFT JOIN pg_catalog.pg_rewrite AS w
     ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
      pg_catalog.pg_identify_object(
@@ -96,7 +96,7 @@ LEFT JOIN pg_catalog.pg_rewrite AS w
 ORDER BY o.type, o.identity
 
 -- name: outside_parents
--- Tables of this schema that inherit from one outside, or are partitions of one, with that one.
+-- Tables of this schema with a parent (inheritance or partitioning) in another schema, each with that parent.
 SELECT c.relname, n.nspname, p.relname
 FROM pg_catalog.pg_inherits AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
@@ -106,12 +106,12 @@ WHERE c.relnamespace = %(oid)s AND p.relnamespace <> %(oid)s
 ORDER BY 1, 2, 3
 
 -- name: followers
--- Of these objects, those that one statement makes again in their place, with the relation that they belong to and the
--- statements. What is given to whom, and the comments, stay as they are.
+-- The objects of a list that one statement re-creates in place, each with its relation and its statements. Privileges
+-- and comments stay.
 WITH wanted AS (
     SELECT * FROM unnest(%(catalogs)s::regclass[], %(oids)s::oid[]) AS w(classid, oid)
 ), found(classid, oid, relation, statements) AS (
-    -- Options that are not named again would be reset, security_invoker among them.
+    -- CREATE OR REPLACE resets options that it does not name, security_invoker among them.
     SELECT w.classid, w.oid, c.oid, ARRAY['CREATE OR REPLACE VIEW ' || c.oid::regclass
                || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
                || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';')]
@@ -155,7 +155,7 @@ LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY c.oid, f.oid
 
 -- name: publications
--- The publications with one of these members, each with the statement that gives it all of its members again, by name.
+-- The publications with one of these members, each with the statement that sets all of its members again, by name.
 SELECT p.pubname, EXISTS (SELECT FROM pg_catalog.pg_publication_namespace AS s WHERE s.pnpubid = p.oid),
        'ALTER PUBLICATION ' || quote_ident(p.pubname) || ' SET ' || (
            SELECT string_agg(member, ', ') FROM (
@@ -175,8 +175,9 @@ WHERE p.oid IN (SELECT prpubid FROM pg_catalog.pg_publication_rel WHERE oid = AN
 ORDER BY p.pubname
 
 -- name: outside_matviews
--- The materialized views whose rules these are: how one is made beside it, what is to be said of that one, and how the
--- two are exchanged. What is called `bluegreen ...` is ours. Those with statistics objects or labels are left out.
+-- The materialized views of these rules: the statements that create a replacement, that fill and describe it, and that
+-- exchange the two. Names that begin with `bluegreen ` are the tool's own. Views with statistics objects or labels are
+-- left out.
 WITH indexes AS (
     SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
@@ -206,7 +207,7 @@ SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
                 FROM pg_catalog.pg_description AS d
                 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid
                 WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass)
-       -- What default privileges have given to the one beside is taken back.
+       -- Revoke what default privileges have granted on the replacement.
        || ARRAY(SELECT DISTINCT 'REVOKE ALL ON ' || b.place || ' FROM ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
                            ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
                 FROM pg_catalog.pg_default_acl AS f, aclexplode(f.defaclacl) AS x
@@ -236,8 +237,8 @@ WHERE r.oid = ANY (%(rules)s::oid[])
 ORDER BY c.oid
 
 -- name: matviews_reading
--- The filled materialized views that read from one of these views, over others too, and whether they can be refreshed
--- without being in the way of their readers.
+-- The filled materialized views that read one of these views, directly or through others, and whether they can be
+-- refreshed without blocking their readers.
 WITH RECURSIVE reading(oid) AS (
     SELECT unnest(%(views)s::oid[])
     UNION
@@ -255,8 +256,7 @@ WHERE c.relkind = 'm' AND c.relispopulated
 ORDER BY c.oid
 
 -- name: keys
--- The foreign keys among these constraints, or those that lead from a schema's own tables into others, with what ADD
--- CONSTRAINT has to say again.
+-- The foreign keys among these constraints, or from a schema's own tables to others, with what ADD CONSTRAINT needs.
 SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
        jsonb_build_object(
            'table', c.relname, 'name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
@@ -295,13 +295,13 @@ UPDATE {child} AS o SET {nulls}
 WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
 
 -- name: old_snapshots
--- Sessions of this database whose snapshot is older than the load's end, where a row of the release is not frozen.
+-- Sessions of this database with a snapshot older than the end of the load, if rows of the release are not frozen.
 SELECT {session}
 FROM bluegreen.release AS r
 JOIN pg_catalog.pg_stat_activity AS a
     ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 WHERE r.id = %(id)s
-  -- Without pg_read_all_stats a role is not told what kind of backend another role's is.
+  -- The server hides the backend type of other roles from roles without pg_read_all_stats.
   AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND a.backend_xmin IS NOT NULL
   AND pg_catalog.age(a.backend_xmin) > pg_catalog.age(r.loaded_xid::xid)
@@ -333,20 +333,21 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalo
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
 
 -- name: blockers
--- Who holds a lock on one of these relations that an exclusive lock has to wait for, or is changing one of the schemas.
+-- Sessions that hold a lock on one of these relations, or that change one of the schemas: an exclusive lock waits for
+-- them.
 SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
   AND (l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-       -- Whoever has replaced its row and not ended yet.
+       -- A transaction that has replaced the row of the schema and has not ended.
        OR l.locktype = 'transactionid'
        AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
 ORDER BY age DESC NULLS LAST
 
 -- name: exclusive_holders
--- Who holds a lock on a relation of a schema that even a reader has to wait for.
+-- Sessions that hold a lock on a relation of a schema that blocks readers.
 SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
@@ -355,7 +356,7 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalo
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock'
 
 -- name: cancel
--- Only what runs in a transaction that old: by now the session may have gone on to something else.
+-- Only a transaction of that age: by now the session may run another one.
 SELECT pid FROM pg_catalog.pg_stat_activity
 WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client backend'
                 AND extract(epoch FROM clock_timestamp() - xact_start) >= %(age)s
@@ -368,9 +369,9 @@ WHERE k.connamespace = %(oid)s AND k.contype = 'f' AND NOT k.convalidated AND k.
 ORDER BY c.relpages DESC, k.conname
 
 -- name: fingerprint
--- One value for the relations of a schema and what depends on them from anywhere: what a session can still change while
--- the cut-over waits for its locks. Read under them, and so by no more than hashing. What is replaced gets its rows in
--- pg_depend anew.
+-- One value for the relations of a schema and all their dependents: what a session can still change while the cut-over
+-- waits for its locks. It is read under the locks, so it only hashes. An object that is replaced gets new rows in
+-- pg_depend.
 SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
     SELECT hash_record_extended(ROW(oid, relacl::text, reloptions), 0)
     FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -405,11 +406,11 @@ SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
 ) AS found(hash)
 
 -- name: renaming
--- Held by every transaction that renames the live schema: two would fail with an internal error of the server.
+-- Every transaction that renames the live schema holds this lock: two at once would fail with an internal error.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen renaming ' || {schema}, 0))
 
 -- name: follow_one_by_one
--- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
+-- An error is reported with its statement; the caller retries a lock timeout.
 DECLARE
     statements CONSTANT text[] := {statements}::text[];
     current int := 0;
@@ -425,7 +426,7 @@ EXCEPTION
 END
 
 -- name: lock_one_by_one
--- lock_timeout is the patience for all of the locks together, so that no reader waits for longer.
+-- lock_timeout bounds the wait for all of the locks together, so that no reader waits for longer.
 DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + pg_catalog.current_setting('lock_timeout')::interval;
     statements CONSTANT text[] := {statements}::text[];
@@ -472,8 +473,8 @@ BEGIN
 END
 
 -- name: other_readers
--- Sessions of this database that may read from it: not the server's own, nor those that send its log. Without
--- pg_read_all_stats a role is not told what kind another role's is.
+-- Sessions of this database that can read from it: no background processes, no WAL senders. Without
+-- pg_read_all_stats a role does not see the backend type of other roles.
 SELECT {session}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL ({own}::int[])
@@ -481,13 +482,13 @@ WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a
 ORDER BY a.xact_start NULLS LAST, a.pid
 
 -- name: still_held
--- Readers are held off until the commit, or the whole try is taken back and made again.
+-- Readers stay blocked until the commit; otherwise the whole attempt is rolled back and retried.
 BEGIN
     IF clock_timestamp() > {until}::timestamptz THEN
-        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been let go on meanwhile';
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been resumed meanwhile';
     END IF;
     IF {alone} AND EXISTS ({others}) THEN
-        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has come that no pooler holds off';
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has connected that no pooler blocks';
     END IF;
 END
 
@@ -507,9 +508,8 @@ INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}
 -- name: notify
 SELECT pg_catalog.pg_notify('bluegreen', {payload})
 
--- name: following_others
--- The same of what follows a swap from other schemas: views by their rules, tables by their foreign keys, routines,
--- publications.
+-- name: not_owned_dependents
+-- The same for dependents in other schemas: views by their rules, tables by their foreign keys, routines, publications.
 SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner) AS owner, o.kind, i.identity
 FROM (
     SELECT 'VIEW' AS kind, 'pg_catalog.pg_class'::regclass AS classid, c.oid, c.relowner AS owner
@@ -530,8 +530,8 @@ FROM (
 WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
 ORDER BY 2, 3
 
--- name: places_of_followers
--- The privileges that this role lacks on schemas where something follows: views and routines are made again there.
+-- name: schemas_of_dependents
+-- The privileges that this role lacks on schemas of dependents: the swap re-creates views and routines there.
 SELECT n.nspname, concat_ws(', ', CASE WHEN NOT n.usage THEN 'USAGE' END, CASE WHEN NOT n.making THEN 'CREATE' END)
 FROM (
     SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,

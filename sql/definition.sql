@@ -1,5 +1,5 @@
 -- What a schema is made of: one digest for each object, over whole rows of the catalogs.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: settings
 -- Of a transaction that reads definitions: names are qualified, and compiling the query would take longer than running it.

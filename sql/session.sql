@@ -1,5 +1,5 @@
--- Locks, settings and sessions of the tool itself, and the databases it makes.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- Locks, settings and sessions of the tool itself, and the databases that it creates.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: try_lock
 SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(key)s, 0))
@@ -37,7 +37,7 @@ SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interv
 SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
 
 -- name: lock_capacity
--- The server has room for some more than that.
+-- A lower bound: the server has room for some more.
 SELECT current_setting('max_locks_per_transaction')::bigint
        * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
 
@@ -45,12 +45,13 @@ SELECT current_setting('max_locks_per_transaction')::bigint
 SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath
 
 -- name: flush
--- Has this transaction's commit wait for the disk; what was committed before it is there then, too.
+-- Makes the commit of this transaction wait for the disk; earlier commits are on disk then, too.
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
 
 -- name: search_path_into
--- The release's schema before the rest of the search path, without live: a name that it lacks must not lead there.
+-- The release's schema, then the rest of the search path without live: a name that the release lacks must not be found
+-- in live.
 SELECT string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY position)
 FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas(false)::text[], %(live)s))
      WITH ORDINALITY AS s(name, position)
@@ -62,7 +63,7 @@ SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_
 SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
 
 -- name: create_like_this_database
--- The statement that makes an empty database that sorts and compares texts as this one does.
+-- The statement that creates an empty database with the encoding and collation of this one.
 SELECT 'CREATE DATABASE ' || quote_ident(%(name)s) || ' TEMPLATE template0 ENCODING '
     || quote_literal(pg_catalog.pg_encoding_to_char(d.encoding))
     || ' LC_COLLATE ' || quote_literal(d.datcollate) || ' LC_CTYPE ' || quote_literal(d.datctype)

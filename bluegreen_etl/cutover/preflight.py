@@ -1,4 +1,4 @@
-"""Refuse a cut-over that would lose something: what the release lacks, changes of live, rows written to live."""
+"""Refuse a cut-over that would lose objects, changes of live's definition, or rows written to live."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ _WAIT = 5.0  # seconds that a promote waits for sessions that hold a relation of
 
 
 def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
-    """Return what the first schema has and the second lacks; of a table that is gone nothing but itself."""
+    """Return the objects of the first schema that the second lacks; a missing table stands for its parts."""
     there = set(second)
     lost = [item for item in first if item not in there]
     gone = {item.name for item in lost if item.table is None}
@@ -22,7 +22,7 @@ def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
 
 
 def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[list[Object], list[Object]]:
-    """Return what live holds, and what the release will hold when it is live, but for the tables that are carried."""
+    """Return the objects of live, and those of the release once it is live, without carried tables."""
     carried = set(ledger.carried_tables(connection, incoming))
     live, own = (
         [
@@ -37,20 +37,20 @@ def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[
 
 
 def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Release) -> None:
-    """Refuse to drop what nobody has said may go.
+    """Refuse a release that lacks objects of live.
 
     Raises:
-        Refused: the release lacks something; names it.
+        WouldLose: names the objects.
     """
     live, own = sides(connection, incoming, outgoing.schema_oid or 0)
     lost = only_in(live, own)
-    # One whose schema is gone lacks everything, and is a conflict that the swap tells of.
+    # A release without a schema lacks everything: the swap reports that conflict.
     if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise errors.WouldLose(
             f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
             f"{', '.join(map(str, lost[:_SHOWN]))}{more}",
-            hint="Look with `bluegreen diff`; --allow-drop goes without.",
+            hint="Compare with `bluegreen diff`; promote without these objects with `--allow-drop`.",
         )
 
 
@@ -79,7 +79,7 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
         raise errors.LiveChanged(
             f"{names.quoted(release.live_schema)} was changed since the load of release {release.number} began: "
             f"{', '.join(changed[:_SHOWN])}{more}",
-            hint="Load again, so that the release has it, or give --force to go without.",
+            hint="Load again so that the release has the changes, or promote without them with `--force`.",
         )
 
 
@@ -89,30 +89,30 @@ def _compared(connection: db.Connection, release: Release, carried: Sequence[str
 
 
 class Written(model.Record, frozen=True, kw_only=True):
-    """A table of live that was written to: `rows` inserted, updated and deleted since the load began."""
+    """A live table with writes: `rows` inserted, updated or deleted since the load began."""
 
     table: str
     rows: int
 
 
 def remember_writes(connection: db.Connection, release: Release) -> None:
-    """Note the counts of live's tables at the beginning of a load."""
+    """Record the write counts of live's tables when a load begins."""
     connection.execute(queries.get("cutover.remember_writes"), {"id": release.id, "oid": release.base_oid})
 
 
 def find_writes(connection: db.Connection, release: Release) -> list[Written]:
-    """Return the live tables that were written to since the load of `release` began."""
+    """Return the live tables with writes since the load of `release` began."""
     return queries.records(connection, Written, "cutover.written_since", {"id": release.id})
 
 
 def refuse_writes(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
-    """Refuse to leave written rows behind; those of `carried` tables stay live.
+    """Refuse to leave written rows behind; rows of `carried` tables stay live.
 
     Raises:
-        Refused: rows were written since the load began, or somebody is writing now; names tables and sessions.
+        Overwritten: rows were written since the load began, or sessions are writing now; names tables and sessions.
     """
     live = names.quoted(release.live_schema)
-    hint = "Load again, so that the release has them, or give --discard-writes to leave them in the old release."
+    hint = "Load again so that the release has the rows, or leave them in the old release with `--discard-writes`."
     written = [item for item in find_writes(connection, release) if item.table not in carried]
     if written:
         listed = ", ".join(f"{item.table} ({item.rows})" for item in written)

@@ -45,9 +45,9 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''another release went live meanwhile'';
     END IF;
     IF 1001::oid IS NOT NULL THEN
-        found := (-- One value for the relations of a schema and what depends on them from anywhere: what a session can still change while
--- the cut-over waits for its locks. Read under them, and so by no more than hashing. What is replaced gets its rows in
--- pg_depend anew.
+        found := (-- One value for the relations of a schema and all their dependents: what a session can still change while the cut-over
+-- waits for its locks. It is read under the locks, so it only hashes. An object that is replaced gets new rows in
+-- pg_depend.
 SELECT count(*) || '' '' || coalesce(bit_xor(found.hash), 0) FROM (
     SELECT hash_record_extended(ROW(oid, relacl::text, reloptions), 0)
     FROM pg_catalog.pg_class WHERE relnamespace = 1001::oid AND relkind IN (''r'', ''p'', ''v'', ''m'', ''f'')
@@ -70,7 +70,7 @@ SELECT pg_catalog.setval('"league"."countdown"', live.last_value, live.is_called
 FROM "league__r1"."countdown" AS live, "league"."countdown" AS own
 WHERE live.last_value < own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
-DO '-- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
+DO '-- An error is reported with its statement; the caller retries a lock timeout.
 DECLARE
     statements CONSTANT text[] := ''{"CREATE OR REPLACE VIEW app.report AS SELECT 1"}''::text[];
     current int := 0;
