@@ -1,7 +1,7 @@
-"""Reads and writes the ledger, the schema `bluegreen` in the target's own database. SQL only, no policy."""
+"""Read and write the ledger, the schema `bluegreen` in the target database: SQL only, no policy."""
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,14 +9,14 @@ import msgspec
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from bluegreen_etl import db, errors, model, names, privileges, queries
+from bluegreen_etl import activity, db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
 
 
 class Event(model.Record, frozen=True, kw_only=True):
-    """Something that happened to a release, for people."""
+    """An entry of the history of a live schema."""
 
     at: datetime
     number: int | None
@@ -26,7 +26,7 @@ class Event(model.Record, frozen=True, kw_only=True):
 
 
 def exists(connection: db.Connection) -> bool:
-    """Say whether this database has a ledger.
+    """Return whether this database has a ledger.
 
     Raises:
         NotPermitted: it has one, and the role may not read it.
@@ -35,7 +35,7 @@ def exists(connection: db.Connection) -> bool:
 
 
 def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write") -> None:
-    """Create the ledger, or migrate it forward to this version of the tool; `to` is what the command wants with it.
+    """Create the ledger, or migrate it forward to this version of the tool; `to` is the access that the command needs.
 
     Raises:
         Refused: the ledger was written by a newer version of the tool.
@@ -43,7 +43,7 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
     """
     _permitted(connection, to)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
-    current = int(_value(connection, "ledger_queries.version")) if exists(connection) else 0
+    current = _version(connection) if exists(connection) else 0
     if current > len(versions):
         raise errors.Refused(
             f"the ledger in this database has version {current}, this bluegreen knows up to {len(versions)}",
@@ -56,7 +56,7 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
 
 
 def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> bool:
-    """Return False where there is no ledger; raise where the role may not do with it what it wants."""
+    """Return whether there is a ledger; raise NotPermitted if the role lacks access to it."""
     row = connection.execute(queries.get("ledger_queries.exists")).fetchone()
     if row is None:
         return False
@@ -73,24 +73,22 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
 def _migrate(connection: db.Connection, number: int) -> None:
     with connection.transaction():
         # Two first commands at once: the second waits here and then finds the work done.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('bluegreen ledger', 0))")
-        if exists(connection) and int(_value(connection, "ledger_queries.version")) >= number:
+        connection.execute(queries.get("ledger_queries.lock"))
+        if exists(connection) and _version(connection) >= number:
             return
         db.run_script(connection, queries.blocks("ledger")[f"version_{number}"])
         connection.execute(queries.get("ledger_queries.set_version"), {"version": number})
 
 
 def releases(connection: db.Connection, live_schema: str) -> list[Release]:
-    """Return the releases of a live schema by number; none when there is no ledger."""
+    """Return the releases of a live schema by number; none if there is no ledger."""
     if not exists(connection):
         return []
-    cursor = connection.execute(queries.get("ledger_queries.releases"), {"schema": live_schema})
-    fields = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), Release) for row in cursor.fetchall()]
+    return queries.records(connection, Release, "ledger_queries.releases", {"schema": live_schema})
 
 
 def live_release(connection: db.Connection, live_schema: str) -> Release | None:
-    """Return the release that the ledger says is live."""
+    """Return the release that is live by the ledger."""
     return next((r for r in releases(connection, live_schema) if r.status is Status.LIVE), None)
 
 
@@ -110,12 +108,12 @@ def find(connection: db.Connection, live_schema: str, number: int) -> Release:
 
 
 def open_release(connection: db.Connection, live_schema: str, *, base_oid: int | None) -> Release:
-    """Insert the next release, status loading."""
+    """Insert the next release with status loading."""
     return _insert(connection, live_schema, status=Status.LOADING, origin=Origin.LOADED, base_oid=base_oid)
 
 
 def adopt(connection: db.Connection, live_schema: str, *, schema_oid: int) -> Release:
-    """Insert the schema that is live now, which the tool has not made, as a release of its own."""
+    """Insert the current live schema, which the tool has not created, as a release."""
     release = _insert(connection, live_schema, status=Status.LIVE, origin=Origin.ADOPTED, schema_oid=schema_oid)
     note(connection, release, model.EventKind.ADOPTED, "the schema that was live before the first release")
     return release
@@ -138,14 +136,13 @@ def _insert(
         "base_oid": base_oid,
         "tool_version": importlib.metadata.version("bluegreen-etl"),
     }
-    row = connection.execute(queries.get("ledger_queries.insert_release"), values).fetchone()
-    return find(connection, live_schema, row[0] if row else 0)
+    return find(connection, live_schema, queries.value(connection, int, "ledger_queries.insert_release", values) or 0)
 
 
 def open_for_parts(
     connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
 ) -> Release:
-    """Leave the release open for parts for so long, and keep what was put off for whoever finishes it."""
+    """Leave the release open for parts for `seconds`; store the deferred entries for the process that finishes it."""
     kept = Jsonb(msgspec.to_builtins(list(put_off)))
     connection.execute(
         queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
@@ -155,17 +152,17 @@ def open_for_parts(
 
 
 def keep_open(connection: db.Connection, release: Release) -> bool:
-    """Keep the release open until the transaction ends; False where it is open no more."""
+    """Keep the release open until the transaction ends; False if it is not open any more."""
     return bool(connection.execute(queries.get("ledger_queries.keep_open"), {"id": release.id}).rowcount)
 
 
 def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] | None:
-    """Let no part come any more, inside a transaction; return what was put off, None where it is open no more.
+    """Close the release for parts, inside a transaction; return the deferred entries, None if it is not open any more.
 
     Raises:
-        LockNotAvailable: a part is under way.
+        LockNotAvailable: a part is being loaded.
     """
-    row = connection.execute(queries.get("ledger_queries.what_was_put_off"), {"id": release.id}).fetchone()
+    row = connection.execute(queries.get("ledger_queries.deferred_entries"), {"id": release.id}).fetchone()
     if row is None:
         return None
     connection.execute(queries.get("ledger_queries.close"), {"id": release.id})
@@ -173,52 +170,47 @@ def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] |
 
 
 def take_part(connection: db.Connection, release: Release, table: str, key: str) -> bool:
-    """Begin a part inside the transaction that brings its rows; False where it is there already.
+    """Begin a part inside the transaction that loads its rows; False if it is loaded already.
 
-    Waits for another session that is at the same part, to see whether it commits.
+    Waits for another session that loads the same part, to see whether it commits.
     """
     values = {"id": release.id, "table": table, "key": key}
-    return bool(connection.execute(queries.get("ledger_queries.take_part"), values).rowcount)
+    return bool(connection.execute(queries.get("ledger_queries.begin_part"), values).rowcount)
 
 
 def fill_part(connection: db.Connection, release: Release, part: model.Part) -> None:
-    """Write what a part has brought, inside the same transaction."""
+    """Record what a part has loaded, inside the same transaction."""
     connection.execute(queries.get("ledger_queries.fill_part"), {"id": release.id, **msgspec.structs.asdict(part)})
 
 
 def parts(connection: db.Connection, release: Release) -> list[model.Part]:
-    """Return the parts that have come into the release."""
-    rows = connection.execute(queries.get("ledger_queries.parts"), {"id": release.id}).fetchall()
-    return [model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) for row in rows]
+    """Return the parts that are loaded into the release."""
+    return queries.records(connection, model.Part, "ledger_queries.parts", {"id": release.id})
 
 
 def find_part(connection: db.Connection, release: Release, table: str, key: str) -> model.Part | None:
-    """Return one part; None where it is not there."""
-    row = connection.execute(
-        queries.get("ledger_queries.part"), {"id": release.id, "table": table, "key": key}
-    ).fetchone()
-    return model.Part(**dict(zip(model.Part.__struct_fields__, row, strict=True))) if row else None
+    """Return one part; None if it is not loaded."""
+    values = {"id": release.id, "table": table, "key": key}
+    return next(iter(queries.records(connection, model.Part, "ledger_queries.part", values)), None)
 
 
 def parts_under_way(connection: db.Connection, release: Release) -> list[model.Session]:
-    """Return the sessions that are bringing parts into the release."""
+    """Return the sessions that load parts into the release."""
     application = names.program(release.live_schema, release.number)
-    return sessions(
-        connection.execute(queries.get("session.sessions_of_program"), {"application": application}).fetchall()
-    )
+    return activity.sessions(connection, "session.sessions_of_program", {"application": application})
 
 
 def set_structure(
     connection: db.Connection, release: Release, *, schema_oid: int, structure: model.StructureFrom
 ) -> Release:
-    """Record which schema holds the release, and where its structure came from."""
+    """Record the schema of the release, and the origin of its structure."""
     values = {"id": release.id, "schema_oid": schema_oid, "structure": structure}
     connection.execute(queries.get("ledger_queries.set_structure"), values)
     return find(connection, release.live_schema, release.number)
 
 
 def set_loaded(connection: db.Connection, release: Release) -> None:
-    """Mark the end of the load: snapshots taken before it do not see rows that are not frozen."""
+    """Record the end of the load: older snapshots do not see rows that are not frozen."""
     connection.execute(queries.get("ledger_queries.set_loaded_xid"), {"id": release.id})
 
 
@@ -245,21 +237,21 @@ def note(connection: db.Connection, release: Release, kind: model.EventKind, det
 
 
 def record_sources(connection: db.Connection, release: Release, sources: Iterable[model.SourceFile]) -> None:
-    """Write which files filled the release."""
+    """Record the files that filled the release."""
     rows = [{**msgspec.structs.asdict(source), "id": release.id} for source in sources]
     if rows:
         connection.cursor().executemany(queries.get("ledger_queries.insert_source"), rows)
 
 
 def record_tables(connection: db.Connection, release: Release, loads: Iterable[model.TableLoad]) -> None:
-    """Write what the load of each table did."""
+    """Record the load of each table."""
     rows = [{**msgspec.structs.asdict(load), "id": release.id} for load in loads]
     if rows:
         connection.cursor().executemany(queries.get("ledger_queries.insert_loaded_table"), rows)
 
 
 def record_checks(connection: db.Connection, release: Release, results: Iterable[model.CheckResult]) -> None:
-    """Write check results with their first offending rows."""
+    """Record check results with their first offending rows."""
     rows = [
         {
             **msgspec.structs.asdict(result),
@@ -273,15 +265,8 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         connection.cursor().executemany(queries.get("ledger_queries.insert_check_result"), rows)
 
 
-def loaded_tables(connection: db.Connection, release: Release) -> list[model.TableLoad]:
-    """Return what the load of each table of a release did."""
-    rows = connection.execute(queries.get("ledger_queries.loaded_tables"), {"id": release.id}).fetchall()
-    fields = model.TableLoad.__struct_fields__
-    return [model.TableLoad(**dict(zip(fields, row, strict=True))) for row in rows]
-
-
 def carry(connection: db.Connection, release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]) -> None:
-    """Write which tables the release leaves to live, and its own foreign keys into them."""
+    """Record the carried tables of the release, and its own foreign keys into them."""
     for statement in carry_statements(release, tables, keys):
         connection.execute(statement)
 
@@ -289,86 +274,78 @@ def carry(connection: db.Connection, release: Release, tables: Iterable[str], ke
 def carry_statements(
     release: Release, tables: Iterable[str], keys: Iterable[model.ForeignKey]
 ) -> Iterator[sql.Composed]:
-    """Yield the statements that write which tables a release leaves to live, and its foreign keys into them."""
+    """Yield the statements that record the carried tables of a release, and its foreign keys into them."""
     place = sql.Literal(release.id)
     yield queries.get("cutover.carry", id=place, tables=sql.Literal(list(tables)))
-    yield queries.get("ledger_queries.keep_no_keys", id=place)
+    yield queries.get("ledger_queries.delete_carried_keys", id=place)
     for key in keys:
         values = {"table": key.table, "name": key.name, "key": model.to_json(key)}
         yield queries.get(
-            "ledger_queries.keep_key", id=place, **{name: sql.Literal(value) for name, value in values.items()}
+            "ledger_queries.insert_carried_key",
+            id=place,
+            **{name: sql.Literal(value) for name, value in values.items()},
         )
 
 
 def carried_tables(connection: db.Connection, release: Release) -> list[str]:
-    """Return the tables that the release leaves to live."""
-    return [row[0] for row in connection.execute(queries.get("ledger_queries.carried_tables"), {"id": release.id})]
+    """Return the carried tables of the release."""
+    return queries.column(connection, str, "ledger_queries.carried_tables", {"id": release.id})
 
 
 def carried_keys(connection: db.Connection, release: Release) -> list[model.ForeignKey]:
-    """Return the foreign keys into carried tables that the release's tables have when it is live."""
-    rows = connection.execute(queries.get("ledger_queries.carried_keys"), {"id": release.id}).fetchall()
-    return [msgspec.convert(row[0], model.ForeignKey) for row in rows]
+    """Return the foreign keys into carried tables that the release's tables have while it is live."""
+    return queries.column(connection, model.ForeignKey, "ledger_queries.carried_keys", {"id": release.id})
 
 
 def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, model.ForeignKey]]:
-    """Return the foreign keys that cut-overs have made again and nobody has validated yet, each with its schema."""
-    if not exists(connection) or int(_value(connection, "ledger_queries.version")) < _WITH_UNVALIDATED:
+    """Return the foreign keys that cut-overs have re-created and that are not validated yet, each with its schema."""
+    if not exists(connection) or _version(connection) < _WITH_UNVALIDATED:
         return []
     rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
     return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
 
 
 def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
-    """Return the statement that writes down a foreign key to be validated; `schema` is that after the cut-over."""
+    """Return the statement that records a foreign key to validate; `schema` is its schema after the cut-over."""
     values = {"live": live_schema, "schema": schema, "table": key.table, "name": key.name, "key": model.to_json(key)}
     return queries.get(
-        "ledger_queries.keep_unvalidated", **{name: sql.Literal(value) for name, value in values.items()}
+        "ledger_queries.insert_unvalidated", **{name: sql.Literal(value) for name, value in values.items()}
     )
 
 
 def forget_validated(connection: db.Connection, live_schema: str) -> None:
-    """Strike off the foreign keys that are validated by now, or gone."""
-    connection.execute(queries.get("ledger_queries.forget_validated"), {"schema": live_schema})
+    """Delete the records of foreign keys that are validated or dropped by now."""
+    connection.execute(queries.get("ledger_queries.delete_validated"), {"schema": live_schema})
 
 
 def old_snapshots(connection: db.Connection, release: Release) -> list[model.Session]:
-    """Return the sessions that would find tables of the release empty, because their snapshot is older."""
-    return sessions(connection.execute(queries.get("cutover.old_snapshots"), {"id": release.id}).fetchall())
-
-
-def sessions(rows: Iterable[Sequence[object]]) -> list[model.Session]:
-    """Return rows of pg_stat_activity, as the queries select them, as records."""
-    fields = model.Session.__struct_fields__
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), model.Session) for row in rows]
+    """Return the sessions whose snapshot is so old that tables of the release would be empty for them."""
+    return activity.sessions(connection, "cutover.old_snapshots", {"id": release.id})
 
 
 def replaced_by(connection: db.Connection, release: Release) -> Release | None:
     """Return the release that `release` replaced when it was last promoted."""
-    found = _value(connection, "ledger_queries.replaced_by", id=release.id)
+    found = queries.value(connection, int, "ledger_queries.replaced_by", {"id": release.id})
     return next((r for r in releases(connection, release.live_schema) if r.id == found), None)
 
 
 def cutovers(connection: db.Connection, live_schema: str) -> list[Cutover]:
     """Return the cut-overs of a live schema, oldest first."""
-    rows = connection.execute(queries.get("ledger_queries.cutovers"), {"schema": live_schema}).fetchall()
-    fields = Cutover.__struct_fields__
-    return [msgspec.convert(dict(zip(fields, row, strict=True)), Cutover) for row in rows]
+    return queries.records(connection, Cutover, "ledger_queries.cutovers", {"schema": live_schema})
 
 
 def events(connection: db.Connection, live_schema: str) -> list[Event]:
-    """Return what happened to a live schema, oldest first."""
-    rows = connection.execute(queries.get("ledger_queries.events"), {"schema": live_schema}).fetchall()
-    return [Event(at=row[0], number=row[1], kind=row[2], by=row[3], detail=row[4]) for row in rows]
+    """Return the history of a live schema, oldest first."""
+    return queries.records(connection, Event, "ledger_queries.events", {"schema": live_schema})
 
 
 def is_protected(connection: db.Connection) -> bool:
-    """Say whether this database is marked as protected."""
-    return exists(connection) and bool(_value(connection, "ledger_queries.is_protected"))
+    """Return whether this database is marked as protected."""
+    return exists(connection) and bool(queries.value(connection, bool, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
-    """Mark this database as protected, or take the mark away.
+    """Mark this database as protected, or remove the mark.
 
     Raises:
         NotPermitted: the role may not write the ledger.
@@ -377,6 +354,5 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
     connection.execute(queries.get("ledger_queries.protect"), {"protected": protected})
 
 
-def _value(connection: db.Connection, name: str, **values: object) -> Any:  # noqa: ANN401 - as the server gives it
-    row = connection.execute(queries.get(name), values).fetchone()
-    return row[0] if row else None
+def _version(connection: db.Connection) -> int:
+    return queries.value(connection, int, "ledger_queries.version") or 0

@@ -1,16 +1,23 @@
-"""Named blocks of SQL out of the package bluegreen_etl.sql.
+"""Named blocks of SQL from the package bluegreen_etl.sql, and the rows that they return.
 
-A file holds blocks that begin with a line `-- name: block_name`; a block may hold `{identifier}` places, filled
-with psycopg's composables, and `%(value)s` parameters, filled when it is run.
+A file holds blocks that begin with a line `-- name: block_name`. A block may hold `{identifier}` places, filled
+with psycopg's composables, and `%(value)s` parameters, filled when the block is run.
 """
 
 import importlib.resources
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any, TypeAlias, TypeVar
 
-from psycopg import sql
+import msgspec
+import psycopg
+from psycopg import rows, sql
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_Value = TypeVar("_Value")
+Query: TypeAlias = str | sql.Composable  # the name of a block, or SQL
+Values: TypeAlias = Mapping[str, object] | None
 
 
 @cache
@@ -30,3 +37,31 @@ def get(name: str, /, **places: sql.Composable) -> sql.Composed:
     file, block = name.split(".")
     # The text comes from the package's own files, never from a user.
     return sql.SQL(blocks(file)[block]).format(**places)
+
+
+def value(
+    connection: psycopg.Connection[Any], kind: type[_Value], query: Query, values: Values = None, /
+) -> _Value | None:
+    """Return the first column of the first row; None if there is no row, or the value is null."""
+    with connection.cursor(row_factory=rows.scalar_row) as cursor:
+        return msgspec.convert(cursor.execute(_block(query), values).fetchone(), kind | None)
+
+
+def column(
+    connection: psycopg.Connection[Any], kind: type[_Value], query: Query, values: Values = None, /
+) -> list[_Value]:
+    """Return the first column of all rows."""
+    with connection.cursor(row_factory=rows.scalar_row) as cursor:
+        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[kind])  # type: ignore[valid-type]
+
+
+def records(
+    connection: psycopg.Connection[Any], record: type[_Value], query: Query, values: Values = None, /
+) -> list[_Value]:
+    """Return all rows as records; the query names its columns like the fields of `record`."""
+    with connection.cursor(row_factory=rows.dict_row) as cursor:
+        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[record])  # type: ignore[valid-type]
+
+
+def _block(query: Query) -> sql.Composed:
+    return get(query) if isinstance(query, str) else sql.Composed([query])

@@ -1,5 +1,5 @@
--- What schemas hold, from the system catalogs.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- The objects of schemas, from the system catalogs.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: schema_oid
 SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s
@@ -26,8 +26,8 @@ WHERE relnamespace = %(oid)s AND relkind IN ('r', 'p') AND NOT relispartition
 ORDER BY relname
 
 -- name: columns
--- Of tables, and of composite types, which have a relation too; `composite` is that of a column's, or of its elements'.
--- A type of the same schema is named without it, so that the same column reads the same in every release.
+-- The columns of tables and of composite types; `composite` is the relation of a column's composite type, or of its
+-- elements' type. A type of the same schema has no schema in its name, so that a column is the same in every release.
 SELECT c.oid::bigint,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'name', a.attname,
@@ -55,14 +55,15 @@ FROM pg_catalog.pg_class AS c
 WHERE c.oid = ANY (%(relations)s::oid[])
 
 -- name: relations
--- Views come first: their readers lock them before the tables below.
-SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner)
+-- Views come first: a reader of a view locks it before its tables.
+SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY c.relkind NOT IN ('v', 'm'), c.relname
 
 -- name: sequences
-SELECT s.relname, owner.relname, a.attname, q.seqincrement > 0
+SELECT s.relname AS name, owner.relname AS "table", a.attname AS "column", q.seqincrement > 0 AS ascending
 FROM pg_catalog.pg_class AS s
 JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid
 LEFT JOIN pg_catalog.pg_depend AS d
@@ -70,17 +71,17 @@ LEFT JOIN pg_catalog.pg_depend AS d
     AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
 LEFT JOIN pg_catalog.pg_class AS owner ON owner.oid = d.refobjid AND owner.relnamespace = s.relnamespace
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.refobjsubid
-    -- A column of text may own a sequence too, whose numbers it holds in a form of its own.
+    -- A text column can own a sequence too, but holds its numbers in some other form.
     AND EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid AND t.typcategory = 'N')
 WHERE s.relnamespace = %(oid)s AND s.relkind = 'S'
 ORDER BY s.relname
 
 -- name: furthest
--- Asked alone: Citus does not join a distributed table with a sequence.
+-- A query of its own: Citus does not join a distributed table with a sequence.
 SELECT {extreme}({column})::bigint FROM {table}
 
 -- name: sequence_past
--- Nothing to do for a value that the sequence is past already.
+-- Do nothing if the sequence is past the value already.
 SELECT pg_catalog.setval({sequence_text}, {reached}, true)
 FROM {sequence} AS own
 WHERE NOT own.is_called AND {reached} {further_or_equal} own.last_value
@@ -102,14 +103,14 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid >= 16384 -- below are the server's own
 
 -- name: changed_relations
--- Of these relations, those that this transaction has dropped, replaced or altered.
+-- The relations of a list that this transaction has dropped, replaced or altered.
 SELECT DISTINCT relation::bigint FROM pg_catalog.pg_locks
 WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessExclusiveLock'
   AND relation = ANY (%(oids)s::oid[])
 ORDER BY 1
 
 -- name: owners_of
--- The statements that give what a schema holds the owners of what is called the same in another one.
+-- The statements that give a schema and its objects the owners of their namesakes in another schema.
 SELECT 'ALTER SCHEMA ' || quote_ident(own.nspname) || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.nspowner))
 FROM pg_catalog.pg_namespace AS own, pg_catalog.pg_namespace AS other
 WHERE own.oid = %(own)s AND other.oid = %(other)s AND own.nspowner <> other.nspowner
@@ -121,7 +122,7 @@ FROM pg_catalog.pg_class AS own
 JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind
 WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND own.relowner <> other.relowner
   AND own.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  -- A sequence that a column owns has the table's owner always.
+  -- A sequence that a column owns always has the owner of the table.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE own.relkind = 'S' AND d.objid = own.oid
                   AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i'))
 UNION ALL
@@ -132,8 +133,8 @@ JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
     AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
 WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
 
--- name: says_more
--- Comments and labels are looked for by OID alone: one of another catalog's object of the same number is no harm.
+-- name: has_metadata
+-- Comments and labels are found by OID alone: an object of another catalog with the same OID does no harm.
 WITH own(oid) AS (
     SELECT %(oid)s::oid
     UNION ALL SELECT oid FROM pg_catalog.pg_class WHERE relnamespace = %(oid)s
@@ -150,7 +151,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_description WHERE objoid IN (SELECT oid
                    c.relrowsecurity OR c.relforcerowsecurity
                    OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid)))
 
--- name: securing
+-- name: row_security_statements
 SELECT 'ALTER TABLE ' || own.oid::regclass || statement
 FROM pg_catalog.pg_class AS own
 JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relkind = own.relkind,
@@ -159,8 +160,8 @@ JOIN pg_catalog.pg_class AS other ON other.relname = own.relname AND other.relki
      ) AS s(statement, wanted)
 WHERE own.relnamespace = %(own)s AND other.relnamespace = %(other)s AND s.wanted
 
--- name: unsecured
--- The row-level security and the policies of live's tables that the tables of the same name of a release lack.
+-- name: missing_row_security
+-- The row-level security and the policies of live's tables that their namesakes in a release lack.
 SELECT 'row-level security of ' || quote_ident(live.relname)
 FROM pg_catalog.pg_class AS live
 JOIN pg_catalog.pg_class AS own ON own.relname = live.relname AND own.relnamespace = %(own)s
@@ -174,7 +175,7 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS o WHERE o.polrelid = own.o
 ORDER BY 1
 
 -- name: dependents_on
--- What depends on a table or a view, but for what belongs to it.
+-- The objects that depend on a table or a view, without its own parts.
 SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM pg_catalog.pg_depend AS d
 WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = %(relation)s
   -- A view's own rule names it before PostgreSQL 16.
@@ -186,8 +187,8 @@ WHERE d.deptype = 'n' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.r
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conrelid = d.refobjid)
 
 -- name: objects
--- What a schema holds, by kind, table and name. What has a name that nobody chose (an index, a constraint) is called by
--- its definition, and the schema's own name is left out of that.
+-- The objects of a schema by kind, table and name. Indexes and constraints often have generated names, so their
+-- definition stands for the name, without the name of the schema.
 SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
                     WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind, NULL AS "table", relname::text AS name
 FROM pg_catalog.pg_class AS c
@@ -205,6 +206,8 @@ SELECT 'index', c.relname, CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid,
      LATERAL (SELECT pg_catalog.quote_ident(nspname) || '.' FROM pg_catalog.pg_namespace WHERE oid = %(oid)s) AS n(prefix)
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'm')
+  -- An invalid index that a failed CREATE INDEX CONCURRENTLY has left is no loss.
+  AND (i.indisvalid OR c.relkind = 'p')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
 SELECT 'constraint', c.relname,
@@ -237,7 +240,7 @@ WHERE t.typnamespace = %(oid)s AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 
 ORDER BY 1, 2, 3
 
 -- name: null_shares
--- Estimates, of tables that were analyzed and that this role may read; of a partitioned one those of all its partitions.
+-- Estimates for analyzed tables that this role may read; for a partitioned table those of all its partitions.
 SELECT c.relname, s.attname, s.null_frac
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -245,7 +248,7 @@ JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.re
 WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 
 -- name: row_types
--- What the server compares before it goes on with a prepared statement: a type made anew in each release differs too.
+-- What the server compares before it runs a prepared statement again: a type that each release has for itself differs.
 SELECT c.relname, string_agg(concat_ws(' ', pg_catalog.quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation), ','
                              ORDER BY a.attnum)
 FROM pg_catalog.pg_class AS c
@@ -254,7 +257,7 @@ WHERE c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NO
 GROUP BY c.oid
 
 -- name: locks_to_drop
--- Each object that goes with these schemas, once: DROP locks them one by one.
+-- The objects that DROP SCHEMA CASCADE drops, each once: DROP locks them one by one.
 WITH RECURSIVE doomed(classid, objid) AS (
     SELECT 'pg_catalog.pg_namespace'::regclass::oid, unnest(%(oids)s::oid[])
     UNION
@@ -276,7 +279,7 @@ FROM plain JOIN pg_catalog.pg_constraint AS k ON k.conrelid = plain.oid
 WHERE k.contype IN ('p', 'u', 'x', 'c')
 
 -- name: tables_written
--- By the current transaction.
+-- The tables that the current transaction has written to.
 SELECT schemaname, relname FROM pg_catalog.pg_stat_xact_user_tables
 WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND schemaname !~ '^pg_'
 ORDER BY schemaname, relname
@@ -291,7 +294,7 @@ WHERE k.contype = 'f' AND c.relnamespace = %(oid)s AND r.relnamespace <> %(oid)s
 ORDER BY c.relname, k.conname
 
 -- name: referring_tables
--- Tables of a schema whose foreign keys refer to others of it.
+-- Tables of a schema with foreign keys to other tables of it.
 SELECT DISTINCT c.relname, r.relname
 FROM pg_catalog.pg_constraint AS k
 JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
@@ -299,14 +302,14 @@ JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid
 WHERE k.contype = 'f' AND c.relnamespace = %(oid)s AND r.relnamespace = %(oid)s AND k.conrelid <> k.confrelid
 
 -- name: plain_tables
--- Tables that are neither partitions nor parents or children of others.
+-- Tables that are no partitions and have no parents or children.
 SELECT c.relname, c.oid::bigint FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
 ORDER BY c.relname
 
--- name: belongings
--- Tables of a schema, by name, with their indexes and the sequences that they own.
+-- name: relations_of_tables
+-- The tables with these names in a schema, their indexes, and the sequences that they own.
 SELECT c.oid::bigint FROM pg_catalog.pg_class AS c WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
 UNION
 SELECT d.objid::bigint FROM pg_catalog.pg_class AS c

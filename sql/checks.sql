@@ -1,5 +1,5 @@
 -- Around the checks: settings, and tables for offending rows.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: begin_check
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;

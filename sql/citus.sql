@@ -1,11 +1,11 @@
--- Where rows are on Citus, and whether all nodes have committed.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- The placement of tables on Citus, and whether all nodes have committed.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: version
 SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'
 
 -- name: placements
--- Of the tables that Citus knows; one that it has taken up by itself, because of a foreign key, it takes up again.
+-- Of the tables that Citus manages, without those that it adds automatically because of a foreign key.
 SELECT c.relname,
        CASE WHEN p.partmethod = 'h' THEN 'hash' WHEN p.partmethod <> 'n' THEN p.partmethod::text
             WHEN p.repmodel = 't' THEN 'reference' WHEN p.colocationid <> 0 THEN 'single' ELSE 'local' END,
@@ -23,11 +23,11 @@ WHERE nspname = {schema}
    OR pg_catalog.starts_with(nspname, {schema} || '__r') AND substr(nspname, length({schema}) + 4) ~ '^[0-9]+$'
 
 -- name: send_settings
--- SET LOCAL goes along to the other nodes.
+-- Citus sends SET LOCAL to the other nodes too.
 SELECT pg_catalog.set_config('citus.propagate_set_commands', 'local', false)
 
 -- name: ask_nodes
--- The coordinator has answered on this connection, and need not be able to log in to itself.
+-- Without the coordinator: it answers on this connection, and may not be able to connect to itself.
 SELECT a.nodeid, a.success, a.result
 FROM pg_catalog.run_command_on_all_nodes(%(command)s) AS a LEFT JOIN pg_catalog.pg_dist_node AS n USING (nodeid)
 WHERE coalesce(n.groupid, 0) <> 0

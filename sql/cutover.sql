@@ -1,9 +1,9 @@
--- What a cut-over looks at, and the statements that it sends.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- What a cut-over inspects, and the statements that it sends.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: outside_dependents
--- Everything in another schema that depends on an object of this one, with the object it hangs on. The tables in
--- `carried`, with what belongs to them, count as being outside: they do not leave with the schema.
+-- The objects of other schemas that depend on an object of this schema, each with that object. The tables in `carried`
+-- and their parts count as outside: they do not leave with the schema.
 WITH carried(classid, oid) AS (
     SELECT 'pg_catalog.pg_class'::regclass::oid, unnest(%(carried)s::oid[])
     UNION ALL SELECT 'pg_catalog.pg_class'::regclass, indexrelid FROM pg_catalog.pg_index
@@ -65,27 +65,28 @@ WITH carried(classid, oid) AS (
     FROM pg_catalog.pg_depend AS d
     JOIN inside AS i ON i.classid = d.refclassid AND i.oid = d.refobjid
     WHERE d.deptype IN ('n', 'a')
-      -- A schema's own objects hang on it, and so do its default privileges; of the rest, publications count.
+      -- A schema's own objects and default privileges depend on it; of the other dependents, publications count.
       AND (d.refclassid <> 'pg_catalog.pg_namespace'::regclass OR d.classid = 'pg_catalog.pg_publication_namespace'::regclass)
 )
 SELECT d.classid, d.objid, d.refclassid, d.refobjid FROM dependents AS d
 WHERE (d.namespace IS DISTINCT FROM %(oid)s
        OR EXISTS (SELECT FROM carried AS c WHERE c.classid = d.classid AND c.oid = d.objid))
   AND NOT EXISTS (SELECT FROM inside AS i WHERE i.classid = d.classid AND i.oid = d.objid)
-  -- Citus hides its shards in pg_class, but not what belongs to them.
+  -- Citus hides its shards in pg_class, but not their parts.
   AND NOT (d.namespace IS NULL
            AND d.classid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_attrdef'::regclass,
                              'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass,
                              'pg_catalog.pg_rewrite'::regclass))
-  -- A foreign key to a partitioned table has one of its own for each partition, which comes and goes with it.
+  -- A foreign key to a partitioned table has a key for each partition, which is created and dropped with it.
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k
                   WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid AND k.conparentid <> 0)
 
 -- name: dependents_described
--- What depends on something, which is so given, and on what, for people.
-SELECT DISTINCT d.classid::regclass::text, d.objid::bigint, o.type, o.identity, r.type, r.identity
+-- The names of dependents and of the objects that they depend on.
+SELECT DISTINCT k.relname AS catalog, d.objid::bigint AS oid, o.type, o.identity, r.type AS on_type, r.identity AS on_identity
 FROM ({dependents}) AS d
--- A view depends by its rule, which nobody knows by name.
+JOIN pg_catalog.pg_class AS k ON k.oid = d.classid
+-- A view depends through its rule: name the view.
 LEFT JOIN pg_catalog.pg_rewrite AS w
     ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid AND w.rulename = '_RETURN',
      pg_catalog.pg_identify_object(
@@ -95,7 +96,7 @@ LEFT JOIN pg_catalog.pg_rewrite AS w
 ORDER BY o.type, o.identity
 
 -- name: outside_parents
--- Tables of this schema that inherit from one outside, or are partitions of one, with that one.
+-- Tables of this schema with a parent (inheritance or partitioning) in another schema, each with that parent.
 SELECT c.relname, n.nspname, p.relname
 FROM pg_catalog.pg_inherits AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
@@ -105,12 +106,12 @@ WHERE c.relnamespace = %(oid)s AND p.relnamespace <> %(oid)s
 ORDER BY 1, 2, 3
 
 -- name: followers
--- Of these objects, those that one statement makes again in their place, with the relation that they belong to and the
--- statements. What is given to whom, and the comments, stay as they are.
+-- The objects of a list that one statement re-creates in place, each with its relation and its statements. Privileges
+-- and comments stay.
 WITH wanted AS (
     SELECT * FROM unnest(%(catalogs)s::regclass[], %(oids)s::oid[]) AS w(classid, oid)
 ), found(classid, oid, relation, statements) AS (
-    -- Options that are not named again would be reset, security_invoker among them.
+    -- CREATE OR REPLACE resets options that it does not name, security_invoker among them.
     SELECT w.classid, w.oid, c.oid, ARRAY['CREATE OR REPLACE VIEW ' || c.oid::regclass
                || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
                || ' AS ' || rtrim(pg_catalog.pg_get_viewdef(c.oid), ';')]
@@ -154,7 +155,7 @@ LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY c.oid, f.oid
 
 -- name: publications
--- The publications with one of these members, each with the statement that gives it all of its members again, by name.
+-- The publications with one of these members, each with the statement that sets all of its members again, by name.
 SELECT p.pubname, EXISTS (SELECT FROM pg_catalog.pg_publication_namespace AS s WHERE s.pnpubid = p.oid),
        'ALTER PUBLICATION ' || quote_ident(p.pubname) || ' SET ' || (
            SELECT string_agg(member, ', ') FROM (
@@ -174,8 +175,9 @@ WHERE p.oid IN (SELECT prpubid FROM pg_catalog.pg_publication_rel WHERE oid = AN
 ORDER BY p.pubname
 
 -- name: outside_matviews
--- The materialized views whose rules these are: how one is made beside it, what is to be said of that one, and how the
--- two are exchanged. What is called `bluegreen …` is ours. Those with statistics objects or labels are left out.
+-- The materialized views of these rules: the statements that create a replacement, that fill and describe it, and that
+-- exchange the two. Names that begin with `bluegreen ` are the tool's own. Views with statistics objects or labels are
+-- left out.
 WITH indexes AS (
     SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
@@ -205,7 +207,7 @@ SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
                 FROM pg_catalog.pg_description AS d
                 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid
                 WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass)
-       -- What default privileges have given to the one beside is taken back.
+       -- Revoke what default privileges have granted on the replacement.
        || ARRAY(SELECT DISTINCT 'REVOKE ALL ON ' || b.place || ' FROM ' || CASE x.grantee WHEN 0 THEN 'PUBLIC'
                            ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
                 FROM pg_catalog.pg_default_acl AS f, aclexplode(f.defaclacl) AS x
@@ -235,8 +237,8 @@ WHERE r.oid = ANY (%(rules)s::oid[])
 ORDER BY c.oid
 
 -- name: matviews_reading
--- The filled materialized views that read from one of these views, over others too, and whether they can be refreshed
--- without being in the way of their readers.
+-- The filled materialized views that read one of these views, directly or through others, and whether they can be
+-- refreshed without blocking their readers.
 WITH RECURSIVE reading(oid) AS (
     SELECT unnest(%(views)s::oid[])
     UNION
@@ -254,8 +256,7 @@ WHERE c.relkind = 'm' AND c.relispopulated
 ORDER BY c.oid
 
 -- name: keys
--- The foreign keys among these constraints, or those that lead from a schema's own tables into others, with what ADD
--- CONSTRAINT has to say again.
+-- The foreign keys among these constraints, or from a schema's own tables to others, with what ADD CONSTRAINT needs.
 SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
        jsonb_build_object(
            'table', c.relname, 'name', k.conname, 'definition', pg_catalog.pg_get_constraintdef(k.oid),
@@ -294,82 +295,18 @@ UPDATE {child} AS o SET {nulls}
 WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
 
 -- name: old_snapshots
--- Sessions of this database whose snapshot is older than the load's end, where a row of the release is not frozen.
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+-- Sessions of this database with a snapshot older than the end of the load, if rows of the release are not frozen.
+SELECT {session}
 FROM bluegreen.release AS r
 JOIN pg_catalog.pg_stat_activity AS a
     ON a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 WHERE r.id = %(id)s
-  -- Without pg_read_all_stats a role is not told what kind of backend another role's is.
+  -- The server hides the backend type of other roles from roles without pg_read_all_stats.
   AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND a.backend_xmin IS NOT NULL
   AND pg_catalog.age(a.backend_xmin) > pg_catalog.age(r.loaded_xid::xid)
   AND EXISTS (SELECT FROM bluegreen.loaded_table AS t WHERE t.release_id = r.id AND NOT t.frozen)
 ORDER BY a.xact_start
-
--- name: definition
--- Everything that makes up a schema's definition, by OID, each with a digest: read from the catalogs alone, so that no
--- lock on a table is needed. What belongs to a carried table is left out: {carried} are their OIDs, those of their
--- indexes and sequences included.
-SELECT 'schema' AS kind, oid, nspname::text AS name, md5(ROW(nspowner, nspacl)::text) AS digest
-FROM pg_catalog.pg_namespace WHERE oid = {oid}
-UNION ALL
-SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END, oid, relname,
-       md5(ROW(relkind, relowner, relacl, reloptions, relrowsecurity, relforcerowsecurity, relreplident)::text)
-FROM pg_catalog.pg_class WHERE relnamespace = {oid} AND relkind <> 't' AND oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'columns of', c.oid, c.relname, md5(string_agg(ROW(a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl,
-       a.attidentity, a.attgenerated, a.attisdropped, pg_catalog.col_description(c.oid, a.attnum))::text, '' ORDER BY a.attnum))
-FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = {oid} AND c.relkind NOT IN ('t', 'i', 'I', 'S') AND c.oid <> ALL ({carried}::oid[]) GROUP BY c.oid, c.relname
-UNION ALL
-SELECT 'default of', d.oid, c.relname, md5(d.adbin::text)
-FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.adrelid
-WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'constraint', oid, conname, md5(ROW(contype, condeferrable, condeferred, convalidated, conkey, confrelid, confkey,
-       conbin::text)::text)
-FROM pg_catalog.pg_constraint WHERE connamespace = {oid} AND conrelid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'rule of', r.oid, c.relname, md5(ROW(r.ev_type, r.ev_enabled, r.is_instead, r.ev_qual::text, r.ev_action::text)::text)
-FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = {oid}
-UNION ALL
-SELECT 'trigger', t.oid, t.tgname, md5(ROW(t.tgfoid, t.tgtype, t.tgenabled, t.tgargs, t.tgqual::text)::text)
-FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = {oid} AND NOT t.tgisinternal AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'policy', p.oid, p.polname,
-       md5(ROW(p.polcmd, p.polpermissive, p.polroles, p.polqual::text, p.polwithcheck::text)::text)
-FROM pg_catalog.pg_policy AS p JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
-WHERE c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-UNION ALL
-SELECT 'routine', oid, proname, md5(ROW(proowner, proacl, prosrc, prosqlbody::text, proconfig, prosecdef, provolatile)::text)
-FROM pg_catalog.pg_proc WHERE pronamespace = {oid}
-UNION ALL
-SELECT 'type', oid, typname, md5(ROW(typowner, typacl, typnotnull, typdefault,
-       (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid))::text)
-FROM pg_catalog.pg_type AS t
-WHERE typnamespace = {oid} AND typrelid <> ALL ({carried}::oid[])
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem AND e.typrelid = ANY ({carried}::oid[]))
-UNION ALL
-SELECT 'default privileges', oid, pg_catalog.pg_get_userbyid(defaclrole), md5(ROW(defaclobjtype, defaclacl)::text)
-FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}
-UNION ALL
-SELECT 'comment on', c.oid, c.relname, md5(d.description)
-FROM pg_catalog.pg_description AS d JOIN pg_catalog.pg_class AS c ON c.oid = d.objoid AND d.objsubid = 0
-WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND c.relnamespace = {oid} AND c.oid <> ALL ({carried}::oid[])
-
--- name: remember_definition
-INSERT INTO bluegreen.definition (release_id, kind, oid, name, digest)
-SELECT {id}, kind, oid, name, digest FROM ({definition}) AS now
-
--- name: changed_definition
-SELECT DISTINCT coalesce(old.kind, now.kind) || ' ' || coalesce(now.name, old.name)
-FROM (SELECT * FROM bluegreen.definition WHERE release_id = {id}) AS old
-FULL JOIN ({definition}) AS now ON now.kind = old.kind AND now.oid = old.oid
-WHERE old.digest IS DISTINCT FROM now.digest OR old.name IS DISTINCT FROM now.name
-ORDER BY 1
 
 -- name: remember_writes
 INSERT INTO bluegreen.write_count (release_id, table_oid, written)
@@ -379,7 +316,7 @@ FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
 
 -- name: written_since
-SELECT c.relname, n.now - w.written
+SELECT c.relname AS "table", n.now - w.written AS rows
 FROM bluegreen.write_count AS w
 JOIN pg_catalog.pg_class AS c ON c.oid = w.table_oid,
 LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_tuples_updated(c.oid)
@@ -388,8 +325,7 @@ WHERE w.release_id = %(id)s AND n.now > w.written
 ORDER BY c.relname
 
 -- name: open_writers
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
     AND c.relname <> ALL (%(carried)s::text[])
@@ -397,18 +333,18 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalo
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'RowExclusiveLock' AND a.pid <> pg_catalog.pg_backend_pid()
 
 -- name: blockers
--- Who holds a lock on one of these relations that an exclusive lock has to wait for, or is changing one of the schemas.
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+-- Sessions that hold a lock on one of these relations, or that change one of the schemas: an exclusive lock waits for
+-- them.
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid()
   AND (l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-       -- Whoever has replaced its row and not ended yet.
+       -- A transaction that has replaced the row of the schema and has not ended.
        OR l.locktype = 'transactionid'
        AND l.transactionid IN (SELECT n.xmax FROM pg_catalog.pg_namespace AS n WHERE n.oid = ANY (%(schemas)s::oid[])))
-ORDER BY 6 DESC NULLS LAST
+ORDER BY age DESC NULLS LAST
 
 -- name: prepared_blockers
 -- Prepared transactions that hold a lock on one of these relations; they have no session.
@@ -433,9 +369,8 @@ WHERE CASE WHEN a.backend_type = 'autovacuum worker' AND strpos(a.query, '(to pr
            THEN pg_catalog.pg_cancel_backend(a.pid) END
 
 -- name: exclusive_holders
--- Who holds a lock on a relation of a schema that even a reader has to wait for.
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+-- Sessions that hold a lock on a relation of a schema that blocks readers.
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %(schema)s
@@ -443,7 +378,7 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid AND a.datname = pg_catalo
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock'
 
 -- name: cancel
--- Only what runs in a transaction that old: by now the session may have gone on to something else.
+-- Only a transaction of that age: by now the session may run another one.
 SELECT pid FROM pg_catalog.pg_stat_activity
 WHERE CASE WHEN pid = %(pid)s AND state = 'active' AND backend_type = 'client backend'
                 AND extract(epoch FROM clock_timestamp() - xact_start) >= %(age)s
@@ -456,9 +391,9 @@ WHERE k.connamespace = %(oid)s AND k.contype = 'f' AND NOT k.convalidated AND k.
 ORDER BY c.relpages DESC, k.conname
 
 -- name: fingerprint
--- One value for the relations of a schema and what depends on them from anywhere: what a session can still change while
--- the cut-over waits for its locks. Read under them, and so by no more than hashing. What is replaced gets its rows in
--- pg_depend anew.
+-- One value for the relations of a schema and all their dependents: what a session can still change while the cut-over
+-- waits for its locks. It is read under the locks, so it only hashes. An object that is replaced gets new rows in
+-- pg_depend.
 SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
     SELECT hash_record_extended(ROW(oid, relacl::text, reloptions), 0)
     FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid AND relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -469,38 +404,10 @@ SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
     WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND d.deptype = 'n'
 ) AS found(hash)
 
--- name: inspected
--- One value for all that a cut-over inspects: what a schema is made of, and what depends on it from outside, by what the
--- statements that make it again would set back. Where a row is replaced by nothing but DDL, its xmin stands for it.
+-- name: dependents_inspected
+-- One value for what depends on a schema from outside, by what the statements that re-create it would set back.
+-- definition.digests has the schema itself.
 SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
-    SELECT hash_record_extended(ROW(oid, nspowner, nspacl::text), 0) FROM pg_catalog.pg_namespace WHERE oid = {oid}::oid
-    UNION ALL
-    -- REFRESH, VACUUM FULL and TRUNCATE replace it too.
-    SELECT hash_record_extended(ROW(oid, relname, relowner, relacl::text, reloptions, relrowsecurity, relforcerowsecurity), 0)
-    FROM pg_catalog.pg_class WHERE relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(a.attrelid, a.attnum, a.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-    WHERE c.relnamespace = {oid}::oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_proc WHERE pronamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_type WHERE typnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(oid, xmin), 0) FROM pg_catalog.pg_default_acl WHERE defaclnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(t.oid, t.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
-    WHERE c.relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(p.oid, p.xmin), 0)
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_policy AS p ON p.polrelid = c.oid WHERE c.relnamespace = {oid}::oid
-    UNION ALL
-    SELECT hash_record_extended(ROW(d.objoid, d.objsubid, d.xmin), 0)
-    FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass
-    WHERE c.relnamespace = {oid}::oid
-    UNION ALL
     SELECT hash_record_extended(ROW(d.classid, d.objid, d.refobjid, d.refobjsubid, d.xmin, coalesce(
         (SELECT ROW(r.ev_enabled, v.reloptions)::text FROM pg_catalog.pg_rewrite AS r
          JOIN pg_catalog.pg_class AS v ON v.oid = r.ev_class
@@ -521,11 +428,11 @@ SELECT count(*) || ' ' || coalesce(bit_xor(found.hash), 0) FROM (
 ) AS found(hash)
 
 -- name: renaming
--- Held by every transaction that renames the live schema: two would fail with an internal error of the server.
+-- Every transaction that renames the live schema holds this lock: two at once would fail with an internal error.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen renaming ' || {schema}, 0))
 
 -- name: follow_one_by_one
--- What stands in the way of one of them is told with its statement; a lock that was not to be had is tried again.
+-- An error is reported with its statement; the caller retries a lock timeout.
 DECLARE
     statements CONSTANT text[] := {statements}::text[];
     current int := 0;
@@ -541,7 +448,7 @@ EXCEPTION
 END
 
 -- name: lock_one_by_one
--- lock_timeout is the patience for all of the locks together, so that no reader waits for longer.
+-- lock_timeout bounds the wait for all of the locks together, so that no reader waits for longer.
 DECLARE
     deadline CONSTANT timestamptz := clock_timestamp() + pg_catalog.current_setting('lock_timeout')::interval;
     statements CONSTANT text[] := {statements}::text[];
@@ -569,6 +476,8 @@ BEGIN
 END
 
 -- name: compare
+DECLARE
+    found text;
 BEGIN
     IF NOT EXISTS (SELECT FROM bluegreen.release WHERE id = {incoming_id} AND status = {incoming_status}) THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'the release has been moved by another run';
@@ -577,29 +486,31 @@ BEGIN
         IS DISTINCT FROM {outgoing_id}::bigint THEN
         RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'another release went live meanwhile';
     END IF;
-    IF {live_oid}::oid IS NOT NULL AND {expected} <> ({found}) THEN
-        RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what hangs on it, was changed meanwhile';
+    IF {live_oid}::oid IS NOT NULL THEN
+        {look};
+        IF found IS DISTINCT FROM {expected} THEN
+            RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what depends on it, was changed meanwhile';
+        END IF;
     END IF;
 END
 
 -- name: other_readers
--- Sessions of this database that may read from it: not the server's own, nor those that send its log. Without
--- pg_read_all_stats a role is not told what kind another role's is.
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+-- Sessions of this database that can read from it: no background processes, no WAL senders. Without
+-- pg_read_all_stats a role does not see the backend type of other roles.
+SELECT {session}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.pid <> ALL ({own}::int[])
   AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'parallel worker', 'autovacuum worker')
 ORDER BY a.xact_start NULLS LAST, a.pid
 
 -- name: still_held
--- Readers are held off until the commit, or the whole try is taken back and made again.
+-- Readers stay blocked until the commit; otherwise the whole attempt is rolled back and retried.
 BEGIN
     IF clock_timestamp() > {until}::timestamptz THEN
-        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been let go on meanwhile';
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'readers may have been resumed meanwhile';
     END IF;
     IF {alone} AND EXISTS ({others}) THEN
-        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has come that no pooler holds off';
+        RAISE EXCEPTION USING ERRCODE = 'lock_not_available', MESSAGE = 'a session has connected that no pooler blocks';
     END IF;
 END
 
@@ -619,10 +530,9 @@ INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES ({schema}
 -- name: notify
 SELECT pg_catalog.pg_notify('bluegreen', {payload})
 
--- name: following_others
--- The same of what follows a swap from other schemas: views by their rules, tables by their foreign keys, routines,
--- publications.
-SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+-- name: not_owned_dependents
+-- The same for dependents in other schemas: views by their rules, tables by their foreign keys, routines, publications.
+SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner) AS owner, o.kind, i.identity
 FROM (
     SELECT 'VIEW' AS kind, 'pg_catalog.pg_class'::regclass AS classid, c.oid, c.relowner AS owner
     FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class
@@ -642,8 +552,8 @@ FROM (
 WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
 ORDER BY 2, 3
 
--- name: places_of_followers
--- The privileges that this role lacks on schemas where something follows: views and routines are made again there.
+-- name: schemas_of_dependents
+-- The privileges that this role lacks on schemas of dependents: the swap re-creates views and routines there.
 SELECT n.nspname, concat_ws(', ', CASE WHEN NOT n.usage THEN 'USAGE' END, CASE WHEN NOT n.making THEN 'CREATE' END)
 FROM (
     SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,

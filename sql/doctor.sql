@@ -1,13 +1,13 @@
--- What doctor looks at.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- What doctor inspects.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: may_create_schema
 SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
 
--- name: belonging_to_others
--- What of a schema belongs to roles whose rights this one does not have, and what ALTER calls it. Indexes, and the
--- sequences of columns, go with their tables, and what belongs to an extension with that.
-SELECT pg_catalog.pg_get_userbyid(o.owner), o.kind, i.identity
+-- name: not_owned_objects
+-- The schema and its objects whose owner's rights this role lacks, each with the word that ALTER uses. Indexes and
+-- owned sequences belong to their tables, and objects of extensions to those.
+SELECT pg_catalog.pg_get_userbyid(o.owner) AS owner, o.kind, i.identity
 FROM (
     SELECT 'SCHEMA' AS kind, 'pg_catalog.pg_namespace'::regclass AS classid, n.oid, n.nspowner AS owner
     FROM pg_catalog.pg_namespace AS n WHERE n.oid = %(oid)s
@@ -34,8 +34,8 @@ WHERE NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
 ORDER BY o.kind <> 'SCHEMA', o.kind, i.identity
 
 -- name: owners_without_create
--- Owners of a schema's objects who may not make such there, which is asked when its clone is given to them by anybody
--- but a superuser.
+-- Owners of a schema's objects who may not create objects there. The server requires that when a role other than a
+-- superuser gives them the clone.
 SELECT DISTINCT pg_catalog.pg_get_userbyid(o.owner)
 FROM (SELECT 'pg_catalog.pg_class'::regclass AS classid, oid, relowner AS owner FROM pg_catalog.pg_class
       WHERE relnamespace = %(oid)s
@@ -48,7 +48,7 @@ WHERE NOT pg_catalog.has_schema_privilege(o.owner, %(oid)s::oid, 'CREATE')
 ORDER BY 1
 
 -- name: may_have_members
--- Superusers' rights are not for others, and nobody can be a member of the owner of the database by that name.
+-- A superuser's rights are not granted, and pg_database_owner has no explicit members.
 SELECT NOT rolsuper AND NOT pg_catalog.starts_with(rolname, 'pg_') FROM pg_catalog.pg_roles WHERE rolname = %(role)s
 
 -- name: forced_policies
@@ -58,7 +58,7 @@ WHERE c.relnamespace = %(oid)s AND c.relforcerowsecurity
 ORDER BY 1
 
 -- name: sees_others
--- Whether it is shown what sessions of other roles do, and may cancel that.
+-- Whether the role sees the statements of other roles, and may cancel them.
 SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
 
 -- name: free_connections
@@ -76,8 +76,8 @@ SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'),
        ARRAY(SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE NOT active ORDER BY 1)
 
 -- name: replicas
--- Servers that replay the log, and those that have a slot and are away; what receives the log and replays nothing
--- (pg_receivewal), a base backup and a subscriber are none. A role that may not look sees nothing but pids.
+-- Standbys, and slots of standbys that are not connected. A receiver that does not replay (pg_receivewal), a base backup
+-- and a subscriber are no standbys. A role without pg_read_all_stats sees only pids.
 SELECT coalesce(nullif(r.application_name, ''), 'pid ' || r.pid) AS name, r.client_addr::text, r.state,
        r.replay_lsn >= {lsn}::pg_lsn, greatest(0, pg_catalog.pg_wal_lsn_diff({lsn}::pg_lsn, r.replay_lsn))::bigint,
        extract(epoch FROM r.replay_lag)::float8
@@ -92,7 +92,7 @@ WHERE s.slot_type = 'physical' AND NOT s.active AND s.restart_lsn IS NOT NULL
 ORDER BY name
 
 -- name: data_directory
--- Where its data are, if the role may know it.
+-- The server's data directory, if the role may see it.
 SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'
 
 -- name: settings_in_force
@@ -100,7 +100,7 @@ SELECT name, pg_catalog.current_setting(name) FROM unnest(%(names)s::text[]) AS 
 WHERE pg_catalog.current_setting(name, true) IS NOT NULL
 
 -- name: strange_schemas
--- Schemas called like releases, or like live while a load makes its structure.
+-- Schemas with names of releases, or of live while a load creates its structure.
 SELECT nspname FROM pg_catalog.pg_namespace
 WHERE pg_catalog.starts_with(nspname, %(schema)s || '__r') AND substr(nspname, length(%(schema)s) + 4) ~ '^[0-9]+$'
    OR pg_catalog.starts_with(nspname, 'bluegreen__parked_')

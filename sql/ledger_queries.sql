@@ -1,19 +1,19 @@
 -- Reads and writes the ledger; its tables are in ledger.sql.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: carried_tables
 SELECT table_name FROM bluegreen.carried_table WHERE release_id = %(id)s ORDER BY 1
 
--- name: keep_key
+-- name: insert_carried_key
 INSERT INTO bluegreen.carried_key (release_id, table_name, name, key) VALUES ({id}, {table}, {name}, {key})
 
--- name: keep_no_keys
+-- name: delete_carried_keys
 DELETE FROM bluegreen.carried_key WHERE release_id = {id}
 
 -- name: carried_keys
 SELECT key FROM bluegreen.carried_key WHERE release_id = %(id)s ORDER BY table_name, name
 
--- name: keep_unvalidated
+-- name: insert_unvalidated
 INSERT INTO bluegreen.unvalidated_key (live_schema, schema_name, table_name, name, key)
 VALUES ({live}, {schema}, {table}, {name}, {key})
 ON CONFLICT (schema_name, table_name, name) DO UPDATE SET live_schema = excluded.live_schema, key = excluded.key
@@ -27,7 +27,7 @@ JOIN pg_catalog.pg_constraint AS k ON k.conrelid = c.oid AND k.conname = u.name 
 WHERE u.live_schema = %(schema)s
 ORDER BY 1, u.table_name, u.name
 
--- name: forget_validated
+-- name: delete_validated
 DELETE FROM bluegreen.unvalidated_key AS u
 WHERE u.live_schema = %(schema)s AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_namespace AS n
@@ -36,8 +36,8 @@ WHERE u.live_schema = %(schema)s AND NOT EXISTS (
     WHERE n.nspname = u.schema_name)
 
 -- name: exists
--- Not to_regclass: it may answer from before a lock was waited for, out of the session's cache.
--- Its schema with the owner, and whether this role may read and write it.
+-- The ledger's schema, its owner, and whether this role may read and write it. Not by to_regclass: the session's cache
+-- may be older than a lock that the session has waited for.
 SELECT n.oid::bigint, pg_catalog.pg_get_userbyid(n.nspowner),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(
@@ -46,6 +46,10 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
+
+-- name: lock
+-- Held while the ledger is created or migrated.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('bluegreen ledger', 0))
 
 -- name: version
 SELECT version FROM bluegreen.ledger
@@ -60,7 +64,7 @@ SELECT protected FROM bluegreen.ledger
 UPDATE bluegreen.ledger SET protected = %(protected)s
 
 -- name: releases
--- A ledger of an older version, which may be read without being migrated, has no release that is open.
+-- A ledger of an older version, which commands read without migrating it, has no open releases.
 SELECT id, live_schema, number, status, origin, schema_oid::bigint, base_oid::bigint, structure, created_at, created_by,
        ready_at, promoted_at, retired_at, failure,
        (SELECT until FROM (SELECT (to_jsonb(r) ->> 'open_until')::timestamptz) AS o(until) WHERE until > clock_timestamp()
@@ -75,20 +79,20 @@ SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)
 WHERE id = %(id)s
 
 -- name: keep_open
--- Until the transaction ends, nobody can close it.
+-- No session can close the release until the transaction ends.
 SELECT FROM bluegreen.release
 WHERE id = %(id)s AND status = 'loading' AND open_until > clock_timestamp() FOR KEY SHARE
 
--- name: what_was_put_off
--- Not to be had while a part is under way.
+-- name: deferred_entries
+-- Fails while a part is being loaded.
 SELECT put_off FROM bluegreen.release
 WHERE id = %(id)s AND status = 'loading' AND open_until > clock_timestamp() FOR UPDATE NOWAIT
 
 -- name: close
 UPDATE bluegreen.release SET open_until = NULL, put_off = NULL WHERE id = %(id)s
 
--- name: take_part
--- Where another session is at the same part, this waits to see what becomes of it.
+-- name: begin_part
+-- Waits for another session that loads the same part, to see whether it commits.
 INSERT INTO bluegreen.part (release_id, table_name, part) VALUES (%(id)s, %(table)s, %(key)s)
 ON CONFLICT (release_id, table_name, part) DO NOTHING
 
@@ -98,11 +102,11 @@ SET files = %(files)s, rows = %(rows)s, bytes = %(bytes)s, seconds = %(seconds)s
 WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
 
 -- name: parts
-SELECT table_name, part, files, rows, bytes, seconds
+SELECT table_name AS "table", part AS key, files, rows, bytes, seconds
 FROM bluegreen.part WHERE release_id = %(id)s ORDER BY table_name, part
 
 -- name: part
-SELECT table_name, part, files, rows, bytes, seconds
+SELECT table_name AS "table", part AS key, files, rows, bytes, seconds
 FROM bluegreen.part WHERE release_id = %(id)s AND table_name = %(table)s AND part = %(key)s
 
 -- name: insert_release
@@ -146,14 +150,10 @@ VALUES (%(id)s, %(name)s, %(severity)s, %(status)s, %(failures)s, %(seconds)s, %
 INSERT INTO bluegreen.event (live_schema, number, kind, detail) VALUES (%(schema)s, %(number)s, %(kind)s, %(detail)s)
 
 -- name: events
-SELECT at, number, kind, by_role, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
-
--- name: loaded_tables
-SELECT table_name, files, rows, bytes, seconds, frozen, rejected, rejects
-FROM bluegreen.loaded_table WHERE release_id = %(id)s ORDER BY table_name
+SELECT at, number, kind, by_role AS by, detail FROM bluegreen.event WHERE live_schema = %(schema)s ORDER BY id
 
 -- name: all_loaded_tables
-SELECT r.number, t.table_name, t.files, t.rows, t.bytes, t.seconds, t.frozen, t.rejected, t.rejects
+SELECT r.number, t.table_name AS "table", t.files, t.rows, t.bytes, t.seconds, t.frozen, t.rejected, t.rejects
 FROM bluegreen.loaded_table AS t JOIN bluegreen.release AS r ON r.id = t.release_id
 WHERE r.live_schema = %(schema)s AND r.number = ANY (%(numbers)s)
 ORDER BY r.number, t.table_name
@@ -165,14 +165,14 @@ FROM (SELECT DISTINCT ON (name) * FROM bluegreen.check_result
 ORDER BY id
 
 -- name: replaced_by
--- The release that was live when this one was last promoted: what rollback goes back to.
+-- The release that was live when this release was last promoted: rollback goes back to it.
 SELECT from_release FROM bluegreen.cutover
 WHERE to_release = %(id)s AND direction = 'promote'
 ORDER BY committed_at DESC LIMIT 1
 
 -- name: cutovers
-SELECT c.live_schema, c.direction, t.number, f.number, c.committed_at, c.held, c.tries, c.waited, c.by_role, c.token,
-       c.via, c.lsn::text
+SELECT c.live_schema, c.direction, t.number AS to_number, f.number AS from_number, c.committed_at, c.held, c.tries, c.waited,
+       c.by_role AS by, c.token, c.via, c.lsn::text
 FROM bluegreen.cutover AS c
 JOIN bluegreen.release AS t ON t.id = c.to_release
 LEFT JOIN bluegreen.release AS f ON f.id = c.from_release

@@ -1,8 +1,8 @@
--- How far a load is.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- The progress of a load.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: insert_stage
--- The load does not wait until it is on disk.
+-- The load does not wait for the disk here.
 INSERT INTO bluegreen.stage (release_id, name, seconds)
 SELECT %(id)s, %(name)s, %(seconds)s::float8 FROM pg_catalog.set_config('synchronous_commit', 'off', true)
 ON CONFLICT (release_id, name) DO UPDATE SET seconds = excluded.seconds
@@ -33,26 +33,26 @@ SELECT name, extract(epoch FROM clock_timestamp() - at)::float8
 FROM bluegreen.stage WHERE release_id = %(id)s AND seconds IS NULL ORDER BY at DESC LIMIT 1
 
 -- name: readings
-SELECT table_name, done, total FROM bluegreen.reading WHERE release_id = %(id)s ORDER BY total DESC NULLS LAST, table_name
+SELECT table_name AS "table", done, total FROM bluegreen.reading WHERE release_id = %(id)s ORDER BY total DESC NULLS LAST, table_name
 
 -- name: work
--- Sessions that hold a lock on a relation of the schema, whatever program they are of, and those of the load itself. What
--- belongs to another role is null without pg_read_all_stats.
-SELECT a.pid, a.usename,
+-- Sessions of any program that hold a lock on a relation of the schema, and the sessions of the load itself. Columns of
+-- other roles' sessions are null without pg_read_all_stats.
+SELECT a.pid, a.usename AS "user",
        CASE WHEN c.pid IS NOT NULL THEN 'copy'
             WHEN i.pid IS NOT NULL THEN lower(i.command) || ', ' || i.phase
             WHEN n.pid IS NOT NULL THEN 'analyze, ' || n.phase
             WHEN v.pid IS NOT NULL THEN 'vacuum, ' || v.phase
-            -- Settings come first in what pg_dump writes.
+            -- Skip the settings at the beginning of pg_dump's scripts.
             WHEN a.state = 'active' THEN left(regexp_replace(regexp_replace(a.query, '^(\s*SET [^;]*;)+\s*', ''),
                                                              '\s+', ' ', 'g'), 44)
-            ELSE a.state END,
-       coalesce(r.relname, o.relname),
-       c.tuples_processed,
+            ELSE a.state END AS does,
+       coalesce(r.relname, o.relname) AS "table",
+       c.tuples_processed AS rows,
        CASE WHEN i.phase ~ 'scanning table$' AND i.blocks_total > 0 THEN i.blocks_done::float8 / i.blocks_total
             WHEN i.phase ~ 'loading tuples in tree$' AND i.tuples_total > 0 THEN i.tuples_done::float8 / i.tuples_total
-       END,
-       CASE WHEN a.state = 'active' THEN extract(epoch FROM clock_timestamp() - a.query_start)::float8 END
+       END AS share,
+       CASE WHEN a.state = 'active' THEN extract(epoch FROM clock_timestamp() - a.query_start)::float8 END AS seconds
 FROM pg_catalog.pg_stat_activity AS a
 LEFT JOIN pg_catalog.pg_stat_progress_copy AS c ON c.pid = a.pid
 LEFT JOIN pg_catalog.pg_stat_progress_create_index AS i ON i.pid = a.pid
@@ -60,7 +60,7 @@ LEFT JOIN pg_catalog.pg_stat_progress_analyze AS n ON n.pid = a.pid
 LEFT JOIN pg_catalog.pg_stat_progress_vacuum AS v ON v.pid = a.pid
 LEFT JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(c.relid, i.relid, n.relid, v.relid)
 LEFT JOIN LATERAL (
-    -- Not what it only looks at: the strongest lock is on what it is at.
+    -- Relations that the session only reads do not count.
     SELECT k.relname FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS k ON k.oid = l.relation
     WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock'
       AND l.database = a.datid AND k.relnamespace = %(schema)s AND k.relkind IN ('r', 'p', 'm')

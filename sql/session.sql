@@ -1,5 +1,5 @@
--- Locks, settings and sessions of the tool itself, and the databases it makes.
--- {places} are identifiers or SQL filled by psycopg, %(names)s are parameters.
+-- Locks, settings and sessions of the tool itself, and the databases that it creates.
+-- psycopg fills {places} with identifiers or SQL; %(names)s are parameters.
 
 -- name: try_lock
 SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%(key)s, 0))
@@ -16,8 +16,7 @@ SELECT EXISTS (
 )
 
 -- name: lock_holders
-SELECT DISTINCT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT DISTINCT {session}
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid,
      pg_catalog.hashtextextended(%(key)s, 0) AS k(key)
@@ -28,9 +27,13 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 -- name: is_superuser
 SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
 
+-- name: columns_of_session
+-- The fields of model.Session; `a` is pg_stat_activity.
+a.pid, a.usename AS "user", a.application_name AS application, a.client_addr::text AS address, a.state,
+extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age, left(a.query, 200) AS query
+
 -- name: sessions_of_program
-SELECT a.pid, a.usename, a.application_name, a.client_addr::text, a.state,
-       extract(epoch FROM clock_timestamp() - a.xact_start)::float8, left(a.query, 200)
+SELECT {session}
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.application_name = %(application)s AND a.xact_start IS NOT NULL
   AND a.pid <> pg_catalog.pg_backend_pid()
@@ -43,7 +46,7 @@ SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interv
 SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
 
 -- name: lock_capacity
--- The server has room for some more than that.
+-- A lower bound: the server has room for some more.
 SELECT current_setting('max_locks_per_transaction')::bigint
        * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
 
@@ -51,12 +54,13 @@ SELECT current_setting('max_locks_per_transaction')::bigint
 SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath
 
 -- name: flush
--- Has this transaction's commit wait for the disk; what was committed before it is there then, too.
+-- Makes the commit of this transaction wait for the disk; earlier commits are on disk then, too.
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
 
 -- name: search_path_into
--- The release's schema before the rest of the search path, without live: a name that it lacks must not lead there.
+-- The release's schema, then the rest of the search path without live: a name that the release lacks must not be found
+-- in live.
 SELECT string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY position)
 FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas(false)::text[], %(live)s))
      WITH ORDINALITY AS s(name, position)
@@ -71,7 +75,7 @@ SELECT system_identifier::text FROM pg_catalog.pg_control_system()
 SELECT oid::bigint FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
 
 -- name: create_like_this_database
--- The statement that makes an empty database that sorts and compares texts as this one does.
+-- The statement that creates an empty database with the encoding and collation of this one.
 SELECT 'CREATE DATABASE ' || quote_ident(%(name)s) || ' TEMPLATE template0 ENCODING '
     || quote_literal(pg_catalog.pg_encoding_to_char(d.encoding))
     || ' LC_COLLATE ' || quote_literal(d.datcollate) || ' LC_CTYPE ' || quote_literal(d.datctype)

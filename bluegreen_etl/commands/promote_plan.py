@@ -1,12 +1,11 @@
 """The plan of a cut-over: what the catalogs say about both releases and their dependents."""
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, citus, db, errors, names, queries
 from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import carried as carrying
-from bluegreen_etl.cutover import dependents
+from bluegreen_etl.cutover import definition, dependents
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Release
 
@@ -26,8 +25,9 @@ def make_plan(
             hint="Rename the schema or drop it; bluegreen did not create it.",
         )
     # Before the catalogs are read: the swap detects every later change under its locks.
-    inspected = _digest(connection, queries.get("cutover.inspected", oid=sql.Literal(oid)))
-    fingerprint = _digest(connection, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
+    inspection = definition.inspection(connection, oid) if oid else None
+    inspected = definition.inspect(connection, inspection) if inspection else ""
+    fingerprint = queries.value(connection, str, queries.get("cutover.fingerprint", oid=sql.Literal(oid))) or ""
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.oid)
     carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
@@ -44,13 +44,9 @@ def make_plan(
         relations=tuple(catalog.relations(connection, oid)) if oid else (),
         inspected=inspected,
         fingerprint=fingerprint,
+        inspection=inspection.as_string() if inspection else "",
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         dependents=found,
         carried=tuple(carried),
         distributed=citus.is_there(connection),
     )
-
-
-def _digest(connection: db.Connection, query: sql.Composed) -> str:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(query).fetchone() or ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import psycopg
 
-from bluegreen_etl import db, ledger, model, queries
+from bluegreen_etl import activity, db, model, queries
 from bluegreen_etl.cutover.plan import Plan
 
 
@@ -12,7 +12,7 @@ def find(connection: db.Connection, plan: Plan) -> list[model.Session]:
     """Return the sessions that hold a lock which the cut-over needs, or are changing one of its two schemas."""
     schemas = [release.schema_oid for release in (plan.incoming, plan.outgoing) if release]
     parameters = {"relations": [relation.oid for relation in plan.locks], "schemas": schemas}
-    return ledger.sessions(connection.execute(queries.get("cutover.blockers"), parameters).fetchall())
+    return activity.sessions(connection, "cutover.blockers", parameters)
 
 
 def find_prepared(connection: db.Connection, plan: Plan) -> list[str]:
@@ -31,9 +31,7 @@ def show_blockers(connection: db.Connection, plan: Plan) -> str:
 def show_lock_holders(connection: db.Connection, kind: str, live_schema: str) -> str:
     """Return the names of the sessions that hold an advisory lock of db.try_lock."""
     parameters = {"key": db.lock_key(kind, live_schema)}
-    return model.sessions_shown(
-        ledger.sessions(connection.execute(queries.get("session.lock_holders"), parameters).fetchall())
-    )
+    return model.sessions_shown(activity.sessions(connection, "session.lock_holders", parameters))
 
 
 def cancel_autovacuum(connection: db.Connection, plan: Plan, *, say: Callable[[str], None]) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import child_process, db, errors, ledger, model, pgbouncer, queries, replicas
+from bluegreen_etl import activity, child_process, db, errors, model, pgbouncer, replicas
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Fence, Plan, Terms
@@ -199,10 +199,8 @@ class Pause:
         return found
 
 
-def _sessions(connection: db.Connection, ours: Sequence[int]) -> list[model.Session]:
-    return ledger.sessions(
-        connection.execute(queries.get("cutover.other_readers", own=sql.Literal(list(ours)))).fetchall()
-    )
+def _sessions(connection: db.Connection, own: Sequence[int]) -> list[model.Session]:
+    return activity.sessions(connection, "cutover.other_readers", own=sql.Literal(list(own)))
 
 
 def _clock(connection: db.Connection) -> datetime:

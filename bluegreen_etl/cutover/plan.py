@@ -14,7 +14,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
 
     Args:
         relations: the relations of live, views before tables.
-        inspected: digest of everything that the plan was derived from.
+        inspected: digest of everything that the plan was derived from: the value of the query `inspection`.
         fingerprint: digest of the part of it that can change until the locks are held.
         sequences: names of the sequences that both releases have, and whether each ascends.
         dependents: what the swap re-creates outside live, and what the `carried` tables need.
@@ -29,6 +29,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...]
     inspected: str
     fingerprint: str
+    inspection: str = ""
     sequences: tuple[tuple[str, bool], ...]
     dependents: Dependents = Dependents()
     carried: tuple[str, ...] = ()

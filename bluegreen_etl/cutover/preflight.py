@@ -1,18 +1,20 @@
-"""Refuse a cut-over that would lose something: what the release lacks, changes of live, rows written to live."""
+"""Refuse a cut-over that would lose objects, changes of live's definition, or rows written to live."""
 
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
+from bluegreen_etl import activity, catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.catalog import Object
+from bluegreen_etl.cutover import definition
 from bluegreen_etl.model import Release
 
 _SHOWN = 10
+_WAIT = 5.0  # seconds that a promote waits for sessions that hold a relation of live exclusively
 
 
 def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
-    """Return what the first schema has and the second lacks; of a missing table, only the table itself."""
+    """Return the objects of the first schema that the second lacks; a missing table stands for its parts."""
     there = set(second)
     lost = [item for item in first if item not in there]
     gone = {item.name for item in lost if item.table is None}
@@ -20,7 +22,7 @@ def only_in(first: Iterable[Object], second: Iterable[Object]) -> list[Object]:
 
 
 def sides(connection: db.Connection, incoming: Release, live_oid: int) -> tuple[list[Object], list[Object]]:
-    """Return the objects of live, and those of the release when it is live, without the carried tables."""
+    """Return the objects of live, and those of the release once it is live, without carried tables."""
     carried = set(ledger.carried_tables(connection, incoming))
     live, own = (
         [
@@ -38,87 +40,86 @@ def refuse_losses(connection: db.Connection, incoming: Release, outgoing: Releas
     """Refuse a release that lacks objects of live.
 
     Raises:
-        WouldLose: it lacks something; names it.
+        WouldLose: names the objects.
     """
     live, own = sides(connection, incoming, outgoing.oid)
     lost = only_in(live, own)
-    # A release whose schema is gone lacks everything: the swap reports that as a conflict.
-    if lost and catalog.schema_name(connection, incoming.oid) is not None:
+    # A release without a schema lacks everything: the swap reports that conflict.
+    if lost and catalog.schema_name(connection, incoming.schema_oid or 0) is not None:
         more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
         raise errors.WouldLose(
             f"release {incoming.number} of {incoming.live_schema} lacks what live has: "
             f"{', '.join(map(str, lost[:_SHOWN]))}{more}",
-            hint="Run `bluegreen diff` to see it all; `--allow-drop` promotes without it.",
+            hint="Compare with `bluegreen diff`; promote without these objects with `--allow-drop`.",
         )
 
 
 def remember_definition(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Record the definition of live when a load begins, without the carried tables."""
-    connection.execute(queries.get("cutover.remember_definition", **_definition_values(connection, release, carried)))
+    """Record what live is made of when a load begins, without the tables that stay live."""
+    oid, left_out = _compared(connection, release, carried)
+    query = definition.digests(connection, oid, left_out=left_out)
+    with definition.deparsing(connection, release.live_schema, wait=db.OUTSIDE_WAIT):
+        connection.execute(queries.get("definition.remember", id=sql.Literal(release.id), digests=query))
 
 
 def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> None:
-    """Refuse to lose changes of live's definition since the load began; `carried` tables stay live.
+    """Refuse to lose changes of live's definition; `carried` tables stay live, and so do their changes.
 
     Raises:
-        LiveChanged: there are some; names them.
+        LiveChanged: live was changed since the load began; names the objects.
+        LockNotObtained: a session holds a relation of live exclusively.
     """
-    statement = queries.get("cutover.changed_definition", **_definition_values(connection, release, carried))
-    changed = [row[0] for row in connection.execute(statement)]
+    oid, left_out = _compared(connection, release, carried)
+    query = definition.digests(connection, oid, left_out=left_out)
+    with definition.deparsing(connection, release.live_schema, wait=_WAIT):
+        statement = queries.get("definition.changed", id=sql.Literal(release.id), digests=query)
+        changed = [str(part) for part in queries.records(connection, definition.Part, statement)]
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise errors.LiveChanged(
             f"{names.quoted(release.live_schema)} was changed since the load of release {release.number} began: "
             f"{', '.join(changed[:_SHOWN])}{more}",
-            hint="Load again, so that the release has it, or give `--force` to promote without it.",
+            hint="Load again so that the release has the changes, or promote without them with `--force`.",
         )
 
 
-def _definition_values(
-    connection: db.Connection, release: Release, carried: Sequence[str]
-) -> dict[str, sql.Composable]:
-    oids = catalog.belongings(connection, release.base_oid, carried) if release.base_oid else []
-    return {
-        "id": sql.Literal(release.id),
-        "definition": queries.get("cutover.definition", oid=sql.Literal(release.base_oid), carried=sql.Literal(oids)),
-    }
+def _compared(connection: db.Connection, release: Release, carried: Sequence[str]) -> tuple[int, list[int]]:
+    oid = release.base_oid or 0
+    return oid, catalog.belongings(connection, oid, carried)
 
 
 class Written(model.Record, frozen=True, kw_only=True):
-    """A table of live, and how many `rows` were inserted, updated and deleted since the load began."""
+    """A live table with writes: `rows` inserted, updated or deleted since the load began."""
 
     table: str
     rows: int
 
 
 def remember_writes(connection: db.Connection, release: Release) -> None:
-    """Record the write counters of live's tables when a load begins."""
+    """Record the write counts of live's tables when a load begins."""
     connection.execute(queries.get("cutover.remember_writes"), {"id": release.id, "oid": release.base_oid})
 
 
 def find_writes(connection: db.Connection, release: Release) -> list[Written]:
-    """Return the live tables that were written to since the load of `release` began."""
-    rows = connection.execute(queries.get("cutover.written_since"), {"id": release.id}).fetchall()
-    return [Written(table=row[0], rows=row[1]) for row in rows]
+    """Return the live tables with writes since the load of `release` began."""
+    return queries.records(connection, Written, "cutover.written_since", {"id": release.id})
 
 
 def refuse_writes(connection: db.Connection, release: Release, *, carried: Sequence[str] = ()) -> None:
-    """Refuse to lose rows written to live since the load began; rows of `carried` tables stay live.
+    """Refuse to leave written rows behind; rows of `carried` tables stay live.
 
     Raises:
-        Overwritten: rows were written, or a session is writing now; names tables and sessions.
+        Overwritten: rows were written since the load began, or sessions are writing now; names tables and sessions.
     """
     live = names.quoted(release.live_schema)
-    hint = "Load again, so that the release has them, or give `--discard-writes` to leave them in the old release."
+    hint = "Load again so that the release has the rows, or leave them in the old release with `--discard-writes`."
     written = [item for item in find_writes(connection, release) if item.table not in carried]
     if written:
         listed = ", ".join(f"{item.table} ({item.rows})" for item in written)
         raise errors.Overwritten(
             f"rows of {live} were written since the load of release {release.number} began: {listed}", hint=hint
         )
-    rows = connection.execute(
-        queries.get("cutover.open_writers"), {"oid": release.base_oid, "carried": list(carried)}
-    ).fetchall()
-    if rows:
-        listed = ", ".join(sorted({str(session.pid) for session in ledger.sessions(rows)}))
+    writers = activity.sessions(connection, "cutover.open_writers", {"oid": release.base_oid, "carried": list(carried)})
+    if writers:
+        listed = ", ".join(sorted({str(session.pid) for session in writers}))
         raise errors.Overwritten(f"sessions are writing to {live} now: pid {listed}", hint=hint)

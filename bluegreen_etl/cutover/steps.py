@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
-from bluegreen_etl import ledger, model, queries
+from bluegreen_etl import activity, ledger, model, queries
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import matviews
 from bluegreen_etl.cutover.plan import Fence, Plan, Try
@@ -170,7 +170,7 @@ def _check_fence(fence: Fence) -> Step:
         "cutover.still_held",
         until=sql.Literal(fence.until),
         alone=sql.Literal(fence.allowed is not None),
-        others=queries.get("cutover.other_readers", own=allowed),
+        others=activity.query("cutover.other_readers", own=allowed),
     )
     return Step("check that readers are still paused", _do(body))
 
@@ -196,7 +196,8 @@ def _renames(plan: Plan) -> Iterator[Step]:
 def _swap(plan: Plan, attempt: Try) -> Iterator[Step]:
     """Yield what the swap does while it holds the locks."""
     fingerprint = queries.get("cutover.fingerprint", oid=_live_oid(plan))
-    yield _comparison("check again what could change until now", plan, fingerprint, plan.fingerprint)
+    look = sql.SQL("found := ({})").format(fingerprint)
+    yield _comparison("check again what could change until now", plan, look, plan.fingerprint)
     if plan.outgoing is not None:
         for name, ascending in plan.sequences:
             yield Step(f"advance sequence {name}", _sequence(plan, plan.outgoing, name, ascending))
@@ -217,11 +218,11 @@ def _live_oid(plan: Plan) -> sql.Literal:
 
 
 def _inspected(plan: Plan) -> Step:
-    inspected = queries.get("cutover.inspected", oid=_live_oid(plan))
-    return _comparison("check that nothing has changed since it was inspected", plan, inspected, plan.inspected)
+    look = sql.SQL("EXECUTE {} INTO found").format(sql.Literal(plan.inspection))
+    return _comparison("check that nothing has changed since it was inspected", plan, look, plan.inspected)
 
 
-def _comparison(name: str, plan: Plan, found: sql.Composed, expected: str) -> Step:
+def _comparison(name: str, plan: Plan, look: sql.Composed, expected: str) -> Step:
     body = queries.get(
         "cutover.compare",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
@@ -231,7 +232,7 @@ def _comparison(name: str, plan: Plan, found: sql.Composed, expected: str) -> St
         incoming_status=sql.Literal(str(plan.incoming.status)),
         outgoing_id=sql.Literal(plan.outgoing.id if plan.outgoing else None),
         expected=sql.Literal(expected),
-        found=found,
+        look=look,
     )
     return Step(name, _do(body))
 

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bluegreen_etl import (
+    activity,
     child_process,
     client_programs,
     config,
     connection_environment,
     db,
     errors,
-    ledger,
     model,
-    queries,
 )
 from bluegreen_etl.shadow import sql_scanner
 from bluegreen_etl.shadow.sql_scanner import IDENTIFIER
@@ -169,9 +168,7 @@ def run(connection: db.Connection, schema: str, settings: config.Settings, *opti
         # pg_dump reports no SQLSTATE, and the server's message may be in any language.
         if time.monotonic() - begun < wait:
             raise
-        holders = ledger.sessions(
-            connection.execute(queries.get("cutover.exclusive_holders"), {"schema": schema}).fetchall()
-        )
+        holders = activity.sessions(connection, "cutover.exclusive_holders", {"schema": schema})
         raise errors.LockNotObtained(
             f"could not dump {schema} within {wait:g} s; blocked by: {model.sessions_shown(holders)}: {error.message}",
             hint="Live is unchanged. Run it again when its tables are free.",

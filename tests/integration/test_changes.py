@@ -14,7 +14,7 @@ from tests.support import Bluegreen, Live
         ("GRANT SELECT (name) ON league.teams TO PUBLIC", "columns of teams"),
         ("GRANT USAGE ON SCHEMA league TO PUBLIC", "schema league"),
         ("CREATE INDEX named ON league.players (name)", "index named"),
-        ("COMMENT ON TABLE league.teams IS 'they play'", "comment on teams"),
+        ("COMMENT ON TABLE league.teams IS 'they play'", "comment on table teams"),
         (
             "CREATE OR REPLACE VIEW league.squads AS SELECT name, 1::bigint AS players FROM league.teams",
             "rule of squads",

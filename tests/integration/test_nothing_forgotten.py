@@ -112,6 +112,31 @@ def test_bookings_survive_twenty_reloads(dsn: str, connection: Connection, tmp_p
 
 
 @pytest.fixture
+def latin(server: str, administrator: Connection) -> Iterator[str]:
+    """DSN of a database in LATIN1, which has no equivalent of most characters."""
+    administrator.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    yield conninfo.make_conninfo(server, dbname="latin")
+    administrator.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_a_database_in_latin1_is_promoted(latin: str, bluegreen: Bluegreen) -> None:
+    """With views and materialized views outside, whose queries are the longest that the tool sends."""
+    with psycopg.connect(latin, autocommit=True) as own:
+        own.execute(
+            "CREATE SCHEMA league; CREATE TABLE league.t (id int PRIMARY KEY, n text); "
+            "CREATE VIEW public.v AS SELECT id, n FROM league.t; "
+            "CREATE MATERIALIZED VIEW public.m AS SELECT count(*) FROM league.t"
+        )
+    league = Bluegreen(latin, bluegreen.directory)
+    league.write("data/t.csv", "id,n\n1,Zo\u00eb\n")
+    league("load", "data", "--promote")
+    league("rollback")
+    league("promote", "2")
+    with psycopg.connect(latin) as own:
+        assert own.execute("SELECT n FROM public.v").fetchall() == [("Zo\u00eb",)]
+
+
+@pytest.fixture
 def loader(connection: Connection, dsn: str) -> Iterator[str]:
     """DSN of a role that is no superuser and owns the league."""
     name = conninfo.conninfo_to_dict(dsn)["dbname"]

@@ -1,6 +1,9 @@
 """SQL in files: every block is used, every name that is used exists, and blocks are cut where they should be."""
 
+import ast
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,11 @@ from psycopg import sql
 import bluegreen_etl
 from bluegreen_etl import queries
 
-SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in Path(bluegreen_etl.__path__[0]).rglob("*.py"))
-USED = set(re.findall(r'(?:queries\.get|_value|look\.row|look\.column)\(\s*(?:connection,\s*)?"([\w.]+)"', SOURCE))
+PACKAGE = Path(bluegreen_etl.__path__[0])
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+# Modules that run blocks, with the arguments before the block's name: a connection and a type, at most.
+_CALLS = r"(?:queries|activity|look)\.(?:get|value|column|records|query|sessions|row)"
+USED = set(re.findall(rf'{_CALLS}\(\s*(?:[\w.]+,\s*){{0,2}}"([\w]+\.[\w]+)"', SOURCE))
 SQL = Path(__file__).parents[2] / "sql"
 FILES = sorted(file.stem for file in SQL.glob("*.sql") if file.stem != "ledger")
 BLOCKS = {f"{file}.{name}": block for file in FILES for name, block in queries.blocks(file).items()}
@@ -57,3 +63,74 @@ def test_an_unknown_block_or_a_place_left_empty_is_an_error() -> None:
         queries.get("catalog.no_such_block")
     with pytest.raises(KeyError):
         queries.get("cutover.count_orphans")
+
+
+# ---- SQL in Python
+
+_QUERY = re.compile(r"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|DECLARE)\b")
+_COMMAND = re.compile(
+    r"\s*(ALTER|ANALYZE|BEGIN|CLUSTER|COMMENT ON|COMMIT|COPY|CREATE|DO|DROP|EXPLAIN|GRANT|LOCK|REFRESH|RESET|REVOKE|"
+    r"ROLLBACK|SET|SHOW|TRUNCATE|VACUUM)\b"
+)
+# How many queries a module may hold itself, and why. Everything else is in sql/.
+QUERIES_IN_PYTHON = {
+    "checks/builtin.py": (2, "the text of a check, as users write them in files"),
+    "checks/declared.py": (5, "checks put together from columns and rules of bluegreen.toml"),
+    "checks/failure_tables.py": (1, "around a user's query"),
+    "checks/runner.py": (4, "around a user's query"),
+    "citus.py": (4, "calls of Citus that distribute a table"),
+    "cli/demo.py": (1, "shown to the reader"),
+    "commands/diff.py": (1, "counts one table"),
+    "commands/doctor.py": (2, "hints, and a question for a pooler"),
+    "commands/restore.py": (1, "calls setval with values of a backup"),
+    "cutover/pgbouncer_pause.py": (1, "asks for the time"),
+    "cutover/plan.py": (2, "asks for the time within the swap"),
+    "db.py": (4, "asks a server that may not be PostgreSQL what it is"),
+    "releases/plan.py": (1, "reads a setting"),
+    "report/diff.py": (1, "a message"),
+    "shadow/sql_scripts.py": (1, "sets a variable for a user's script"),
+    "shadow/structure.py": (1, "sets the search path of a user's DDL"),
+    "shadow/transform.py": (2, "sets the search path of a user's SQL, and counts a table"),
+}
+HINTS = {"commands/doctor.py", "server_support.py"}
+COMMANDS_IN_PYTHON = 115  # of one line, about a name that is computed: fewer is better
+
+
+def literals() -> Iterator[tuple[str, str]]:
+    """Yield every string literal of the package that is no docstring, with its module."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = list(ast.walk(tree))
+        left_out = {id(node.value) for node in found if isinstance(node, ast.Expr)}
+        # What follows in an f-string is no beginning.
+        left_out |= {id(part) for node in found if isinstance(node, ast.JoinedStr) for part in node.values[1:]}
+        for node in found:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
+                yield path.relative_to(PACKAGE).as_posix(), node.value
+
+
+def test_queries_are_in_sql_files() -> None:
+    """A query in a Python literal is an exception with a reason, and no reason outlives its query."""
+    found = Counter(module for module, text in literals() if _QUERY.match(text))
+    allowed = {module: most for module, (most, _reason) in QUERIES_IN_PYTHON.items()}
+    assert {module: count for module, count in found.items() if count > allowed.get(module, 0)} == {}
+
+
+def test_commands_in_python_do_not_grow() -> None:
+    """One-line commands about computed names may stay in Python; longer SQL belongs in sql/."""
+    found = [text for _module, text in literals() if _COMMAND.match(text)]
+    assert len(found) <= COMMANDS_IN_PYTHON
+
+
+@pytest.mark.parametrize("path", sorted(SQL.rglob("*.sql")), ids=lambda path: path.stem)
+def test_sql_that_is_sent_is_ascii(path: Path) -> None:
+    """Comments are sent too, and a database in LATIN1 has no equivalent of an ellipsis."""
+    assert path.read_text(encoding="utf-8").isascii()
+
+
+def test_sql_in_python_is_ascii() -> None:
+    """The same for what is put together in Python; doctor's hints begin with commands, and are not sent."""
+    statements = {
+        text for module, text in literals() if _QUERY.match(text) or _COMMAND.match(text) if module not in HINTS
+    }
+    assert [text for text in statements if not text.isascii()] == []
