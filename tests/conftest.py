@@ -7,13 +7,27 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
 from tests import servers
 from tests.support import Bluegreen, Live
 
-MAX_WORKERS = 4  # more would end before the tests of concurrency, which run one after the other
+MAX_WORKERS = 4  # more would end before the tests that measure waiting, which run one after the other
+MEASURE_WAITING = {
+    "test_torn_reads",
+    "test_locks",
+    "test_pgbouncer_pause",
+    "test_blockers",
+    "test_old_snapshots",
+    "test_scale",
+}
+
+# Hypothesis has a profile `ci` of its own, which it takes where the variable CI is set; here it tries more examples.
+settings.register_profile("ci", settings.get_profile("ci"), max_examples=300)
+settings.register_profile("developer", max_examples=30, deadline=None)
+settings.load_profile("ci" if "CI" in os.environ else "developer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,10 +45,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of concurrency on one worker: two storms at once would measure each other."""
+    """Keep the tests that measure waiting on one worker, and start the tests of concurrency first.
+
+    Two storms at once would measure each other. xdist starts the largest group first, and other tests in their order:
+    the long ones first, so that no worker is left with one of them at the end.
+    """
     for item in items:
-        if "concurrency" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("concurrency"))
+        if item.path.stem in MEASURE_WAITING:
+            item.add_marker(pytest.mark.xdist_group("waiting"))
+    items.sort(key=lambda item: "concurrency" not in item.path.parts)  # stable
 
 
 @pytest.fixture(scope="session")

