@@ -11,7 +11,7 @@ from hypothesis import settings
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from tests import servers
+from tests import servers, warm
 from tests.support import Bluegreen, Live
 
 MAX_WORKERS = 4  # more would end before the tests that measure waiting, which run one after the other
@@ -23,6 +23,10 @@ MEASURE_WAITING = {
     "test_old_snapshots",
     "test_scale",
 }
+# Files whose module fixture takes seconds: a server or a build of their own, which a second worker would make too.
+SHARE_A_FIXTURE = {"test_server_crash", "test_package", "test_bench", "test_replicas", "test_publications", "test_page"}
+# Files in which one test takes ten seconds or more.
+LONG = {"test_real_data", "test_recipes", "test_nothing_forgotten", "test_readme", "test_distributed", "test_remote"}
 
 # Hypothesis has a profile `ci` of its own, which it takes where the variable CI is set; here it tries more examples.
 settings.register_profile("ci", settings.get_profile("ci"), max_examples=300)
@@ -44,21 +48,25 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that measure waiting on one worker, and start the tests of concurrency first.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that measure waiting on one worker, and start what takes long first.
 
-    Two storms at once would measure each other. xdist starts the largest group first, and other tests in their order:
-    the long ones first, so that no worker is left with one of them at the end.
+    Two storms at once would measure each other. xdist starts the largest group first, then single tests in their order:
+    a long one at the end would leave the other workers idle.
     """
     for item in items:
         if item.path.stem in MEASURE_WAITING:
             item.add_marker(pytest.mark.xdist_group("waiting"))
-    items.sort(key=lambda item: "concurrency" not in item.path.parts)  # stable
+        elif item.path.stem in SHARE_A_FIXTURE:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if hasattr(config, "workerinput"):  # without workers, the order of the rings
+        items.sort(key=lambda item: (item.path.stem not in LONG, "concurrency" not in item.path.parts))
 
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """DSN of the server: BLUEGREEN_TEST_DSN, or one that is started for the session."""
+    warm.start()
     if given := os.environ.get("BLUEGREEN_TEST_DSN"):
         yield given
         return

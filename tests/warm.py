@@ -14,12 +14,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.preload", __name__])
+
+
+def start() -> None:
+    """Start the fork server now, while the working directory is the one from which it can import the tests."""
+    forkserver.ensure_running()
 
 
 class Command:

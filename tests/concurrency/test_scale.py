@@ -15,6 +15,7 @@ from bluegreen_etl import errors, ledger, model
 from bluegreen_etl.commands import promote, prune, rollback
 from bluegreen_etl.cutover import preflight
 from bluegreen_etl.model import Status
+from bluegreen_etl.releases import retention
 from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
@@ -129,7 +130,7 @@ def test_release_for_whose_locks_there_never_is_room_goes_table_by_table(
     dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is whole, and a way back, until its first table is dropped; what is begun goes on with the next prune."""
-    monkeypatch.setattr(prune, "_MAX_WAIT", 0)
+    monkeypatch.setattr(retention, "_MAX_WAIT", 0)
     releases(connection, tables=40, defaults=200)
     promote.promote(scene.context(dsn))
     connection.execute("CREATE FUNCTION public.late(league__r1.t9) RETURNS int LANGUAGE sql AS 'SELECT 1'")
