@@ -40,9 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let one worker a core run, each with a server of its own, because some tests fill the whole server's lock table.
+    """Return one worker per core; each starts its own server, because some tests fill a whole server's lock table.
 
-    A server that is given is one, so there all tests run in this process.
+    A server that is given exists once, so all tests run in this process then.
     """
     return 0 if "BLUEGREEN_TEST_DSN" in os.environ else min(os.cpu_count() or 1, MAX_WORKERS)
 
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """DSN of the server: BLUEGREEN_TEST_DSN, or one that is started for the session."""
+    """DSN of the server: BLUEGREEN_TEST_DSN, or a server that is started for the session."""
     warm.start()
     if given := os.environ.get("BLUEGREEN_TEST_DSN"):
         yield given
@@ -77,16 +77,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def administrator(server: str) -> Iterator[psycopg.Connection[TupleRow]]:
-    """The connection that makes and drops the tests' databases."""
+    """The connection that creates and drops the tests' databases."""
     with psycopg.connect(server, autocommit=True) as opened:
         yield opened
 
 
 @pytest.fixture
 def database(server: str, administrator: psycopg.Connection[TupleRow]) -> Iterator[str]:
-    """DSN of a fresh database of the test's own, as superuser."""
+    """DSN of a fresh database for one test, as superuser."""
     name = sql.Identifier(f"test_{uuid4().hex[:12]}")
-    # Page by page through the log would take a quarter longer.
+    # The default strategy writes each page to the log, which takes twice as long.
     administrator.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(name))
     yield conninfo.make_conninfo(server, dbname=name.as_string().strip('"'))
     administrator.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
@@ -94,7 +94,7 @@ def database(server: str, administrator: psycopg.Connection[TupleRow]) -> Iterat
 
 @pytest.fixture
 def dsn(database: str) -> str:
-    """DSN that the test's programs use: a superuser's, but in acceptance/, where it is that of a role without."""
+    """DSN that the test's programs use: that of a superuser; in acceptance/ that of a plain role."""
     return database
 
 
@@ -120,8 +120,8 @@ def bluegreen(dsn: str, tmp_path: Path) -> Bluegreen:
 
 @pytest.fixture
 def live(connection: psycopg.Connection[TupleRow], dsn: str) -> Live:
-    """A small league that was live before bluegreen came: teams and players with a foreign key between them."""
+    """A small live league, created without bluegreen: teams and players with a foreign key between them."""
     connection.execute(Live.DDL)
-    # A session reports what it has written up to ten seconds late; a load that begins before that would be misled.
+    # A session reports its writes up to ten seconds late: a load that starts earlier would count them as new.
     connection.execute("SELECT pg_stat_force_next_flush()")
     return Live(dsn)

@@ -1,4 +1,4 @@
-"""The program in a child that has already imported it.
+"""Run the program in a child process that has already imported it.
 
 The suite runs thousands of commands, and starting one costs more than most of them do. What a fork server has imported,
 its children share; each is a process of its own with its own arguments, directory, environment and streams, as
@@ -29,7 +29,7 @@ def start() -> None:
 
 
 class Command:
-    """A command under way, with what the tests use of subprocess.Popen; `stdin` is piped into it."""
+    """A running command, with the part of subprocess.Popen that the tests use; `stdin` is piped into it."""
 
     def __init__(
         self, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str], stdin: bytes = b""
@@ -51,29 +51,29 @@ class Command:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, or minus the number of the signal that has ended it; None as long as it runs."""
+        """The exit code, or minus the number of the signal that ended the command; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """Return the exit code if it has ended."""
+        """Return the exit code, or None while the command runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float) -> int | None:
-        """Wait for its end."""
+        """Wait for the command to end, and return its exit code."""
         self._process.join(timeout)
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to it, unless it has ended."""
+        """Send a signal to the command, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the command."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float = 60) -> tuple[str, str]:
-        """Return what it has written to stdout and stderr since anybody read there, when it has ended.
+        """Wait for the end, and return what was written to stdout and stderr and not read before.
 
         Raises:
             subprocess.TimeoutExpired: it took longer than `timeout` seconds; it was killed.
@@ -90,7 +90,7 @@ class Command:
         if self.poll() is None or len(self._texts) < len(self._readers):
             self.kill()
             for reader in self._readers:
-                reader.join(1)  # what it has written tells why
+                reader.join(1)  # the output explains the timeout
             raise subprocess.TimeoutExpired(
                 self.args, timeout, self._texts.get(self.stdout), self._texts.get(self.stderr)
             )
@@ -102,13 +102,13 @@ class Command:
 
 
 def _opened(end: Connection) -> TextIO:
-    """Return the stream that a pipe's end is."""
+    """Return one end of a pipe as a text stream."""
     with end:
         return os.fdopen(os.dup(end.fileno()), encoding="utf-8", newline="")
 
 
 def _feed(end: Connection, data: bytes) -> None:
-    # Whoever refuses what it is given may have ended before all of it.
+    # A command that refuses its input may end before it has read all of it.
     with end, contextlib.suppress(BrokenPipeError), os.fdopen(end.fileno(), "wb", closefd=False) as pipe:
         pipe.write(data)
 
