@@ -1,4 +1,4 @@
-"""stdout is data: one JSON object with --json, a script with --dry-run; stderr holds the talk."""
+"""stdout is data: one JSON object with --json, a script with --dry-run; stderr is the log."""
 
 import json
 import subprocess
@@ -119,7 +119,7 @@ def test_script_of_a_dry_run_does_what_promote_does(
 def test_exit_code_tells_of_the_promote_and_not_of_its_report(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], redirection: str
 ) -> None:
-    """Where nobody can read the outcome, live has changed all the same, and the code is 0."""
+    """If the report cannot be written, live has still changed, and the exit code is 0."""
     bluegreen.write_league()
     bluegreen("load", "data")
     done = subprocess.run(
@@ -136,7 +136,7 @@ def test_exit_code_tells_of_the_promote_and_not_of_its_report(
 
 
 def test_output_in_another_encoding_is_not_an_error(bluegreen: Bluegreen, live: Live) -> None:
-    """A character that stdout cannot hold is written as its code."""
+    """A character that the encoding of stdout lacks is written as an escape."""
     bluegreen.write_league()
     bluegreen.write("checks/cities.sql", "-- severity: warn\nSELECT name FROM teams WHERE id = 2")
     bluegreen("load", "data")

@@ -1,4 +1,4 @@
-"""What several files of this ring share."""
+"""Fixtures for several files of this ring."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ Connection = psycopg.Connection[TupleRow]
 
 @pytest.fixture
 def role(connection: Connection) -> Iterator[str]:
-    """A role that is no superuser and is told nothing of others' sessions; it can connect without a password."""
+    """A role that is no superuser and cannot see other roles' sessions; it connects without a password."""
     name = f"loader_{connection.info.dbname}"
     connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
     connection.execute(

@@ -1,4 +1,4 @@
-"""The project's DDL scripts change nothing outside of the release, and lose nothing that live has."""
+"""The project's DDL scripts change nothing outside the release, and lose nothing that live has."""
 
 import psycopg
 from psycopg import sql
@@ -38,7 +38,7 @@ def test_ddl_cannot_point_an_outside_view_at_the_shadow(
 def test_ddl_cannot_make_an_outside_view_that_reads_the_shadow(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """It would be dropped with the shadow, and readers would see a release before it is live."""
+    """Such a view would be dropped with the shadow, and would show a release before it is live."""
     bluegreen.write_league()
     bluegreen.write("schema.sql", "\n".join([DDL, "CREATE VIEW public.report AS SELECT count(*) AS n FROM teams;"]))
     bluegreen.write("bluegreen.toml", WITH_DDL)
@@ -50,7 +50,7 @@ def test_ddl_cannot_make_an_outside_view_that_reads_the_shadow(
 def test_bare_drop_in_ddl_does_not_reach_another_schema(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """DROP TABLE IF EXISTS finds public's table of that name, because the schema is empty: nothing of it is kept."""
+    """DROP TABLE IF EXISTS finds the table in public, because the shadow is empty: the load fails and keeps it."""
     connection.execute("CREATE TABLE public.teams AS SELECT 7 AS id")
     bluegreen.write_league()
     bluegreen.write("schema.sql", "DROP TABLE IF EXISTS teams CASCADE;" + DDL)
@@ -61,7 +61,7 @@ def test_bare_drop_in_ddl_does_not_reach_another_schema(
 
 
 def test_ddl_keeps_the_owners_of_live(bluegreen: Bluegreen, live: Live, connection: Connection, role: str) -> None:
-    """An application that reads as the owner of schema and tables still can after a load from DDL."""
+    """An application that reads as the owner of schema and tables can still read after a load from DDL."""
     connection.execute(
         sql.SQL("ALTER SCHEMA league OWNER TO {0}; ALTER TABLE league.teams OWNER TO {0}").format(sql.Identifier(role))
     )
@@ -74,7 +74,7 @@ def test_ddl_keeps_the_owners_of_live(bluegreen: Bluegreen, live: Live, connecti
 
 
 def test_policies_that_ddl_lacks_are_not_left_behind(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
-    """They are carried over; one that somebody drops from the release makes promote refuse, and --force goes on."""
+    """Policies are copied from live; promote refuses if one was dropped from the release, and --force overrides."""
     connection.execute("ALTER TABLE league.teams ENABLE ROW LEVEL SECURITY")
     connection.execute("CREATE POLICY hidden ON league.teams USING (false)")
     bluegreen.write_league()

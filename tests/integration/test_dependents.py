@@ -1,4 +1,4 @@
-"""What hangs on live from other schemas follows the swap, in both directions, or promote refuses."""
+"""Dependents of live in other schemas move with the swap, in both directions, or promote refuses."""
 
 import sys
 
@@ -126,7 +126,7 @@ def test_what_cannot_follow_is_named(
     ],
 )
 def test_outside_parent_does_not_show_two_releases(bluegreen: Bluegreen, connection: Connection, ddl: str) -> None:
-    """A reader of the parent would see the rows of live and of the release: load refuses."""
+    """Load refuses, because a reader of the parent would see the rows of live and of the release."""
     connection.execute(ddl.encode())
     connection.execute("INSERT INTO league.teams VALUES (1, 'old')")
     bluegreen.write("data/teams.csv", "id,name\n1,new\n2,new\n")
@@ -136,7 +136,7 @@ def test_outside_parent_does_not_show_two_releases(bluegreen: Bluegreen, connect
 
 
 def test_outside_key_to_a_partitioned_table_follows(bluegreen: Bluegreen, connection: Connection) -> None:
-    """The server's own keys for each partition are not in the way."""
+    """The keys that the server adds for each partition do not block the swap."""
     connection.execute(
         """
         CREATE SCHEMA league;
@@ -157,7 +157,7 @@ def test_outside_key_to_a_partitioned_table_follows(bluegreen: Bluegreen, connec
 def test_operator_class_in_live_goes_with_it_and_prune_sees_who_uses_it(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """Its functions are not outside objects; an outside index that uses it is one, and is never dropped."""
+    """The functions of an operator class are not dependents; an outside index that uses it is, and is never dropped."""
     connection.execute(
         """
         CREATE FUNCTION league.cmp(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT btint4cmp($1, $2)';

@@ -18,7 +18,7 @@ def one(connection: Connection, query: str) -> object:
 def test_snapshot_of_another_role_is_waited_for(
     bluegreen: Bluegreen, connection: Connection, dsn: str, role: str
 ) -> None:
-    """Also when the loader may not see what kind of session that is: it would find the new table empty."""
+    """Promote waits even if the loader cannot see the session's state: the reader would find the new table empty."""
     connection.execute(sql.SQL("CREATE SCHEMA league AUTHORIZATION {}").format(sql.Identifier(role)))
     with psycopg.connect(dsn, user=role, autocommit=True) as owner:
         owner.execute("CREATE TABLE league.teams (id int, name text) PARTITION BY RANGE (id)")
@@ -36,7 +36,7 @@ def test_snapshot_of_another_role_is_waited_for(
 def test_policies_that_hold_for_the_loader_are_told_and_not_obeyed(
     bluegreen: Bluegreen, connection: Connection, dsn: str, role: str
 ) -> None:
-    """With FORCE ROW LEVEL SECURITY it would count too few rows: a sequence would fall behind, a check would pass."""
+    """With FORCE ROW LEVEL SECURITY the loader would miss rows: a sequence would be behind, a check would pass."""
     connection.execute(sql.SQL("CREATE SCHEMA league AUTHORIZATION {}").format(sql.Identifier(role)))
     with psycopg.connect(dsn, user=role, autocommit=True) as owner:
         owner.execute("CREATE TABLE league.teams (id serial PRIMARY KEY, name text)")

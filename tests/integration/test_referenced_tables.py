@@ -22,7 +22,7 @@ def one(connection: Connection, query: str) -> object:
 
 @pytest.fixture
 def users(live: Live, connection: Connection) -> Connection:
-    """Teams of live refer to a table in another schema."""
+    """Add a foreign key from live's teams to a table in another schema."""
     connection.execute("CREATE TABLE public.users (id int PRIMARY KEY); INSERT INTO public.users VALUES (1), (2)")
     connection.execute("ALTER TABLE league.teams ADD FOREIGN KEY (id) REFERENCES public.users")
     return connection
@@ -31,7 +31,7 @@ def users(live: Live, connection: Connection) -> Connection:
 def test_reader_of_a_referenced_table_is_not_held_up_by_a_load(
     bluegreen: Bluegreen, users: Connection, dsn: str
 ) -> None:
-    """A long transaction on it delays the load, and never for long those who come after that transaction."""
+    """A long transaction on the table delays the load, but later readers wait only briefly."""
     bluegreen.write_league()
     worst = 0.0
     with psycopg.connect(dsn) as long:
@@ -52,7 +52,7 @@ def test_reader_of_a_referenced_table_is_not_held_up_by_a_load(
 
 @contextmanager
 def leftover_in_use(bluegreen: Bluegreen, dsn: str) -> Iterator[None]:
-    """Leave release 2 failed, and for two seconds read the table that a foreign key of it refers to."""
+    """Leave release 2 failed, and lock for two seconds the table that its foreign key references."""
     bluegreen.write_league()
     bluegreen.write("checks/never.sql", "SELECT 1 AS always")
     bluegreen("load", "data", "--checks", "checks", code=3)
@@ -67,7 +67,7 @@ def leftover_in_use(bluegreen: Bluegreen, dsn: str) -> Iterator[None]:
 def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
     bluegreen: Bluegreen, users: Connection, dsn: str
 ) -> None:
-    """The release that cannot be dropped now stays, and the next load takes the next number."""
+    """The release that cannot be dropped stays, and the next load takes the next number."""
     with leftover_in_use(bluegreen, dsn):
         done = bluegreen("load", "data")
     assert "release 2 stays for now" in done.stderr
@@ -75,6 +75,6 @@ def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
 
 
 def test_prune_waits_for_a_reader_who_is_soon_done(bluegreen: Bluegreen, users: Connection, dsn: str) -> None:
-    """It tries again, with a break in which those who wait behind it get their turn."""
+    """Prune retries, with a pause in which sessions queued behind it run."""
     with leftover_in_use(bluegreen, dsn):
         assert bluegreen.json("prune")["dropped"] == [2]
