@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.preload", __name__])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.preload", __name__])
 
 
 def start() -> None:
@@ -35,12 +35,12 @@ class Command:
         self, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str], stdin: bytes = b""
     ) -> None:
         self.args = tuple(arguments)
-        given, feed = _CONTEXT.Pipe(duplex=False) if stdin else (Connection(os.open(os.devnull, os.O_RDONLY)), None)
-        out, to_out = _CONTEXT.Pipe(duplex=False)
-        err, to_err = _CONTEXT.Pipe(duplex=False)
+        given, feed = CONTEXT.Pipe(duplex=False) if stdin else (Connection(os.open(os.devnull, os.O_RDONLY)), None)
+        out, to_out = CONTEXT.Pipe(duplex=False)
+        err, to_err = CONTEXT.Pipe(duplex=False)
         with given, to_out, to_err:
             streams = (given, to_out, to_err)
-            self._process = _CONTEXT.Process(target=_run, args=(self.args, str(directory), dict(environment), streams))
+            self._process = CONTEXT.Process(target=_run, args=(self.args, str(directory), dict(environment), streams))
             self._process.start()
         self.pid = self._process.pid or 0
         self.stdout, self.stderr = _opened(out), _opened(err)

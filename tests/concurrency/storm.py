@@ -1,16 +1,16 @@
 """Readers in a closed loop, each in its own process, while the test swaps the schemas."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import Queue
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import model
+from tests import warm
 from tests.concurrency.scene import joined
 
 Connection = psycopg.Connection[TupleRow]
@@ -32,10 +32,10 @@ class Tally(model.Record, frozen=True, kw_only=True):
 class Signals:
     """Signals between the readers and the test."""
 
-    def __init__(self, spawning: SpawnContext) -> None:
-        self.ready = spawning.Semaphore(0)
-        self.mixed = spawning.Event()
-        self.stop = spawning.Event()
+    def __init__(self, forking: ForkServerContext) -> None:
+        self.ready = forking.Semaphore(0)
+        self.mixed = forking.Event()
+        self.stop = forking.Event()
 
 
 class Storm:
@@ -67,11 +67,11 @@ def readers(dsn: str, styles: Mapping[str, int], *, tables: int, pooled: bool = 
 
     `pooled`: the readers connect through a pooler that does not support prepared statements.
     """
-    spawning = multiprocessing.get_context("spawn")
-    signals, results = Signals(spawning), spawning.Queue()
+    forking = warm.CONTEXT  # a reader that imports all of this itself would cost half a second of CPU time
+    signals, results = Signals(forking), forking.Queue()
     names = [name for name, count in styles.items() for _ in range(count)]
     processes = [
-        spawning.Process(target=_read_on, args=(dsn, name, tables, pooled, signals, results), daemon=True)
+        forking.Process(target=_read_on, args=(dsn, name, tables, pooled, signals, results), daemon=True)
         for name in names
     ]
     for process in processes:
