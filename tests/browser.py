@@ -1,4 +1,4 @@
-"""Chromium for the tests: the one that is installed, or Debian's package, installed when it is first needed."""
+"""Chromium for the tests: the installed one, or Debian's package, installed on first use."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests import servers
 
-# It asks nobody for anything: what a page fetches is then the page's own doing.
+# The browser fetches nothing of its own: every request is then one that the page makes.
 OPTIONS = (
     "--disable-gpu",
     "--disable-quic",
@@ -24,7 +24,7 @@ OPTIONS = (
 
 @contextmanager
 def running() -> Iterator[Browser]:
-    """Yield a browser without a window, with a profile of its own."""
+    """Yield a headless browser with a fresh profile."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_program(), args=[*OPTIONS], chromium_sandbox=False)
         try:
@@ -34,7 +34,7 @@ def running() -> Iterator[Browser]:
 
 
 def _program() -> str:
-    """Return the browser's program; fail the test where there is none and none can be installed."""
+    """Return the browser's program; fail the test if there is none and none can be installed."""
     with servers.alone():
         found = _installed()
         if found is None and os.geteuid() == 0 and shutil.which("apt-get"):

@@ -7,13 +7,31 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from tests import servers
+from tests import servers, warm
 from tests.support import Bluegreen, Live
 
-MAX_WORKERS = 4  # more would end before the tests of concurrency, which run one after the other
+MAX_WORKERS = 4  # more would end before the tests that measure waiting, which run one after the other
+MEASURE_WAITING = {
+    "test_torn_reads",
+    "test_locks",
+    "test_pgbouncer_pause",
+    "test_blockers",
+    "test_old_snapshots",
+    "test_scale",
+}
+# Files whose module fixture takes seconds: a server or a build of their own, which a second worker would make too.
+SHARE_A_FIXTURE = {"test_server_crash", "test_package", "test_bench", "test_replicas", "test_publications", "test_page"}
+# Files in which one test takes ten seconds or more.
+LONG = {"test_real_data", "test_recipes", "test_nothing_forgotten", "test_readme", "test_distributed", "test_remote"}
+
+# Hypothesis has a profile `ci` of its own, which it takes where the variable CI is set; here it tries more examples.
+settings.register_profile("ci", settings.get_profile("ci"), max_examples=300)
+settings.register_profile("developer", max_examples=30, deadline=None)
+settings.load_profile("ci" if "CI" in os.environ else "developer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,24 +40,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let one worker a core run, each with a server of its own, because some tests fill the whole server's lock table.
+    """Return one worker per core; each starts its own server, because some tests fill a whole server's lock table.
 
-    A server that is given is one, so there all tests run in this process.
+    A server that is given exists once, so all tests run in this process then.
     """
     return 0 if "BLUEGREEN_TEST_DSN" in os.environ else min(os.cpu_count() or 1, MAX_WORKERS)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of concurrency on one worker: two storms at once would measure each other."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that measure waiting on one worker, and start what takes long first.
+
+    Two storms at once would measure each other. xdist starts the largest group first, then single tests in their order:
+    a long one at the end would leave the other workers idle.
+    """
     for item in items:
-        if "concurrency" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("concurrency"))
+        if item.path.stem in MEASURE_WAITING:
+            item.add_marker(pytest.mark.xdist_group("waiting"))
+        elif item.path.stem in SHARE_A_FIXTURE:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if hasattr(config, "workerinput"):  # without workers, the order of the rings
+        items.sort(key=lambda item: (item.path.stem not in LONG, "concurrency" not in item.path.parts))
 
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """DSN of the server: BLUEGREEN_TEST_DSN, or one that is started for the session."""
+    """DSN of the server: BLUEGREEN_TEST_DSN, or a server that is started for the session."""
+    warm.start()
     if given := os.environ.get("BLUEGREEN_TEST_DSN"):
         yield given
         return
@@ -50,16 +77,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def administrator(server: str) -> Iterator[psycopg.Connection[TupleRow]]:
-    """The connection that makes and drops the tests' databases."""
+    """The connection that creates and drops the tests' databases."""
     with psycopg.connect(server, autocommit=True) as opened:
         yield opened
 
 
 @pytest.fixture
 def database(server: str, administrator: psycopg.Connection[TupleRow]) -> Iterator[str]:
-    """DSN of a fresh database of the test's own, as superuser."""
+    """DSN of a fresh database for one test, as superuser."""
     name = sql.Identifier(f"test_{uuid4().hex[:12]}")
-    # Page by page through the log would take a quarter longer.
+    # The default strategy writes each page to the log, which takes twice as long.
     administrator.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(name))
     yield conninfo.make_conninfo(server, dbname=name.as_string().strip('"'))
     administrator.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
@@ -67,7 +94,7 @@ def database(server: str, administrator: psycopg.Connection[TupleRow]) -> Iterat
 
 @pytest.fixture
 def dsn(database: str) -> str:
-    """DSN that the test's programs use: a superuser's, but in acceptance/, where it is that of a role without."""
+    """DSN that the test's programs use: that of a superuser; in acceptance/ that of a plain role."""
     return database
 
 
@@ -93,8 +120,8 @@ def bluegreen(dsn: str, tmp_path: Path) -> Bluegreen:
 
 @pytest.fixture
 def live(connection: psycopg.Connection[TupleRow], dsn: str) -> Live:
-    """A small league that was live before bluegreen came: teams and players with a foreign key between them."""
+    """A small live league, created without bluegreen: teams and players with a foreign key between them."""
     connection.execute(Live.DDL)
-    # A session reports what it has written up to ten seconds late; a load that begins before that would be misled.
+    # A session reports its writes up to ten seconds late: a load that starts earlier would count them as new.
     connection.execute("SELECT pg_stat_force_next_flush()")
     return Live(dsn)

@@ -1,4 +1,4 @@
-"""PgBouncer for the tests: the one that is installed, or Debian's package unpacked beside the tests' own."""
+"""PgBouncer for the tests: the installed one, or Debian's package unpacked next to the tests' packages."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from psycopg import conninfo
 
 from tests import servers
 
-# With what its program needs that a small Debian lacks.
+# Includes the libraries that PgBouncer needs and a minimal Debian lacks.
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 
 
@@ -63,7 +63,7 @@ def _wait_for(dsn: str) -> None:
 
 
 def _program() -> tuple[str, dict[str, str]]:
-    """Return PgBouncer's program, and the environment that it needs; skip the test where there is none."""
+    """Return PgBouncer's program and the environment it needs; skip the test if there is none."""
     if found := shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
         return found, {}
     cache = Path(sys.prefix) / "pgbouncer"
@@ -85,7 +85,7 @@ def _unpack(cache: Path) -> None:
             subprocess.run(["dpkg", "-x", package, new], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no PgBouncer: install it ({error})")
-    new.rename(cache)  # at once, so that an interrupted session leaves no half of it
+    new.rename(cache)  # atomic: an interrupted session leaves no partial directory
 
 
 def console(pooled: str) -> str:
@@ -94,7 +94,7 @@ def console(pooled: str) -> str:
 
 
 def is_paused(pooled: str) -> bool:
-    """Say whether the pooler lets clients of the database wait."""
+    """Return whether the pooler makes clients of the database wait."""
     with psycopg.connect(console(pooled), autocommit=True) as connection:
         cursor = connection.execute("SHOW DATABASES")
         names = [column.name for column in cursor.description or ()]

@@ -1,4 +1,4 @@
-"""Records for tests: whole, with only what matters to the test given."""
+"""Complete records for tests; a test gives only the fields that matter to it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 def release(
     number: int, status: Status = Status.READY, *, retired: int | None = None, base: int | None = None
 ) -> Release:
-    """A release of `league`; `retired` is how many minutes after noon it stepped back, `base` the OID of live."""
+    """Return a release of `league`; `retired` is in minutes after noon, `base` is the OID of live."""
     return Release(
         id=100 + number,
         live_schema="league",

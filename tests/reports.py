@@ -1,4 +1,4 @@
-"""Reports for tests, of any size, with names and values that are out to break a page."""
+"""Reports for tests, of any size, with names and values that could break an HTML page."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -19,7 +19,7 @@ LONG = "an_unbroken_name_of_" + "x" * 43
 
 
 def report(releases: int, tables: int = 3, *, name: str = "league") -> report_command.Report:
-    """A schema loaded every night; each seventh load fails, and there is one rollback in ten cut-overs."""
+    """Return a report of nightly loads: every seventh load fails, every tenth swap is a rollback."""
     names = [f"table_{number}" for number in range(tables - 2)] + [EVIL, LONG][: min(tables, 2)]
     states = [_condition(number, live=number == releases) for number in range(1, releases + 1)]
     whole = [state.number for state in states if not state.failure]

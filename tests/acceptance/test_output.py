@@ -1,10 +1,11 @@
-"""stdout is data: one JSON object with --json, a script with --dry-run; stderr holds the talk."""
+"""stdout is data: one JSON object with --json, a script with --dry-run; stderr is the log."""
 
 import json
 import subprocess
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.rows import TupleRow
 
@@ -112,3 +113,41 @@ def test_script_of_a_dry_run_does_what_promote_does(
     assert psql(connection, bluegreen.dsn, script).returncode == 0
     assert connection.execute(count).fetchone() == (1,)
     assert bluegreen.json("status", "-s", schema)["live"] == 1
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", "2>/dev/full", ">&-", "| true"])
+def test_exit_code_tells_of_the_promote_and_not_of_its_report(
+    bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], redirection: str
+) -> None:
+    """If the report cannot be written, live has still changed, and the exit code is 0."""
+    bluegreen.write_league()
+    bluegreen("load", "data")
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f'"$@" {redirection}', "bash", *bluegreen.command("promote")],
+        cwd=bluegreen.directory,
+        env=bluegreen.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert connection.execute("SELECT number FROM bluegreen.release WHERE status = 'live'").fetchall() == [(2,)]
+
+
+def test_output_in_another_encoding_is_not_an_error(bluegreen: Bluegreen, live: Live) -> None:
+    """A character that the encoding of stdout lacks is written as an escape."""
+    bluegreen.write_league()
+    bluegreen.write("checks/cities.sql", "-- severity: warn\nSELECT name FROM teams WHERE id = 2")
+    bluegreen("load", "data")
+    done = subprocess.run(
+        bluegreen.command("check", "--checks", "checks"),
+        cwd=bluegreen.directory,
+        env=bluegreen.environment(PYTHONIOENCODING="ascii"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "name=\\u0141\\xf3d\\u017a United" in done.stdout

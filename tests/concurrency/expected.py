@@ -21,13 +21,13 @@ class Ending(Enum):
     READY = auto()
     BAD_ROW = auto()
     CHECK_FAILED = auto()
-    CONNECTION_LOST = auto()  # and the load can clean up
+    CONNECTION_LOST = auto()  # the load can clean up
     DIED = auto()
 
 
 @dataclass(eq=False)
 class Schema:
-    """A schema whose rows are all of one generation; `writes` is how often somebody wrote to it."""
+    """A schema whose rows are all of one generation; `writes` counts the writes by hand."""
 
     generation: int
     rows: int
@@ -36,7 +36,7 @@ class Schema:
 
 @dataclass(eq=False)
 class Release:
-    """A release as the ledger should have it; `seen` is how often `base` had been written to when the load began."""
+    """A release as the ledger should have it; `seen` is the number of writes to `base` when the load began."""
 
     number: int
     status: Status
@@ -48,7 +48,7 @@ class Release:
 
     @property
     def own_name(self) -> str:
-        """Where the release lies while it is not live."""
+        """The name of the release's schema while it is not live."""
         return f"{LIVE}__r{self.number}"
 
 
@@ -73,7 +73,7 @@ class League:
 
     @property
     def drifted(self) -> bool:
-        """Whether somebody has replaced live by hand."""
+        """Whether live was replaced by hand."""
         return bool(self.releases) and (self.live.schema if self.live else None) is not self.current
 
     def having(self, *statuses: Status) -> list[Release]:
@@ -81,13 +81,13 @@ class League:
         return [release for release in self.releases.values() if release.status in statuses]
 
     def where(self, schema: Schema | None) -> str | None:
-        """Return a schema's present name."""
+        """Return the current name of a schema."""
         return next((name for name, other in self.schemas.items() if other is schema), None)
 
     # ---- commands
 
     def load(self, schema: Schema, ending: Ending = Ending.READY) -> Release:
-        """Make a release of what the files hold."""
+        """Add a release with the contents of the files."""
         self._refuse_taken_names()
         for dead in self.having(Status.LOADING, Status.FAILED):
             self._drop(dead)
@@ -113,7 +113,7 @@ class League:
         self._cut_over(Direction.PROMOTE, incoming, force=force, discard=discard, dies=dies)
 
     def rollback(self, number: int | None, *, force: bool) -> None:
-        """Make the release live that the live one replaced, or the one of this number."""
+        """Make the previous release live, or the one of this number."""
         if self.live is None:
             raise errors.Refused("nothing is live")
         with self._refused_without_releases():
@@ -123,7 +123,7 @@ class League:
         self._cut_over(Direction.ROLLBACK, incoming, force=force)
 
     def prune(self, keep: int) -> tuple[list[int], list[int]]:
-        """Drop what is not needed; return the numbers dropped, and those that could not be."""
+        """Drop what is not needed; return the numbers dropped, and those that could not be dropped."""
         if not self.releases:
             raise errors.Refused("no releases")
         live = self.live.number if self.live else 0
@@ -142,7 +142,7 @@ class League:
         """Rename a schema by hand."""
         self.schemas[new] = self.schemas.pop(old)
 
-    # ---- what they share
+    # ---- shared by the commands
 
     def _cut_over(
         self, direction: Direction, incoming: Release, *, force: bool, discard: bool = False, dies: bool = False
@@ -199,7 +199,7 @@ class League:
         release.status, release.retired = Status.PREVIOUS, self.clock
 
     def _drop(self, release: Release) -> bool:
-        """Drop a release unless somebody has called its schema something else."""
+        """Drop a release unless its schema was renamed by hand."""
         if release.schema and self.where(release.schema) not in {None, release.own_name}:
             return False
         self.schemas.pop(release.own_name, None)

@@ -1,4 +1,4 @@
-"""A proxy between client and server that cuts the client off at a chosen message, as a firewall or a crash would."""
+"""A proxy that disconnects the client from the server at a chosen message, as a firewall or a crash would."""
 
 import contextlib
 import shutil
@@ -17,7 +17,7 @@ FLUSH = b"UPDATE bluegreen.cutover"
 
 
 class Cut(Enum):
-    """Where the client is cut off."""
+    """The message at which the proxy disconnects the client."""
 
     BEFORE_THE_SWAP = "the server never gets the swap"
     BEFORE_THE_ANSWER = "the server gets the swap, the client no answer"
@@ -26,7 +26,7 @@ class Cut(Enum):
 
 
 class Proxy:
-    """Passes everything on until `cut` happens, so many times; `deaf`: nobody is let in any more after it."""
+    """Forward everything until `cut` has happened a number of times; `deaf`: refuse new clients after that."""
 
     def __init__(self, dsn: str, directory: Path, cut: Cut, *, deaf: bool = False, times: int = 1) -> None:
         self.dsn = conninfo.make_conninfo(dsn, host=str(directory), hostaddr="", port=5432)
@@ -41,7 +41,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Refuse new clients."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -73,7 +73,7 @@ class Proxy:
         return server
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
-        """Pass whole messages from client to server, and look at each."""
+        """Forward whole messages from client to server, and inspect each."""
         with contextlib.suppress(OSError):  # the server may crash
             for message in _messages(client):
                 if self._left and self._is_it(message):
@@ -84,7 +84,7 @@ class Proxy:
                     _hang_up(client)
                     break
                 server.sendall(message)
-        # The server reads to the end of what it got, answers nobody, and then finds the client gone.
+        # The server processes what it received, gets no answer through, and then finds the client gone.
         _shut(server, socket.SHUT_WR)
 
     def _is_it(self, message: bytes) -> bool:
@@ -95,7 +95,7 @@ class Proxy:
 
 @contextmanager
 def between(dsn: str, cut: Cut, *, deaf: bool = False, times: int = 1) -> Iterator[Proxy]:
-    """Run a proxy; its socket lies in a directory of its own, because the paths of sockets must be short."""
+    """Run a proxy; its socket is in a new temporary directory, because socket paths must be short."""
     directory = Path(tempfile.mkdtemp(prefix="proxy"))
     proxy = Proxy(dsn, directory, cut, deaf=deaf, times=times)
     try:
@@ -106,7 +106,7 @@ def between(dsn: str, cut: Cut, *, deaf: bool = False, times: int = 1) -> Iterat
 
 
 def _messages(client: socket.socket) -> Iterator[bytes]:
-    """Yield the client's messages; the first one has no type byte before its length."""
+    """Yield the client's messages; the first message has no type byte before its length."""
     buffer, typed = b"", 0
     while True:
         while len(buffer) >= typed + 4:
@@ -125,7 +125,7 @@ def _messages(client: socket.socket) -> Iterator[bytes]:
 
 
 def _pump(server: socket.socket, client: socket.socket) -> None:
-    """Pass the server's answers on for as long as somebody is there to take them."""
+    """Forward the server's answers until the client disconnects."""
     gone = False
     while data := _received(server):
         try:

@@ -1,4 +1,4 @@
-"""What these tests share: bluegreen as a library, two releases that can be told apart, and what must always hold."""
+"""Helpers for this ring: bluegreen as a library, two distinguishable releases, and the invariants."""
 
 import contextlib
 import itertools
@@ -24,24 +24,24 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class Listener:
-    """A watcher that remembers what it was told."""
+    """A watcher that records every line."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
 
     def say(self, text: str) -> None:
-        """Remember a line."""
+        """Record a line."""
         self.said.append(text)
 
     def stage(self, name: str, *, total: int = 0) -> None:
-        """Remember a stage."""
+        """Record a stage."""
         self.said.append(f"{name} {total}")
 
     def copied(self, table: str, size: int) -> None:
-        """Forget it."""
+        """Ignore the progress of a copy."""
 
     def confirm(self, question: str, answer: str) -> bool:
-        """Say no: nobody is there."""
+        """Answer no, as without a terminal."""
         return bool(question and not answer)
 
 
@@ -55,7 +55,7 @@ def context(
     publications: str = "refuse",
     listener: Listener | None = None,
 ) -> Context:
-    """Return what a command on the schema `league` works with."""
+    """Return the context of a command on the schema `league`."""
     flags = {
         "schema": "league",
         "dsn": dsn,
@@ -67,7 +67,7 @@ def context(
 
 
 def joined(tables: int) -> str:
-    """Return a SELECT of one row that holds the generation of each of so many tables."""
+    """Return a SELECT of one row: the generation of each of the first `tables` tables."""
     names = [f"t{number:02}" for number in range(1, tables + 1)]
     first, *rest = names
     joins = " ".join(f"CROSS JOIN league.{name}" for name in rest)
@@ -75,9 +75,9 @@ def joined(tables: int) -> str:
 
 
 def generations(dsn: str, directory: Path, *, tables: int) -> None:
-    """Make live of generation 1, in tables t01, t02 …, and a ready release 2 that holds generation 2.
+    """Create live with generation 1 in tables t01, t02 …, and load release 2 with generation 2.
 
-    The view `everything` lies inside; the function public.read_league reads by name from outside.
+    The view `everything` is inside; the function public.read_league reads by name from outside.
     """
     numbers = range(1, tables + 1)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -98,7 +98,7 @@ def generations(dsn: str, directory: Path, *, tables: int) -> None:
 
 
 def exchange_plan(surroundings: Context) -> Plan:
-    """Plan the cut-over to release 2 if 1 is live, and to 1 if 2 is."""
+    """Plan the swap to release 2 if 1 is live, and to 1 if 2 is live."""
     with surroundings.server.connect("exchange") as connection:
         outgoing = ledger.live_release(connection, "league")
         live = outgoing.number if outgoing else 1
@@ -108,7 +108,7 @@ def exchange_plan(surroundings: Context) -> Plan:
 
 
 def exchanges(surroundings: Context) -> Iterator[Plan]:
-    """Yield plans of exchanges for ever; each is made once, when both releases have been live."""
+    """Yield plans of swaps without end; reuse them as soon as both releases have been live."""
     yield exchange_plan(surroundings)
     there_and_back = []
     for _ in range(2):
@@ -118,17 +118,17 @@ def exchanges(surroundings: Context) -> Iterator[Plan]:
 
 
 def exchange(surroundings: Context) -> model.Cutover:
-    """Cut over to release 2 if 1 is live, and to 1 if 2 is."""
+    """Swap to release 2 if 1 is live, and to 1 if 2 is live."""
     return carry_out(surroundings, exchange_plan(surroundings))
 
 
 def unlocked(plan: Plan) -> Plan:
-    """Take the locks out of a plan, which nothing in the product can do."""
+    """Return the plan without its locks, which nothing in the product can do."""
     return msgspec.structs.replace(plan, relations=())
 
 
 def carry_out(surroundings: Context, plan: Plan) -> model.Cutover:
-    """Carry a cut-over out."""
+    """Execute a swap."""
     way = Locks(plan, Patience(surroundings.settings.promote.max_wait), surroundings.watcher.say)
     say = surroundings.watcher.say
     with matviews.built(surroundings.server, plan.incoming, plan.outgoing, plan.dependents.rebuilt, say):
@@ -136,19 +136,19 @@ def carry_out(surroundings: Context, plan: Plan) -> model.Cutover:
 
 
 def live_generation(connection: Connection) -> int:
-    """Return the generation that a reader sees now."""
+    """Return the generation that readers see now."""
     row = connection.execute("SELECT gen FROM league.t01").fetchone()
     assert row
     return int(row[0])
 
 
 def statuses(connection: Connection) -> dict[int, str]:
-    """Return what the ledger says of each release of league."""
+    """Return the status of each release of league from the ledger."""
     return {release.number: str(release.status) for release in ledger.releases(connection, "league")}
 
 
 def assert_whole(connection: Connection) -> None:
-    """Insist that ledger and schemas agree: one live release, each kept one where it belongs, nothing unknown."""
+    """Assert that ledger and schemas agree: one live release, each kept one under its name, no unknown schema."""
     rows = connection.execute(
         "SELECT nspname, oid::bigint FROM pg_namespace WHERE nspname ~ '^(league|bluegreen__parked)'"
     ).fetchall()
@@ -162,7 +162,7 @@ def assert_whole(connection: Connection) -> None:
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
-    """Wait until something is so; fail when it is not so in time."""
+    """Wait until a condition is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -179,14 +179,14 @@ def sessions(connection: Connection, where: str) -> list[int]:
 
 
 def terminate(connection: Connection, pid: int) -> bool:
-    """End a session of the server and wait until it is gone; False when it was gone already."""
+    """Terminate a session and wait until it has ended; False if it had ended before."""
     row = connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,)).fetchone()
     return bool(row and row[0])
 
 
 @contextlib.contextmanager
 def holding(dsn: str, statement: str, *, application: str = "holder") -> Iterator[Connection]:
-    """Keep a transaction open that has run a statement, until the body or the server ends."""
+    """Run a statement and keep its transaction open until the body or the server ends."""
     connection = psycopg.connect(dsn, application_name=application)
     try:
         connection.execute(statement)
@@ -196,12 +196,12 @@ def holding(dsn: str, statement: str, *, application: str = "holder") -> Iterato
 
 
 def is_busy(connection: Connection, kind: str) -> bool:
-    """Say whether somebody holds bluegreen's advisory lock of a kind (load, cutover) on league."""
+    """Return whether a session holds bluegreen's advisory lock of a kind (load, cutover) on league."""
     return db.is_locked(connection, kind, "league")
 
 
 class Reader(threading.Thread):
-    """Reads one table in a closed loop until it is told to stop, and remembers its longest wait."""
+    """Read one table in a closed loop until `end`, and record the longest wait."""
 
     def __init__(self, dsn: str, query: str) -> None:
         super().__init__(daemon=True)
@@ -212,7 +212,7 @@ class Reader(threading.Thread):
         self.reads = 0
 
     def run(self) -> None:
-        """Read."""
+        """Read until `end`."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             while not self._stop_reading.wait(0.002):
                 begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""A live schema whose loads stop at any stage one likes, so that something can happen to them there."""
+"""A live schema whose loads can be stopped at any stage, so that a test can interfere there."""
 
 import contextlib
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _STOPPED_ANYWHERE = f"{STOPPED} OR application_name = 'pg_dump' AND wait_event_t
 
 
 class SlowLoad:
-    """Files, checks and live, ready to be loaded slowly."""
+    """Files, checks and live for a load that can be stopped."""
 
     def __init__(self, bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
         self.bluegreen = bluegreen
@@ -47,7 +47,7 @@ class SlowLoad:
 
     @contextmanager
     def stopped(self, stage: str) -> Iterator[warm.Command]:
-        """Start a load and wait until it stands still in a stage; when the body ends it goes on to its end."""
+        """Start a load, wait until it stops in a stage, and let it continue when the body ends."""
         statement = "LOCK TABLE league.players" if stage == "structure" else "SELECT pg_advisory_xact_lock(4711)"
         self.connection.execute("DELETE FROM public.slow")
         self.connection.execute("INSERT INTO public.slow VALUES (%s)", (_PATTERNS.get(stage),))
@@ -63,11 +63,11 @@ class SlowLoad:
                 load.communicate(timeout=60)
 
     def assert_untouched(self) -> None:
-        """Insist that live is as it was to the last byte, and that no shadow is left."""
+        """Assert that live is unchanged to the last byte, and that no shadow is left."""
         assert self.live.dump() == self.before
         scene.assert_whole(self.connection)
 
     def assert_next_load_works(self) -> None:
-        """Load once more, promote, and insist that everything is in its place."""
+        """Load again, promote, and assert that ledger and schemas agree."""
         self.bluegreen("load", "data", "--checks", "checks", "--promote")
         scene.assert_whole(self.connection)

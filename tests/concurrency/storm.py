@@ -1,16 +1,16 @@
-"""Readers that read in a closed loop, each in a process of its own, while somebody swaps the schemas under them."""
+"""Readers in a closed loop, each in its own process, while the test swaps the schemas."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.queues import Queue
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import model
+from tests import warm
 from tests.concurrency.scene import joined
 
 Connection = psycopg.Connection[TupleRow]
@@ -19,7 +19,7 @@ _START = 60  # seconds until all readers must be reading
 
 
 class Tally(model.Record, frozen=True, kw_only=True):
-    """What one reader saw: `worst` is its longest wait for one answer, in seconds."""
+    """The results of one reader; `worst` is its longest wait for one answer, in seconds."""
 
     style: str
     reads: int
@@ -30,16 +30,16 @@ class Tally(model.Record, frozen=True, kw_only=True):
 
 
 class Signals:
-    """What readers tell while they read, and what they are told."""
+    """Signals between the readers and the test."""
 
-    def __init__(self, spawning: SpawnContext) -> None:
-        self.ready = spawning.Semaphore(0)
-        self.mixed = spawning.Event()
-        self.stop = spawning.Event()
+    def __init__(self, forking: ForkServerContext) -> None:
+        self.ready = forking.Semaphore(0)
+        self.mixed = forking.Event()
+        self.stop = forking.Event()
 
 
 class Storm:
-    """Readers under way; `tallies` is filled when they have ended."""
+    """Running readers; `tallies` is filled when they have ended."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -47,11 +47,11 @@ class Storm:
 
     @property
     def seen_mixed(self) -> bool:
-        """Whether a reader has seen two releases in one answer by now."""
+        """Whether a reader has seen two releases in one answer so far."""
         return self._signals.mixed.is_set()
 
     def total(self, field: str) -> int:
-        """Add up what all readers saw."""
+        """Return the sum of a field over all readers."""
         counts = [getattr(tally, field) for tally in self.tallies]
         return sum(len(count) if isinstance(count, tuple) else count for count in counts)
 
@@ -63,15 +63,15 @@ class Storm:
 
 @contextmanager
 def readers(dsn: str, styles: Mapping[str, int], *, tables: int, pooled: bool = False) -> Iterator[Storm]:
-    """Let readers read as long as the body runs: `styles` says how many of each style.
+    """Run readers while the body runs; `styles` gives the number of readers per style.
 
-    `pooled`: they come through a pooler that cannot keep prepared statements.
+    `pooled`: the readers connect through a pooler that does not support prepared statements.
     """
-    spawning = multiprocessing.get_context("spawn")
-    signals, results = Signals(spawning), spawning.Queue()
+    forking = warm.CONTEXT  # a reader that imports all of this itself would cost half a second of CPU time
+    signals, results = Signals(forking), forking.Queue()
     names = [name for name, count in styles.items() for _ in range(count)]
     processes = [
-        spawning.Process(target=_read_on, args=(dsn, name, tables, pooled, signals, results), daemon=True)
+        forking.Process(target=_read_on, args=(dsn, name, tables, pooled, signals, results), daemon=True)
         for name in names
     ]
     for process in processes:
@@ -95,7 +95,7 @@ def _read_on(dsn: str, style: str, tables: int, pooled: bool, signals: Signals, 
     with psycopg.connect(dsn, autocommit=True, application_name=f"reader {style}") as connection:
         if pooled:
             connection.prepare_threshold = None
-        # Planning 20 tables in every order would take longer than the reading, and so would compiling the statement.
+        # Planning 20 tables in every join order, or compiling the statement, would take longer than the read.
         connection.execute("SET join_collapse_limit = 1")
         connection.execute("SET jit = off")
         read = STYLES[style]
@@ -118,7 +118,7 @@ def _read_on(dsn: str, style: str, tables: int, pooled: bool, signals: Signals, 
 
 
 def _flat(rows: list[TupleRow]) -> list[int]:
-    """Return all generations of an answer; of a row's arrays as well as of plain numbers."""
+    """Return all generations in an answer, from plain numbers and from arrays."""
     return [gen for row in rows for value in row for gen in (value if isinstance(value, list) else [value])]
 
 
@@ -142,7 +142,7 @@ def _view(connection: Connection, tables: int) -> Answers:
 
 
 def _outside(connection: Connection, tables: int) -> Answers:
-    """Through a view, a view on it and a materialized view of another schema, and a table of live itself."""
+    """Read a view on a view and a materialized view of another schema, and a table of live itself."""
     query = (
         "SELECT v.gens, m.gens, x.gen FROM outside.again AS v, outside.kept AS m, "  # noqa: S608 - a name of our own
         f"league.t{tables:02} AS x"
@@ -155,14 +155,14 @@ def _function(connection: Connection, _tables: int) -> Answers:
 
 
 def _transaction(connection: Connection, tables: int) -> Answers:
-    """Two statements at READ COMMITTED: what the transaction has read once stays live until it ends."""
+    """Run two statements at READ COMMITTED: what the transaction has read stays live until it ends."""
     with connection.transaction():
         both = [_flat(connection.execute(joined(tables)).fetchall()) for _ in range(2)]
     return [both[0] + both[1] if all(both) else []]
 
 
 def _snapshot(connection: Connection, tables: int) -> Answers:
-    """Two statements at REPEATABLE READ, whose snapshot is there before either: a swap may come between."""
+    """Run two statements at REPEATABLE READ, with an older snapshot: a swap may happen in between."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT FROM pg_class LIMIT 1")
@@ -182,7 +182,7 @@ def _writer(connection: Connection, tables: int) -> Answers:
 
 
 def _reverse(connection: Connection, tables: int) -> Answers:
-    """Take the tables one by one in one transaction, the last one first."""
+    """Read the tables one by one in one transaction, the last table first."""
     with connection.transaction():
         names = [f"t{number:02}" for number in range(tables, 0, -1)]
         rows = [connection.execute(f"SELECT gen FROM league.{name}").fetchall() for name in names]  # noqa: S608 - our own
@@ -201,5 +201,5 @@ STYLES: dict[str, Callable[[Connection, int], Answers]] = {
     "reverse": _reverse,
     "outside": _outside,
 }
-# Those that take their tables in the same order: readers in conflicting orders leave a swap nothing but idle instants.
+# Styles with one lock order: readers with conflicting orders leave a swap only idle moments.
 IN_ORDER = tuple(style for style in STYLES if style not in {"reverse", "outside"})

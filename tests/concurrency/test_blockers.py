@@ -1,4 +1,4 @@
-"""Who holds a swap up is named, and cancelled where that is asked for; nobody waits together with the swap."""
+"""A session that blocks a swap is named, and cancelled on request; readers do not wait with the swap."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class Report(threading.Thread):
-    """A long statement over a table of live, in a session that goes on after it."""
+    """A long statement on a table of live, in a session that continues after the statement."""
 
     def __init__(self, dsn: str, statement: str) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Report(threading.Thread):
         self._statement = statement
 
     def run(self) -> None:
-        """Run it to its end, whichever that is."""
+        """Run the statement until it ends or fails."""
         try:
             self.connection.execute(self._statement.encode())
         except psycopg.errors.QueryCanceled:
@@ -34,16 +34,16 @@ class Report(threading.Thread):
 
     @property
     def pid(self) -> int:
-        """Its session."""
+        """The pid of the session."""
         return self.connection.info.backend_pid
 
     def begin(self, connection: Connection) -> None:
-        """Start, and return when it runs."""
+        """Start the thread, and return when the statement runs."""
         self.start()
         scene.wait_until(lambda: scene.sessions(connection, f"pid = {self.pid} AND state = 'active'"))
 
     def end(self) -> None:
-        """Leave nothing of it."""
+        """End the session and the thread."""
         self.connection.cancel_safe(timeout=5)
         self.join(timeout=20)
 
@@ -59,7 +59,7 @@ def report(dsn: str, live: Live) -> Iterator[Report]:
 
 @pytest.fixture
 def ready(bluegreen: Bluegreen, live: Live) -> str:
-    """Release 2 is ready; what live looks like."""
+    """Load release 2; return a dump of live."""
     bluegreen.write_league()
     bluegreen("load", "data")
     return live.dump()
@@ -69,7 +69,7 @@ def ready(bluegreen: Bluegreen, live: Live) -> str:
 def test_statement_in_the_way_is_cancelled_where_that_is_asked_for(
     bluegreen: Bluegreen, report: Report, connection: Connection
 ) -> None:
-    """Said by name; its session lives on."""
+    """The message names the cancelled statement; its session stays connected."""
     report.begin(connection)
     done = bluegreen("promote", "--cancel-blockers", "0.5", "--max-wait", "20")
     report.join(timeout=20)
@@ -82,7 +82,7 @@ def test_statement_in_the_way_is_cancelled_where_that_is_asked_for(
 def test_nobody_is_cancelled_before_the_time_nor_without_being_asked(
     dsn: str, live: Live, report: Report, connection: Connection, bluegreen: Bluegreen, ready: str
 ) -> None:
-    """Neither by default, nor when --max-wait is over first."""
+    """No statement is cancelled by default, or if --max-wait is over first."""
     report.begin(connection)
     for seconds in (None, 50):
         with pytest.raises(errors.LockNotObtained):
@@ -92,7 +92,7 @@ def test_nobody_is_cancelled_before_the_time_nor_without_being_asked(
 
 
 def test_session_that_runs_nothing_is_left_alone(dsn: str, live: Live, connection: Connection, ready: str) -> None:
-    """Idle in its transaction: there is no statement to cancel, and sessions are never ended."""
+    """A session idle in its transaction has no statement to cancel, and sessions are never terminated."""
     listener = scene.Listener()
     with scene.holding(dsn, "SELECT FROM league.teams") as holder:
         with pytest.raises(errors.LockNotObtained, match=f"pid {holder.info.backend_pid} "):
@@ -105,7 +105,7 @@ def test_session_that_runs_nothing_is_left_alone(dsn: str, live: Live, connectio
 def test_statement_of_another_role_is_told_when_it_may_not_be_cancelled(
     dsn: str, bluegreen: Bluegreen, connection: Connection, report: Report
 ) -> None:
-    """A role may cancel its own kind only: one line, and the swap gives up as before."""
+    """A role may cancel only its own sessions: promote says so in one line and gives up as before."""
     connection.execute("CREATE ROLE loader LOGIN")
     try:
         name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
@@ -129,7 +129,7 @@ def test_statement_of_another_role_is_told_when_it_may_not_be_cancelled(
 def test_older_snapshot_is_cancelled_too(
     dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds the swap up by what it would see, not by a lock."""
+    """Its old snapshot blocks the swap, not a lock."""
     monkeypatch.setattr(copy, "DEAL_BYTES", 0)
     report = Report(dsn, "SELECT pg_sleep(60)")
     report.begin(connection)
@@ -147,7 +147,7 @@ def test_older_snapshot_is_cancelled_too(
 
 
 def test_nobody_waits_while_the_swap_waits_for_a_change_of_the_schema(dsn: str, live: Live, ready: str) -> None:
-    """An uncommitted GRANT ON SCHEMA holds the rename up: readers go on, and the error names who it is."""
+    """An uncommitted GRANT ON SCHEMA blocks the rename: readers continue, and the error names the blocker."""
     reader = scene.Reader(dsn, "SELECT FROM league.players")
     with scene.holding(dsn, "GRANT USAGE ON SCHEMA league TO PUBLIC", application="granting") as holder:
         reader.start()
@@ -163,7 +163,7 @@ def test_nobody_waits_while_the_swap_waits_for_a_change_of_the_schema(dsn: str, 
 def test_rehearsal_does_everything_and_changes_nothing(
     bluegreen: Bluegreen, live: Live, connection: Connection, command: str
 ) -> None:
-    """It says how long readers would be held; the ledger and live are as they were, and the real thing works."""
+    """The dry run reports how long readers would be blocked; ledger and live are unchanged, and promote then works."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     bluegreen("load", "data")
@@ -183,7 +183,7 @@ def test_rehearsal_does_everything_and_changes_nothing(
 def test_rehearsal_meets_what_the_cut_over_would_meet(
     bluegreen: Bluegreen, live: Live, connection: Connection, ready: str
 ) -> None:
-    """Locks that are not to be had: exit code 4, and who is in the way."""
+    """Locks that are not obtained: exit code 4, and the blocker's name."""
     with scene.holding(bluegreen.dsn, "SELECT FROM league.teams", application="nightly report"):
         failed = bluegreen("promote", "--rehearse", "--max-wait", "1", code=4)
     assert "nightly report" in failed.stderr

@@ -1,4 +1,4 @@
-"""A release is dropped with what is inside of it, and with nothing else, whatever others do at the same moment."""
+"""A release is dropped with its contents and nothing else, whatever other sessions do at that moment."""
 
 from concurrent import futures
 from pathlib import Path
@@ -19,14 +19,14 @@ NAMED = (
 def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """Functions and types are not locked: what is made between question and DROP is found by the second question."""
+    """Functions and types cannot be locked: the second query finds a dependent created between query and DROP."""
     scene.generations(dsn, tmp_path, tables=2)
     surroundings = scene.context(dsn)
     scene.exchange(surroundings)
     with futures.ThreadPoolExecutor() as pool:
         with scene.holding(dsn, "SELECT FROM league__r1.t02"):
             pruning = pool.submit(prune.prune, surroundings, keep=0)
-            # It has asked, and has locked the first table.
+            # prune has run its first query, and has locked the first table
             scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
             connection.execute("CREATE FUNCTION public.late(league__r1.t01) RETURNS int LANGUAGE sql AS 'SELECT 1'")
         refused = pruning.result(timeout=30).refused

@@ -1,4 +1,4 @@
-"""Ctrl-C, termination, kill -9 and lost backends in every stage: live is untouched and nothing stays behind."""
+"""Ctrl-C, SIGTERM, kill -9 and lost backends in every stage: live is unchanged and nothing is left."""
 
 import signal
 
@@ -22,7 +22,7 @@ def slow(bluegreen: Bluegreen, live: Live, connection: Connection) -> SlowLoad:
 
 
 def ended(process: warm.Command) -> str:
-    """Wait for the end of a command; return its stderr, which has exactly one error and no traceback."""
+    """Wait for a command to end; return its stderr, which has exactly one error and no traceback."""
     stderr = process.communicate(timeout=20)[1]
     assert process.returncode == 1, stderr
     assert stderr.count("bluegreen: error: ") == 1
@@ -32,7 +32,7 @@ def ended(process: warm.Command) -> str:
 
 @pytest.mark.parametrize(("stage", "number"), SIGNALS)
 def test_interrupted_load_takes_back_what_it_began(slow: SlowLoad, stage: str, number: signal.Signals) -> None:
-    """Exit code 1, live untouched, the release marked failed, no shadow left, and the next load works."""
+    """Exit code 1, live unchanged, the release marked failed, no shadow left, and the next load works."""
     with slow.stopped(stage) as load:
         load.send_signal(number)
         assert "error: interrupted: live is unchanged" in ended(load)
@@ -58,7 +58,7 @@ def test_killed_load_is_recognised_as_dead_and_swept(slow: SlowLoad, stage: str)
 
 
 def test_next_load_sweeps_a_killed_one(slow: SlowLoad) -> None:
-    """Without prune as well."""
+    """The next load drops what a killed load left, without prune."""
     with slow.stopped("copy") as load:
         load.kill()
         load.communicate(timeout=20)
@@ -68,7 +68,7 @@ def test_next_load_sweeps_a_killed_one(slow: SlowLoad) -> None:
 
 
 def test_dead_shadow_in_use_does_not_stop_the_next_load(slow: SlowLoad) -> None:
-    """Somebody looks at what a killed load left: it is swept later."""
+    """A reader blocks the drop of a killed load's shadow: a later load drops it."""
     with slow.stopped("analyze") as load:
         load.kill()
         load.communicate(timeout=20)
@@ -83,7 +83,7 @@ def test_dead_shadow_in_use_does_not_stop_the_next_load(slow: SlowLoad) -> None:
 
 @pytest.mark.parametrize("stage", ["copy", "finish", "check"])
 def test_lost_backend_fails_the_load_in_one_sentence(slow: SlowLoad, stage: str) -> None:
-    """pg_terminate_backend of a connection of the load: exit code 1, nothing is left."""
+    """pg_terminate_backend on a connection of the load: exit code 1, and nothing is left."""
     with slow.stopped(stage) as load:
         for pid in scene.sessions(slow.connection, STOPPED):
             scene.terminate(slow.connection, pid)
@@ -97,7 +97,7 @@ def test_lost_backend_fails_the_load_in_one_sentence(slow: SlowLoad, stage: str)
 def test_interrupted_promote_leaves_live_alone(
     bluegreen: Bluegreen, live: Live, connection: Connection, number: signal.Signals
 ) -> None:
-    """While it waits for locks nothing is held back for long, and the release stays ready."""
+    """While promote waits for locks, it blocks others only briefly; the release stays ready."""
     bluegreen.write_league()
     bluegreen("load", "data")
     before = live.dump()
@@ -120,7 +120,7 @@ def test_interrupted_promote_leaves_live_alone(
 def test_interrupt_after_the_swap_does_not_claim_that_live_is_unchanged(
     bluegreen: Bluegreen, connection: Connection
 ) -> None:
-    """Ctrl-C while old releases are pruned: the cut-over is done and exit code 0 says so."""
+    """Ctrl-C while promote prunes old releases: the swap is done, and the exit code is 0."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     bluegreen("load", "data")
@@ -149,7 +149,7 @@ def three(bluegreen: Bluegreen, live: Live, connection: Connection) -> Live:
 def test_cut_over_killed_at_its_commit_is_known_to_the_ledger(
     bluegreen: Bluegreen, connection: Connection, command: str, target: int
 ) -> None:
-    """kill -9 when the server has got the swap and nobody its answer: it is done, and status says so."""
+    """kill -9 after the server received the swap and before its answer: the swap is done, and status says so."""
     with proxy.between(bluegreen.dsn, proxy.Cut.BEFORE_THE_ANSWER) as between:
         process = Bluegreen(between.dsn, bluegreen.directory).start(command)
         assert between.happened.wait(timeout=20)
@@ -166,7 +166,7 @@ def test_cut_over_killed_at_its_commit_is_known_to_the_ledger(
 def test_interrupted_prune_drops_all_of_a_release_or_nothing(
     bluegreen: Bluegreen, connection: Connection, three: Live, how: str
 ) -> None:
-    """Stopped while it waits for somebody who reads an old release, however: that is whole, and goes the next time."""
+    """However prune is stopped while it waits for a reader: the release is whole, and the next prune drops it."""
     before, kept = three.dump(), three.dump("league__r1")
     with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
         process = bluegreen.start("prune", "--keep", "0")

@@ -1,4 +1,4 @@
-"""Sessions that hold what the cut-over needs: it gives way, names them, and learns in which order to ask."""
+"""Sessions that hold locks the swap needs: the swap backs off, names them, and learns their lock order."""
 
 import contextlib
 import threading
@@ -38,7 +38,7 @@ def test_promote_names_who_is_in_the_way_and_leaves_live_alone(
 def test_promote_succeeds_when_the_holder_ends_in_time(
     dsn: str, bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """It goes on trying until --max-wait."""
+    """Promote retries until --max-wait."""
     bluegreen.write_league()
     bluegreen("load", "data")
     with scene.holding(dsn, "SELECT FROM league.squads"):
@@ -51,7 +51,7 @@ def test_promote_succeeds_when_the_holder_ends_in_time(
 
 
 def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path: Path) -> None:
-    """Somebody holds a table for as long as promote tries; nobody else waits for a second."""
+    """One session holds a table while promote retries; no other reader waits for a second."""
     scene.generations(dsn, tmp_path, tables=3)
     reader = scene.Reader(dsn, "SELECT FROM league.t02")
     with scene.holding(dsn, "SELECT FROM league.t02"):
@@ -64,7 +64,7 @@ def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path
 
 
 def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
-    """Holders that end one after the other do not add up to a long wait for those who read the first table."""
+    """Blockers that end one after the other do not add up to a long wait for readers of the first table."""
     scene.generations(dsn, tmp_path, tables=12)
     reader = scene.Reader(dsn, "SELECT FROM league.t01")
     holders = [psycopg.connect(dsn) for _ in range(12)]
@@ -73,7 +73,7 @@ def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
     swap = threading.Thread(target=scene.exchange, args=(scene.context(dsn),))
     swap.start()
     reader.start()
-    time.sleep(4)  # by now each try waits for about half a second
+    time.sleep(4)  # by now each attempt waits for about half a second
     for holder in holders:
         holder.close()
         time.sleep(0.2)
@@ -83,7 +83,7 @@ def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
 
 
 def test_readers_in_another_order_do_not_starve_the_swap(dsn: str, tmp_path: Path) -> None:
-    """Four closed-loop readers take ten tables from the last to the first: the swap learns to do the same."""
+    """Four closed-loop readers lock ten tables from the last to the first: the swap learns this order."""
     scene.generations(dsn, tmp_path, tables=10)
     surroundings = scene.context(dsn, max_wait=20)
     with readers(dsn, {"reverse": 4}, tables=10) as storm:
@@ -95,7 +95,7 @@ def test_readers_in_another_order_do_not_starve_the_swap(dsn: str, tmp_path: Pat
 def test_no_reader_is_the_victim_of_a_deadlock(
     dsn: str, tmp_path: Path, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Readers in conflicting orders, in a database whose server looks for deadlocks after 200 ms: none is ended."""
+    """Readers with conflicting lock orders, with deadlock_timeout at 200 ms: the server cancels none of them."""
     name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
     connection.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '200ms'".encode())
     scene.generations(dsn, tmp_path, tables=10)
@@ -112,7 +112,7 @@ def test_no_reader_is_the_victim_of_a_deadlock(
 def test_promote_waits_for_a_load_that_is_making_its_structure(
     dsn: str, bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """A load renames live for a moment; promote waits for that without holding anything, and both succeed."""
+    """A load renames live for a moment; promote waits for it without a lock, and both succeed."""
     bluegreen.write_league()
     bluegreen("load", "data")
     bluegreen.write("bluegreen.toml", '[structure]\nddl = ["schema.sql"]\n')

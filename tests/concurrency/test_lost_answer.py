@@ -1,4 +1,4 @@
-"""The connection is lost at any moment of the swap: the ledger settles what became of it, and nothing is done twice."""
+"""The connection is lost at any moment of the swap: the ledger decides the outcome, and nothing is done twice."""
 
 import random
 import signal
@@ -21,7 +21,7 @@ WAITING = "application_name LIKE 'bluegreen promote league r%' AND wait_event_ty
 
 @pytest.fixture
 def ready(bluegreen: Bluegreen, live: Live, connection: Connection) -> str:
-    """Release 2 is ready; what live looks like."""
+    """Load release 2; return a dump of live."""
     bluegreen.write_league()
     bluegreen("load", "data")
     assert scene.statuses(connection) == {1: "live", 2: "ready"}
@@ -29,7 +29,7 @@ def ready(bluegreen: Bluegreen, live: Live, connection: Connection) -> str:
 
 
 def cutovers(connection: Connection) -> int:
-    """Return how many swaps the ledger knows."""
+    """Return the number of swaps in the ledger."""
     row = connection.execute("SELECT count(*) FROM bluegreen.cutover").fetchone()
     assert row
     return int(row[0])
@@ -40,7 +40,7 @@ def cutovers(connection: Connection) -> int:
 def test_committed_swap_is_a_success_although_its_answer_was_lost(
     dsn: str, tmp_path: Path, connection: Connection, cut: Cut
 ) -> None:
-    """Exit code 0, one swap, and the ledger tells the same."""
+    """Exit code 0, one swap, and the ledger agrees."""
     with proxy.between(dsn, cut) as between:
         promoted = Bluegreen(between.dsn, tmp_path).json("promote")
         assert between.happened.is_set()
@@ -53,7 +53,7 @@ def test_committed_swap_is_a_success_although_its_answer_was_lost(
 def test_swap_that_never_arrived_is_a_failure_and_can_be_run_again(
     dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection, ready: str
 ) -> None:
-    """Exit code 1, live is as it was to the last byte."""
+    """Exit code 1, and live is unchanged to the last byte."""
     with proxy.between(dsn, Cut.BEFORE_THE_SWAP) as between:
         failed = Bluegreen(between.dsn, bluegreen.directory)("promote", code=1)
         assert between.happened.is_set()
@@ -66,7 +66,7 @@ def test_swap_that_never_arrived_is_a_failure_and_can_be_run_again(
 
 @pytest.mark.usefixtures("ready")
 def test_unknown_outcome_has_an_exit_code_of_its_own(dsn: str, bluegreen: Bluegreen, connection: Connection) -> None:
-    """Nobody can be asked any more within --max-wait: exit code 6, and status knows later."""
+    """The server cannot be reached again within --max-wait: exit code 6; status knows the outcome later."""
     with proxy.between(dsn, Cut.BEFORE_THE_ANSWER, deaf=True) as between:
         failed = Bluegreen(between.dsn, bluegreen.directory)("promote", "--max-wait", "1", code=6)
     assert "HINT: Run `bluegreen status`" in failed.stderr
@@ -79,7 +79,7 @@ def test_unknown_outcome_has_an_exit_code_of_its_own(dsn: str, bluegreen: Bluegr
 def test_interrupt_while_the_outcome_is_unknown_does_not_claim_that_live_is_unchanged(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """Ctrl-C while the server is asked what became of the swap: exit code 6 as well, at once."""
+    """Ctrl-C while promote queries the outcome of the swap: exit code 6 at once."""
     with proxy.between(dsn, Cut.BEFORE_THE_ANSWER, deaf=True) as between:
         promote = Bluegreen(between.dsn, tmp_path).start("promote", "--max-wait", "600")
         assert between.happened.wait(timeout=20)
@@ -92,7 +92,7 @@ def test_interrupt_while_the_outcome_is_unknown_does_not_claim_that_live_is_unch
 def test_backend_terminated_while_it_waits_for_locks(
     dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection, ready: str
 ) -> None:
-    """Exit code 1: the server was asked, and the swap was not committed."""
+    """Exit code 1: the server answered that the swap was not committed."""
     with scene.holding(dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote")
         scene.wait_until(lambda: scene.sessions(connection, WAITING))
@@ -108,7 +108,7 @@ def test_backend_terminated_while_it_waits_for_locks(
 def test_cancelled_swap_is_not_mistaken_for_a_lost_connection(
     dsn: str, bluegreen: Bluegreen, live: Live, connection: Connection, ready: str
 ) -> None:
-    """A swap that is cancelled (pg_cancel_backend) has failed: exit code 1, and nobody has to be asked."""
+    """A cancelled swap (pg_cancel_backend) has failed: exit code 1, without a query for the outcome."""
     with scene.holding(dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote")
         scene.wait_until(lambda: scene.sessions(connection, WAITING))
@@ -127,7 +127,7 @@ def test_cancelled_swap_is_not_mistaken_for_a_lost_connection(
 
 @pytest.fixture
 def killer(dsn: str) -> Iterator[threading.Event]:
-    """Somebody who terminates swapping backends at random moments, until told to stop."""
+    """A thread that terminates swapping backends at random moments until the event is set."""
     stop = threading.Event()
 
     def kill() -> None:
@@ -146,7 +146,7 @@ def killer(dsn: str) -> Iterator[threading.Event]:
 def test_what_is_reported_is_what_happened_whenever_the_backend_dies(
     dsn: str, tmp_path: Path, connection: Connection, killer: threading.Event
 ) -> None:
-    """Backends are terminated at random moments of 100 swaps: success exactly where the ledger has the swap."""
+    """Backends are terminated at random moments of 100 swaps: success exactly if the ledger has the swap."""
     scene.generations(dsn, tmp_path, tables=3)
     surroundings = scene.context(dsn)
     codes: list[int] = []

@@ -1,4 +1,4 @@
-"""A connection that is lost while it copies: the table begins again on another one, and nothing is there twice."""
+"""A connection is lost during COPY: the table is copied again on a new connection, and no row is there twice."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ Connection = psycopg.Connection[TupleRow]
 def test_table_begins_again_when_its_connection_was_lost(
     dsn: str, tmp_path: Path, connection: Connection, jobs: str
 ) -> None:
-    """One line says so; each row is there once."""
+    """One line reports the retry; each row is there once."""
     bluegreen = Bluegreen(dsn, tmp_path)
     bluegreen.write_league()
     with proxy.between(dsn, Cut.IN_A_COPY) as between:
@@ -32,9 +32,9 @@ def test_table_begins_again_when_its_connection_was_lost(
 
 @pytest.mark.usefixtures("live")
 def test_standard_input_cannot_begin_again(dsn: str, tmp_path: Path, connection: Connection) -> None:
-    """What was read is gone: exit code 1, live unchanged."""
+    """Input that can be read only once is lost: exit code 1, live unchanged."""
     bluegreen = Bluegreen(dsn, tmp_path)
-    bluegreen.write_league(players="id,team_id,name,born,note\n")  # nothing is sent for it
+    bluegreen.write_league(players="id,team_id,name,born,note\n")  # no rows are sent for this table
     with proxy.between(dsn, Cut.IN_A_COPY) as between:
         through = Bluegreen(between.dsn, tmp_path)
         arguments = ("--jobs", "1", "--table", "teams", "--format", "csv")
@@ -46,7 +46,7 @@ def test_standard_input_cannot_begin_again(dsn: str, tmp_path: Path, connection:
 
 @pytest.mark.usefixtures("live")
 def test_server_that_ends_every_session_is_not_asked_for_ever(dsn: str, tmp_path: Path, connection: Connection) -> None:
-    """A thread uses up three connections at most."""
+    """A thread uses at most three connections."""
     bluegreen = Bluegreen(dsn, tmp_path)
     bluegreen.write_league()
     with proxy.between(dsn, Cut.IN_A_COPY, times=9) as between:

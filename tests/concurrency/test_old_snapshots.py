@@ -17,7 +17,7 @@ from tests.support import Bluegreen, Live
 
 @pytest.fixture
 def old(dsn: str, live: Live) -> Iterator[psycopg.Connection[TupleRow]]:
-    """A REPEATABLE READ transaction that has its snapshot, and has not touched live."""
+    """A REPEATABLE READ transaction that has its snapshot and has not read live."""
     with psycopg.connect(dsn, application_name="old report") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT FROM pg_class")
@@ -27,26 +27,26 @@ def old(dsn: str, live: Live) -> Iterator[psycopg.Connection[TupleRow]]:
 
 @pytest.fixture
 def unfrozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tables of any size be dealt out over two connections, which cannot freeze."""
+    """Split tables of any size over two connections, which cannot freeze."""
     monkeypatch.setattr(copy, "DEAL_BYTES", 0)
 
 
 def load(dsn: str, bluegreen: Bluegreen) -> bool:
-    """Load release 2 and say whether every table was frozen."""
+    """Load release 2, and return whether every table was frozen."""
     bluegreen.write_league()
     loaded = load_command.load(scene.context(dsn), [str(bluegreen.directory / "data")])
     return all(table.frozen for table in loaded.tables)
 
 
 def players(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """Return the names of the players that a transaction sees."""
+    """Return the names of the players visible to a transaction."""
     return [row[0] for row in connection.execute("SELECT name FROM league.players ORDER BY id")]
 
 
 def test_older_snapshot_finds_a_frozen_release_full(
     dsn: str, bluegreen: Bluegreen, old: psycopg.Connection[TupleRow]
 ) -> None:
-    """COPY FREEZE: a transaction older than the load reads all rows of the release that went live meanwhile."""
+    """COPY FREEZE: a transaction older than the load reads all rows of the release that has since become live."""
     assert load(dsn, bluegreen)
     promote_command.promote(scene.context(dsn, max_wait=1))
     assert players(old) == ['Robert "Bobby" Øst', "Zoë", "Ann"]
@@ -56,7 +56,7 @@ def test_older_snapshot_finds_a_frozen_release_full(
 def test_older_snapshot_would_find_an_unfrozen_release_empty(
     dsn: str, bluegreen: Bluegreen, old: psycopg.Connection[TupleRow]
 ) -> None:
-    """A swap that waits for nobody shows why promote does: the older transaction finds no rows."""
+    """Without the wait for older transactions, such a transaction finds no rows."""
     assert not load(dsn, bluegreen)
     scene.exchange(scene.context(dsn))
     assert players(old) == []
@@ -66,7 +66,7 @@ def test_older_snapshot_would_find_an_unfrozen_release_empty(
 def test_promote_names_the_older_snapshot_and_gives_up(
     dsn: str, bluegreen: Bluegreen, old: psycopg.Connection[TupleRow], connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Where a table is not frozen, promote waits for older transactions and then says which one it was."""
+    """If a table is not frozen, promote waits for older transactions and then names the blocker."""
     assert not load(dsn, bluegreen)
     with pytest.raises(errors.LockNotObtained) as caught:
         promote_command.promote(scene.context(dsn, max_wait=0.5))
@@ -80,7 +80,7 @@ def test_promote_names_the_older_snapshot_and_gives_up(
 def test_promote_goes_on_when_the_older_transaction_ends(
     dsn: str, bluegreen: Bluegreen, old: psycopg.Connection[TupleRow], connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """The wait is not longer than the transaction."""
+    """The wait ends with the transaction."""
     assert not load(dsn, bluegreen)
     listener = scene.Listener()
     promote = threading.Thread(target=promote_command.promote, args=(scene.context(dsn, listener=listener),))

@@ -67,7 +67,7 @@ def at_once(dsn: str, data: Path, *names: str) -> list[int]:
 def test_two_commands_at_once_leave_everything_whole(
     dsn: str, tmp_path: Path, connection: Connection, names: tuple[str, str]
 ) -> None:
-    """Each ends with success, a refusal (1) or a conflict (5); never with half of something."""
+    """Each command ends with success, a refusal (1) or a conflict (5); never with a partial change."""
     scene.generations(dsn, tmp_path, tables=3)
     seen = []
     for _ in range(ROUNDS):
@@ -88,7 +88,7 @@ def test_two_commands_at_once_leave_everything_whole(
 def test_swap_that_was_planned_before_another_one_is_a_conflict(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """What was inspected is compared again under the locks: live is another release by now."""
+    """The swap compares again under the locks and finds that another release is live."""
     scene.generations(dsn, tmp_path, tables=3)
     surroundings = scene.context(dsn)
     stale = scene.exchange_plan(surroundings)
@@ -100,7 +100,7 @@ def test_swap_that_was_planned_before_another_one_is_a_conflict(
 
 
 def test_swap_that_would_not_lock_a_new_table_is_a_conflict(dsn: str, tmp_path: Path, connection: Connection) -> None:
-    """A table that came into live after the inspection would not be locked: nothing is swapped."""
+    """A table created in live after the inspection would not be locked: nothing is swapped."""
     scene.generations(dsn, tmp_path, tables=3)
     surroundings = scene.context(dsn)
     stale = scene.exchange_plan(surroundings)
@@ -113,7 +113,7 @@ def test_swap_that_would_not_lock_a_new_table_is_a_conflict(dsn: str, tmp_path: 
 
 @pytest.mark.usefixtures("live")
 def test_second_promote_is_turned_away_at_once(dsn: str, bluegreen: Bluegreen, connection: Connection) -> None:
-    """While one waits for locks the other does not queue up behind it: exit code 5."""
+    """While one promote waits for locks, the second does not queue: exit code 5."""
     bluegreen.write_league()
     bluegreen("load", "data")
     with scene.holding(dsn, "SELECT FROM league.players"):
@@ -142,7 +142,7 @@ def test_holder_of_the_advisory_lock_is_named(
 
 
 def test_second_load_is_turned_away_at_once(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
-    """Exit code 5, and the first one goes on."""
+    """Exit code 5, and the first command continues."""
     slow = SlowLoad(bluegreen, live, connection)
     with slow.stopped("copy") as first:
         assert "another load of league is running" in bluegreen("load", "data", code=5).stderr
@@ -156,7 +156,7 @@ def test_second_load_is_turned_away_at_once(bluegreen: Bluegreen, live: Live, co
 def test_rollback_during_a_load_succeeds_and_the_load_is_not_promoted_over_it(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """What is live is not what the load saw: promote refuses with exit code 5 until it is told to go on."""
+    """Live is not what the load saw: promote refuses with exit code 5, and works with --force."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     slow = SlowLoad(bluegreen, live, connection)

@@ -1,4 +1,4 @@
-"""How long readers are held does not grow with the data, and a thousand tables are swapped like one."""
+"""The time that readers are blocked does not grow with the data, and a thousand tables are swapped like one."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ RAISE = "Raise max_locks_per_transaction and restart the server."
 
 
 def make_tables(connection: Connection, schema: str, tables: int = TABLES, defaults: int = 0) -> int:
-    """Make a schema of many tiny tables, each with one row, and columns with defaults; return its OID."""
+    """Create a schema of many tiny tables, each with one row, and columns with defaults; return its OID."""
     added = ", ".join(f"ADD c{n} int DEFAULT 1" for n in range(defaults))
     change = f"; ALTER TABLE {schema}.t%1$s {added}" if added else ""
     connection.execute(f"CREATE SCHEMA {schema}")
@@ -39,17 +39,17 @@ def make_tables(connection: Connection, schema: str, tables: int = TABLES, defau
 
 @contextlib.contextmanager
 def little_room(dsn: str) -> Iterator[None]:
-    """Fill the server's lock table while the body runs: there is room for whatever else runs, not for many tables."""
+    """Fill the server's lock table while the body runs: there is room for other commands, not for many tables."""
     with psycopg.connect(dsn, autocommit=True) as greedy:
         with pytest.raises(psycopg.errors.OutOfMemory):
-            # In a select list, so that it is no table of ten million rows first.
+            # A function in FROM would materialize ten million rows first.
             greedy.execute("SELECT count(pg_advisory_lock(n)) FROM (SELECT generate_series(1, 10000000)) AS g(n)")
         greedy.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1, 500) AS n")
         yield
 
 
 def releases(connection: Connection, tables: int = TABLES, defaults: int = 0) -> None:
-    """Make two releases of such tables: 1 is live, 2 is ready."""
+    """Create two releases of such tables: 1 is live, 2 is ready."""
     ledger.ensure(connection)
     live = ledger.adopt(connection, "league", schema_oid=make_tables(connection, "league", tables, defaults))
     release = ledger.open_release(connection, "league", base_oid=live.schema_oid)
@@ -67,7 +67,7 @@ def many(connection: Connection) -> Connection:
 
 
 def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> None:
-    """Forward and back, with all of them locked; readers are held for well under a second."""
+    """Promote and rollback lock all tables and block readers for less than a second."""
     promoted = promote.promote(scene.context(dsn))
     assert promoted.cutover is not None
     assert promoted.cutover.held is not None
@@ -79,7 +79,7 @@ def test_a_thousand_tables_are_swapped_in_one_go(dsn: str, many: Connection) -> 
 
 
 def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Connection) -> None:
-    """Somebody fills the server's lock table: no lock is tried, and the error names the setting."""
+    """The server's lock table is full: promote tries no lock, and the error names the setting."""
     with little_room(dsn), pytest.raises(errors.LockTableFull) as caught:
         promote.promote(scene.context(dsn, max_wait=1))
     assert f"the cut-over locks {TABLES} relations at once" in caught.value.message
@@ -89,7 +89,7 @@ def test_lock_table_without_room_is_a_sentence_with_a_hint(dsn: str, many: Conne
 
 
 def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Connection) -> None:
-    """DROP wants a lock for each type as well: prune looks beforehand, and knows the server's refusal."""
+    """DROP also locks each type: prune checks the room first, and recognises the server's error."""
     promote.promote(scene.context(dsn))
     with little_room(dsn):
         refused = prune.prune(scene.context(dsn), keep=0).refused
@@ -99,7 +99,7 @@ def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Co
         refused[1],
     )
     with contextlib.ExitStack() as later, futures.ThreadPoolExecutor() as pool:
-        with scene.holding(dsn, "LOCK TABLE league__r1.t1000"):  # somebody takes the room after prune has looked
+        with scene.holding(dsn, "LOCK TABLE league__r1.t1000"):  # the room is taken after prune has checked
             pruning = pool.submit(prune.prune, scene.context(dsn), keep=0)
             scene.wait_until(lambda: scene.sessions(many, "wait_event_type = 'Lock'"))
             later.enter_context(little_room(dsn))
@@ -112,7 +112,7 @@ def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Co
 def test_readers_are_held_as_briefly_for_much_data_as_for_little(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """A release of 500,000 rows beside one of a single row: the stall stays in the same milliseconds."""
+    """Readers are blocked for the same few milliseconds with 500,000 rows as with one row."""
 
     def median() -> float:
         cutovers = [scene.exchange(scene.context(dsn)) for _ in range(10)]
@@ -129,7 +129,7 @@ def test_readers_are_held_as_briefly_for_much_data_as_for_little(
 def test_release_for_whose_locks_there_never_is_room_goes_table_by_table(
     dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is whole, and a way back, until its first table is dropped; what is begun goes on with the next prune."""
+    """The release is whole, and rollback works, until its first table is dropped; the next prune continues."""
     monkeypatch.setattr(retention, "_MAX_WAIT", 0)
     releases(connection, tables=40, defaults=200)
     promote.promote(scene.context(dsn))

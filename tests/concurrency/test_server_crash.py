@@ -1,4 +1,4 @@
-"""The server dies at once in the middle of something and comes back: live is one whole release, and status knows it."""
+"""The server crashes in the middle of a command and restarts: live is one whole release, and status knows it."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ WAITING = "application_name ~ '^bluegreen (promote|rollback|prune)' AND wait_eve
 
 @pytest.fixture(scope="module")
 def mortal(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
-    """A server of this module's own: nobody else's tests die with it."""
+    """A server for this module only: its crashes reach no other test."""
     with (
         servers.place() as directory,
         servers.running(request.config.getoption("--postgres"), directory / "data") as own,
@@ -37,7 +37,7 @@ def mortal(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
 
 @pytest.fixture
 def dsn(mortal: servers.Server) -> str:
-    """A fresh database of the server that will die."""
+    """DSN of a fresh database on the server that will crash."""
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(mortal.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -46,7 +46,7 @@ def dsn(mortal: servers.Server) -> str:
 
 @pytest.fixture
 def ready(bluegreen: Bluegreen, live: Live, connection: Connection) -> str:
-    """Release 2 is live, 1 is kept, 3 is ready; what live looks like."""
+    """Load until release 2 is live, 1 is kept and 3 is ready; return a dump of live."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     bluegreen("load", "data")
@@ -55,7 +55,7 @@ def ready(bluegreen: Bluegreen, live: Live, connection: Connection) -> str:
 
 
 def crash(mortal: servers.Server, process: warm.Command) -> str:
-    """Crash the server, wait for the end of the command, start the server again; return the command's stderr."""
+    """Crash the server, wait for the command to end, restart the server; return the command's stderr."""
     mortal.crash()
     stderr = process.communicate(timeout=60)[1]
     mortal.start()
@@ -65,7 +65,7 @@ def crash(mortal: servers.Server, process: warm.Command) -> str:
 
 
 def assert_all_is_well(bluegreen: Bluegreen) -> None:
-    """Insist that status is right, that prune leaves nothing of the dead, and that load and promote work."""
+    """Assert that status is right, that prune drops stale releases, and that load and promote work."""
     surroundings = scene.context(bluegreen.dsn)
     state = status_command.status(surroundings)
     assert not state.drifted
@@ -82,9 +82,9 @@ def assert_all_is_well(bluegreen: Bluegreen) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_load(mortal: servers.Server, bluegreen: Bluegreen, live: Live, connection: Connection, stage: str) -> None:
-    """Exit code 1; live is as it was, the load is known to be dead, and the next one sweeps it."""
+    """Exit code 1; live is unchanged, the release is stale, and the next load drops it."""
     slow = SlowLoad(bluegreen, live, connection)
-    before = live.dump(sequences=False)  # a crash skips some of their numbers
+    before = live.dump(sequences=False)  # a crash skips some sequence values
     with slow.stopped(stage) as load:
         crash(mortal, load)
         assert load.returncode == 1
@@ -98,7 +98,7 @@ def test_load(mortal: servers.Server, bluegreen: Bluegreen, live: Live, connecti
 def test_cut_over_that_waits_for_locks(
     mortal: servers.Server, bluegreen: Bluegreen, live: Live, connection: Connection, ready: str, command: str
 ) -> None:
-    """Nothing was done: exit code 1, because the server can be asked again in time."""
+    """The swap was not done: exit code 1, because the server answers again in time."""
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         process = bluegreen.start(command, "--max-wait", "30")
         scene.wait_until(lambda: scene.sessions(connection, WAITING))
@@ -115,7 +115,7 @@ def test_cut_over_that_waits_for_locks(
 @pytest.mark.parametrize("command", ["promote", "rollback"])
 @pytest.mark.parametrize("cut", [Cut.BEFORE_THE_SWAP, Cut.BEFORE_THE_ANSWER, Cut.BEFORE_THE_FLUSH])
 def test_cut_over_at_its_commit(mortal: servers.Server, bluegreen: Bluegreen, command: str, cut: Cut) -> None:
-    """Before the swap arrives, before its answer, before it is on disk: what is reported is what the ledger has."""
+    """Before the swap arrives, before its answer, before the flush: the report agrees with the ledger."""
     target = 3 if command == "promote" else 1
     with proxy.between(bluegreen.dsn, cut) as between:
         process = Bluegreen(between.dsn, bluegreen.directory).start(command, "--max-wait", "30")
@@ -131,7 +131,7 @@ def test_cut_over_at_its_commit(mortal: servers.Server, bluegreen: Bluegreen, co
 
 
 def test_server_that_stays_away_is_an_unknown_outcome(mortal: servers.Server, bluegreen: Bluegreen, ready: str) -> None:
-    """Exit code 6 when nobody can be asked within --max-wait; status knows when the server is back."""
+    """Exit code 6 if the server cannot be reached within --max-wait; status knows when the server is back."""
     assert ready
     with proxy.between(bluegreen.dsn, Cut.BEFORE_THE_FLUSH) as between:
         process = Bluegreen(between.dsn, bluegreen.directory).start("promote", "--max-wait", "1")
@@ -145,7 +145,7 @@ def test_server_that_stays_away_is_an_unknown_outcome(mortal: servers.Server, bl
 @pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize(("command", "code"), [("promote", 0), ("prune", 1)])
 def test_prune(mortal: servers.Server, bluegreen: Bluegreen, connection: Connection, command: str, code: int) -> None:
-    """What it was dropping is there still, wholly, and the next prune drops it; a promote before it stays done."""
+    """The release being dropped is still whole, and the next prune drops it; an earlier swap stays done."""
     arguments = ["prune", "--keep", "0"] if command == "prune" else ["promote"]
     with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
         process = bluegreen.start(*arguments)
@@ -159,7 +159,7 @@ def test_prune(mortal: servers.Server, bluegreen: Bluegreen, connection: Connect
 
 
 def test_crashes_at_any_moment_of_many_swaps(mortal: servers.Server, bluegreen: Bluegreen, tmp_path: Path) -> None:
-    """The server dies every now and then while releases are exchanged: live is always one whole generation."""
+    """The server crashes several times while releases are swapped: live is always one whole generation."""
     scene.generations(bluegreen.dsn, tmp_path / "generations", tables=3)
     stop = threading.Event()
 
@@ -193,7 +193,7 @@ def _assert_whole(dsn: str) -> None:
 
 
 def _eventually(condition: Callable[[], None]) -> None:
-    """Let a swap that is under way come between: the ledger and the schemas are read one after the other."""
+    """Retry: a running swap may commit between the reads of the ledger and of the schemas."""
     for _ in range(5):
         try:
             return condition()

@@ -39,7 +39,7 @@ BY_HAND_DDL = """
 FEW = settings(
     max_examples=12, stateful_step_count=15, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-# Drawn in this order, so that what Hypothesis shrinks to is the plain case.
+# False comes first, because Hypothesis shrinks to the first value.
 SELDOM = st.sampled_from((False, False, False, True))
 KEEP = 2
 
@@ -64,7 +64,7 @@ class Killer(scene.Listener):
         self.done = False
 
     def stage(self, name: str, *, total: int = 0) -> None:
-        """Learn that a stage begins."""
+        """Terminate the sessions if this is the stage."""
         super().stage(name, total=total)
         self._reached(name.split()[0])
 
@@ -74,7 +74,7 @@ class Killer(scene.Listener):
         self._reached("copied")
 
     def revive(self) -> None:
-        """Let everybody connect again."""
+        """Allow connections again."""
         self._allow_connections(allowed=True)
 
     def _reached(self, stage: str) -> None:
@@ -98,7 +98,7 @@ class Killer(scene.Listener):
 
 
 class Machine(RuleBasedStateMachine):
-    """Commands through the library on one side, the rules in plain Python on the other."""
+    """Run commands through the library, and compare with the rules in plain Python."""
 
     def __init__(self, server: str, directory: Path) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(begun=st.booleans())
     def begin(self, begun: bool) -> None:
-        """Begin with a schema that somebody made by hand, or without any."""
+        """Start with a schema created by hand, or without one."""
         if begun:
             self.replace_by_hand()
 
@@ -127,7 +127,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(promote=st.booleans())
     def load(self, promote: bool) -> None:
-        """Load a good release, and promote it at once or leave it ready."""
+        """Load a valid release, and promote it at once or leave it ready."""
         schema = self.coming()
         if not promote:
             self.both(lambda: self.league.load(schema), self.load_files)
@@ -140,13 +140,13 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.league.current is not None)
     @rule(ending=st.sampled_from((Ending.BAD_ROW, Ending.CHECK_FAILED)))
     def load_what_is_bad(self, ending: Ending) -> None:
-        """Load a file with a broken row, or one that a check refuses."""
+        """Load a file with a bad row, or one that fails a check."""
         schema = self.coming(ending)
         self.both(lambda: self.league.load(schema, ending), self.load_files)
 
     @rule(stage=st.sampled_from(STAGES), ending=st.sampled_from((Ending.CONNECTION_LOST, Ending.DIED)))
     def load_that_dies(self, stage: str, ending: Ending) -> None:
-        """Lose every connection in some stage of a load, with or without the chance to clean up."""
+        """Lose every connection in a stage of a load, with or without a chance to clean up."""
         schema = self.coming()
         killer = self.killer(stage, for_good=ending is Ending.DIED)
         self.both(lambda: self.league.load(schema, ending), lambda: self.load_files(killer))
@@ -154,7 +154,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(force=SELDOM, discard=SELDOM)
     def promote_newest(self, force: bool, discard: bool) -> None:
-        """Promote without saying which."""
+        """Promote without a release number."""
         self.promote(None, force=force, discard=discard)
 
     @rule(data=st.data(), force=SELDOM, discard=SELDOM)
@@ -175,14 +175,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(force=SELDOM)
     def rollback(self, force: bool) -> None:
-        """Go back."""
+        """Roll back."""
         self.both(
             lambda: self.league.rollback(None, force=force), lambda: bluegreen_etl.rollback(self.context(force=force))
         )
 
     @rule(data=st.data(), force=SELDOM)
     def rollback_to(self, data: st.DataObject, force: bool) -> None:
-        """Go back to a kept release, or try another one."""
+        """Roll back to a kept release, or try another one."""
         number = data.draw(self.numbers(Status.PREVIOUS))
         self.both(
             lambda: self.league.rollback(number, force=force),
@@ -191,7 +191,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(keep=st.integers(0, 3))
     def prune(self, keep: int) -> None:
-        """Prune to as many previous releases."""
+        """Prune, and keep this many previous releases."""
 
         wanted, found = self.both(
             lambda: self.league.prune(keep), lambda: bluegreen_etl.prune(self.context(), keep=keep)
@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def replace_by_hand(self) -> None:
-        """Drop live, if it is there, and make another schema of its name."""
+        """Drop live, if it exists, and create another schema with its name."""
         if self.league.current:
             self.dropped.add(self.league.current)
         self.league.schemas[LIVE] = self.coming()
@@ -225,19 +225,19 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.league.current is not None and BY_HAND not in self.league.schemas)
     @rule()
     def rename_away(self) -> None:
-        """Call live something else."""
+        """Rename live."""
         self.rename(LIVE, BY_HAND)
 
     @precondition(lambda self: self.league.current is None and BY_HAND in self.league.schemas)
     @rule()
     def rename_back(self) -> None:
-        """Call it by its name again."""
+        """Rename it back."""
         self.rename(BY_HAND, LIVE)
 
     @precondition(lambda self: self.swappable())
     @rule(data=st.data())
     def swap_by_hand(self, data: st.DataObject) -> None:
-        """Rename live and a kept release as promote does, without telling the ledger."""
+        """Rename live and a kept release as promote does, without the ledger."""
         assert self.league.live
         incoming = data.draw(st.sampled_from(self.swappable()))
         self.rename(LIVE, self.league.live.own_name)
@@ -247,7 +247,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def schemas_hold_what_they_should(self) -> None:
-        """Each schema holds one whole generation, the one expected, and there is none that nobody knows."""
+        """Every schema holds the one generation expected, and no schema is unknown."""
         rows = self.connection.execute(
             "SELECT nspname FROM pg_namespace WHERE nspname ~ '^(league|bluegreen__)' ORDER BY 1"
         )
@@ -257,7 +257,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def ledger_agrees(self) -> None:
-        """Each release has the status expected, and the OID of its schema."""
+        """Every release has the status expected, and the OID of its schema."""
         releases = {}
         if ledger.exists(self.connection):
             releases = {release.number: release for release in ledger.releases(self.connection, LIVE)}
@@ -270,7 +270,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def kept_releases_are_where_they_belong(self) -> None:
-        """A release lies under its own name, unless somebody has called it something else or dropped it."""
+        """A release has its own schema name, unless it was renamed or dropped by hand."""
         for release in self.league.having(Status.READY, Status.PREVIOUS):
             place = self.league.where(release.schema)
             assert place in {release.own_name, LIVE, BY_HAND} or release.schema in self.dropped
@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def status_tells_it(self) -> None:
-        """What is live, whether it was replaced by hand, and which loads are dead; nobody holds a lock."""
+        """`status` knows what is live, whether it was replaced by hand, and which loads are stale; no lock is held."""
         state = bluegreen_etl.status(self.context())
         assert state.live == (self.league.live.number if self.league.live else None)
         assert state.drifted == self.league.drifted
@@ -289,13 +289,13 @@ class Machine(RuleBasedStateMachine):
     # ---- how
 
     def both(self, expected: Callable[[], object], command: Callable[[], object]) -> tuple[object, object]:
-        """Run a command and insist that it fails as the rules say, or not at all; return what both returned."""
+        """Run a command, assert that it fails or succeeds as the rules say, and return both results."""
         wanted, found = outcome(expected), outcome(command)
         assert error_of(found) is error_of(wanted), (wanted, found)
         return wanted, found
 
     def context(self, watcher: scene.Listener | None = None, *, force: bool = False, discard: bool = False) -> Context:
-        """Return what a command works with."""
+        """Return the context of a command."""
         flags = {
             "schema": LIVE,
             "dsn": self.dsn,
@@ -307,7 +307,7 @@ class Machine(RuleBasedStateMachine):
         return Context(config.resolve(flags, environ={}), watcher or scene.Listener(), force=force)
 
     def coming(self, ending: Ending = Ending.READY) -> Schema:
-        """Write the files of the next generation, and return the schema that they make."""
+        """Write the files of the next generation, and return the schema expected."""
         self.generation += 1
         more = {Ending.BAD_ROW: [f"x,{self.generation}"], Ending.CHECK_FAILED: [f"101,{self.generation}"]}
         for table, header in TABLES.items():
@@ -333,7 +333,7 @@ class Machine(RuleBasedStateMachine):
         return Killer(self.server, self.database, stage, for_good=for_good)
 
     def numbers(self, *statuses: Status) -> st.SearchStrategy[int]:
-        """Return release numbers to choose from: those of some statuses, seldom any."""
+        """Return release numbers to choose from: those of some statuses, rarely any number."""
         fitting = [release.number for release in self.league.having(*statuses)]
         anything = st.integers(1, len(self.league.releases) + 1)
         return st.one_of(st.sampled_from(fitting), st.sampled_from(fitting), anything) if fitting else anything
@@ -352,7 +352,7 @@ class Machine(RuleBasedStateMachine):
         self.by_hand(f"ALTER SCHEMA {old} RENAME TO {new}")
 
     def by_hand(self, *statements: str) -> None:
-        """Run statements as somebody who does not know of bluegreen; the server counts their rows at once."""
+        """Run statements without bluegreen, and flush the server's row counters."""
         for statement in (*statements, "SELECT pg_stat_force_next_flush()"):
             self.connection.execute(statement)
 

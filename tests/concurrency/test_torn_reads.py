@@ -14,7 +14,7 @@ SWAPS = 100
 
 
 def test_reader_never_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
-    """Four readers join 20 tables through 100 cut-overs: none is mixed, none is empty, none fails."""
+    """Four readers join 20 tables through 100 swaps: no read is mixed or empty, and none fails."""
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     with readers(dsn, {"plain": 4}, tables=20) as storm:
@@ -36,7 +36,7 @@ def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> No
 
 
 def test_readers_from_outside_never_see_half_a_release(dsn: str, tmp_path: Path, connection: scene.Connection) -> None:
-    """Outside views and materialized views are exchanged in the swap: what they show is of the release that is live."""
+    """The swap replaces outside views and materialized views: they show the release that is live."""
     scene.generations(dsn, tmp_path, tables=5)
     connection.execute(
         "CREATE SCHEMA outside; CREATE VIEW outside.gens AS SELECT gens FROM league.everything;"
@@ -52,7 +52,7 @@ def test_readers_from_outside_never_see_half_a_release(dsn: str, tmp_path: Path,
 
 
 def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
-    """pg_dump reads the catalog first and each table later, while releases are swapped under it."""
+    """pg_dump reads the catalog first and each table later, while releases are swapped."""
     scene.generations(dsn, tmp_path, tables=10)
     surroundings = scene.context(dsn)
     dumps: list[str] = []
@@ -71,7 +71,7 @@ def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
     stop.set()
     thread.join(timeout=60)
     for text in dumps:
-        # After the line that begins its data, a table's only row: id and generation.
+        # A table's only row follows the COPY line: id and generation.
         rows = re.findall(r"^COPY league\.t\d\d .*\n1\t(\d)\n", text, re.MULTILINE)
         assert len(rows) == 10
         assert len(set(rows)) == 1
@@ -79,7 +79,7 @@ def test_dump_is_of_one_release(dsn: str, tmp_path: Path) -> None:
 
 
 def test_without_the_locks_readers_see_half_a_release(dsn: str, tmp_path: Path) -> None:
-    """The same storm with the locks taken out of the plan sees mixed reads: the storm can tell."""
+    """The same storm without the locks of the plan sees mixed reads: the storm can detect them."""
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     with readers(dsn, {"plain": 4}, tables=20) as storm:

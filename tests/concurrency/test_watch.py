@@ -19,14 +19,14 @@ SIZES = {"players": len(PLAYERS.encode()), "teams": len(TEAMS.encode())}
 
 
 def first_line(process: warm.Command) -> str:
-    """Return what a command wrote first; it goes on."""
+    """Return the first output of a command that keeps running."""
     return process.stdout.readline()
 
 
 def test_a_load_can_be_watched_from_another_terminal(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], dsn: str
 ) -> None:
-    """Its stage, what each session is at, bytes by table; by Ctrl-C it ends with 0, and with the load by itself."""
+    """Shows the stage, each session and the bytes by table; ends with exit code 0 on Ctrl-C, and when the load ends."""
     slow = SlowLoad(bluegreen, live, connection)
     with slow.stopped("copy"):
         watch = bluegreen.start("status", "--watch", "0.2", "--json")
@@ -52,7 +52,7 @@ def test_a_load_can_be_watched_from_another_terminal(
 def test_a_load_that_is_killed_while_it_is_watched_is_told_to_be_dead(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Nobody waits for what will not come; a report names it among those that failed, with the stage."""
+    """The watch ends; a report lists the load among the failed ones, with its stage."""
     slow = SlowLoad(bluegreen, live, connection)
     with slow.stopped("copy") as load:
         watch = bluegreen.start("status", "--watch", "0.2")
@@ -65,7 +65,7 @@ def test_a_load_that_is_killed_while_it_is_watched_is_told_to_be_dead(
 
 
 def test_a_release_that_is_open_for_parts_can_be_watched(bluegreen: Bluegreen, live: Live) -> None:
-    """Nobody knows how much will come: what is there, and no time left."""
+    """The total is unknown: shows what has arrived, without a remaining time."""
     bluegreen.write_league()
     bluegreen("open")
     bluegreen("copy", "2", "teams", "data/teams.csv", "--part", "1")
@@ -78,7 +78,7 @@ def test_a_release_that_is_open_for_parts_can_be_watched(bluegreen: Bluegreen, l
 
 
 def drawn(bluegreen: Bluegreen) -> str:
-    """Return the second picture that is drawn on a terminal; it begins where the first one began."""
+    """Return the second frame drawn on a terminal; it starts at the position of the first."""
     ours, theirs = pty.openpty()
     watch = subprocess.Popen(
         bluegreen.command("status", "--watch", "0.1"), env=bluegreen.environment(TERM="xterm"), stdout=theirs
@@ -96,7 +96,7 @@ def drawn(bluegreen: Bluegreen) -> str:
 def onlooker_sees(
     bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow], dsn: str
 ) -> set[tuple[str | None, str | None, int | None]]:
-    """Return what is shown of the sessions to a role that may read the ledger and nothing else."""
+    """Return the sessions shown to a role that may read only the ledger."""
     connection.execute("CREATE ROLE onlooker LOGIN")
     try:
         connection.execute("GRANT USAGE ON SCHEMA bluegreen TO onlooker")

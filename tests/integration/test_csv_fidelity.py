@@ -49,7 +49,7 @@ def opened(path: Path, data: bytes, escape: str | None, block_size: int | None) 
     return open_reader(source, COLUMNS, block_size=block_size)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.lists(st.sampled_from(['"', '""', "\\", ",", "x", "é", "\n"]), max_size=30).map("".join),
     end=st.sampled_from(["\n", "\r\n", "\r"]),

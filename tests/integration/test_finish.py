@@ -226,3 +226,19 @@ def test_materialized_views_are_fresh_before_a_release_is_ready(
     assert one(connection, "SELECT reltuples FROM pg_class WHERE oid = 'league__r2.sizes'::regclass") == 2
     assert one(connection, "SELECT count(*) FROM pg_stats WHERE schemaname = 'league__r2' AND tablename = 'sizes'") == 2
     assert one(connection, "SELECT players FROM league.largest") == 1
+
+
+def test_sequence_of_a_text_column_does_not_stop_a_load(bluegreen: Bluegreen, connection: Connection) -> None:
+    """Its numbers are inside of texts; the sequence still never falls behind live's."""
+    connection.execute(
+        """
+        CREATE SCHEMA league;
+        CREATE SEQUENCE league.codes;
+        CREATE TABLE league.teams (id text DEFAULT 'T' || nextval('league.codes'), name text);
+        ALTER SEQUENCE league.codes OWNED BY league.teams.id;
+        INSERT INTO league.teams (name) VALUES ('a'), ('b');
+        """
+    )
+    bluegreen.write("data/teams.csv", "id,name\nT1,a\n")
+    bluegreen("load", "data", "--promote")
+    assert one(connection, "SELECT last_value FROM league.codes") == 2

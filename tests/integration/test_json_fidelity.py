@@ -239,7 +239,7 @@ def written(directory: Path, texts: Sequence[str], *, lines: bool) -> Path:
     return path
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(records(), min_size=1, max_size=4), lines=st.booleans(), block_size=st.sampled_from([None, 1, 100])
 )

@@ -206,7 +206,7 @@ def parsed(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=ROWS,
     end=st.sampled_from(["\n", "\r\n", "\r"]),
@@ -231,7 +231,7 @@ def test_any_csv_is_cut_at_record_ends_only(
         line += block.data.decode().count(feed)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, size=st.integers(1, 40))
 def test_any_csv_with_an_escape_of_its_own_is_cut_at_record_ends_only(rows: list[tuple[str, str]], size: int) -> None:
     """The same with backslashes before quotes."""

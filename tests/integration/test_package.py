@@ -1,4 +1,4 @@
-"""What pip installs is complete, the same whoever builds it, and runs on every Python that is promised."""
+"""The package is complete, its build is reproducible, and it runs on every supported Python."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ EPOCH = 10**9
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy: building leaves files behind, which are no part of a checkout that somebody works in."""
+    """A copy of the checkout, because building leaves files behind."""
     copy = tmp_path_factory.mktemp("checkout") / "bluegreen"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "site")
     shutil.copytree(ROOT, copy, ignore=ignored)
@@ -49,7 +49,7 @@ def build(source: Path, target: Path, *options: str) -> None:
 
 
 def clean() -> dict[str, str]:
-    """Return an environment in which no module of this checkout is found by chance."""
+    """Return an environment in which no module of this checkout is on the path."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -77,7 +77,7 @@ def files(folder: str) -> Iterator[Path]:
 
 
 def test_two_builds_are_the_same(built: tuple[Path, Path], checkout: Path, tmp_path: Path) -> None:
-    """Byte for byte from the same files; the wheel too when pip makes it of the sdist, as `pip install` would."""
+    """Builds from the same files are identical, and so is the wheel that pip builds from the sdist."""
     wheel, sdist = built
     build(checkout, tmp_path, "--sdist")
     assert digest(tmp_path / sdist.name) == digest(sdist)
@@ -94,7 +94,7 @@ def digest(file: Path) -> str:
 @pytest.mark.usefixtures("server")  # its start makes the system user that the one of the demo finds
 @pytest.mark.parametrize("version", PYTHONS)
 def test_pip_installs_it_into_an_empty_environment(built: tuple[Path, Path], version: str, tmp_path: Path) -> None:
-    """The wheel, which is that of the sdist too, with what it needs from PyPI; this Python's also tells the demo."""
+    """Install the wheel with its dependencies from PyPI; on this Python, also run the demo."""
     wheel, _ = built
     python = interpreter(version)
     if python is None:
@@ -114,7 +114,7 @@ def test_pip_installs_it_into_an_empty_environment(built: tuple[Path, Path], ver
 
 
 def interpreter(version: str) -> Path | None:
-    """Return a Python of this minor version: the one on PATH, or the newest that pyenv has."""
+    """Return a Python of this minor version: from PATH, or the newest from pyenv."""
     on_path = shutil.which(f"python{version}")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     from_pyenv = sorted(pyenv.glob(f"{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))

@@ -1,4 +1,4 @@
-"""Many processes fill one release: each part is there once, whoever tries it, dies at it, or finishes meanwhile."""
+"""Many processes fill one release: each part is there once, whichever process retries, dies, or finishes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ TRIES = 5
 
 
 class Slow:
-    """Rows of a table that stand still after the first one until they are let go."""
+    """Rows of a table that stop after the first row until released."""
 
     def __init__(self, first: int = 1) -> None:
         self.begun = threading.Semaphore(0)
@@ -35,7 +35,7 @@ class Slow:
 
 
 class Try(threading.Thread):
-    """One try of something, which ends with a value or an error."""
+    """One attempt in a thread, which ends with a value or an error."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         super().__init__(daemon=True)
@@ -45,14 +45,14 @@ class Try(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Try it."""
+        """Run the attempt."""
         try:
             self.result = self._work()
-        except Exception as error:  # the test asks which
+        except Exception as error:  # the test checks which
             self.error = error
 
     def ended(self) -> object:
-        """Wait for its end and return its value."""
+        """Wait for the end, and return the value."""
         self.join(20)
         assert not self.is_alive()
         assert self.error is None
@@ -73,7 +73,7 @@ def players(connection: Connection, schema: str = "league__r2") -> int:
 
 
 def waiting(connection: Connection) -> int:
-    """Count the sessions that wait to see what becomes of another one's part."""
+    """Count the sessions that wait for the outcome of another session's part."""
     return len(scene.sessions(connection, "wait_event = 'transactionid' AND query LIKE '%bluegreen.part%'"))
 
 
@@ -81,7 +81,7 @@ def waiting(connection: Connection) -> int:
 def test_part_that_is_tried_many_times_at_once_is_there_once(
     shared: SharedRelease, connection: Connection, monkeypatch: pytest.MonkeyPatch, keyed: bool
 ) -> None:
-    """The others wait for the first and learn that it is done; without the unique key its rows are there five times."""
+    """The others wait for the first and find the part done; without the unique key its rows are there five times."""
     if not keyed:
         connection.execute("ALTER TABLE bluegreen.part DROP CONSTRAINT part_pkey")
         text = queries.blocks("ledger_queries")["take_part"].partition("ON CONFLICT")[0]
@@ -98,11 +98,11 @@ def test_part_that_is_tried_many_times_at_once_is_there_once(
     assert {part.rows for part in parts if isinstance(part, model.Part)} == {3}
     assert players(connection) == (3 if keyed else 3 * TRIES)
     if keyed:
-        assert not slow.begun.acquire(blocking=False)  # the other tries have not even begun with their rows
+        assert not slow.begun.acquire(blocking=False)  # the other attempts have not started with their rows
 
 
 def test_second_try_takes_over_when_the_first_one_dies(shared: SharedRelease, connection: Connection) -> None:
-    """A session that ends in the middle of its part leaves nothing of it, and its try counts as none."""
+    """A session that ends in the middle of its part leaves no rows, and the attempt does not count."""
     slow = Slow()
     first = Try(lambda: shared.part("players", slow, key="7"))
     assert slow.begun.acquire(timeout=20)
@@ -122,7 +122,7 @@ def test_second_try_takes_over_when_the_first_one_dies(shared: SharedRelease, co
 def test_finish_waits_for_parts_under_way_and_lets_none_come_after_it(
     live: Live, shared: SharedRelease, connection: Connection
 ) -> None:
-    """It gives up after a time; those that it has waited for are in the release."""
+    """`finish` gives up after a timeout; the parts it has waited for are in the release."""
     shared.part("teams", [(1, "Ajax")], key="all")
     slow = Slow()
     part = Try(lambda: shared.part("players", slow, key="7"))
@@ -138,7 +138,7 @@ def test_finish_waits_for_parts_under_way_and_lets_none_come_after_it(
     slow.go.set()
     part.ended()
     finish.ended()
-    assert shared.part("players", [], key="7").rows == 3  # the answer may have been lost
+    assert shared.part("players", [], key="7").rows == 3  # a retry after a lost answer
     with pytest.raises(errors.Refused, match="release 2 of league is ready, and not open for parts"):
         shared.part("players", [], key="8")
     assert players(connection) == 3
@@ -146,7 +146,7 @@ def test_finish_waits_for_parts_under_way_and_lets_none_come_after_it(
 
 
 def test_abort_ends_the_parts_under_way(shared: SharedRelease, live: Live, connection: Connection) -> None:
-    """Whoever copies is told by an error; nothing of the release is left."""
+    """A process that still copies gets an error; nothing of the release is left."""
     before = live.dump()
     slow = Slow()
     part = Try(lambda: shared.part("players", slow, key="7"))
@@ -165,7 +165,7 @@ def test_abort_ends_the_parts_under_way(shared: SharedRelease, live: Live, conne
 def test_open_release_keeps_others_away_until_it_is_dead(
     bluegreen: Bluegreen, shared: SharedRelease, live: Live, connection: Connection
 ) -> None:
-    """No process holds it, so it is dead when its time is up; the next load cleans it up."""
+    """No process holds the release, so it is stale after its time limit; the next load drops it."""
     bluegreen.write_league()
     listener = scene.Listener()
     surroundings = scene.context(live.dsn, listener=listener)
@@ -189,7 +189,7 @@ def test_open_release_keeps_others_away_until_it_is_dead(
 
 
 def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, shared: SharedRelease) -> None:
-    """The load's lock is free as soon as the process that has opened it ends."""
+    """The load lock is free as soon as the process that opened the release ends."""
     server = scene.context(dsn).server
     with server.connect("prune league") as own:
         before = ledger.find(own, "league", shared.number)
@@ -199,7 +199,7 @@ def test_prune_that_has_looked_before_a_release_was_opened_leaves_it(dsn: str, s
 
 
 def test_release_that_cannot_be_finished_has_failed(live: Live, shared: SharedRelease, connection: Connection) -> None:
-    """As a load whose rows break a key; what is refused before that leaves it open."""
+    """`finish` fails like a load whose rows break a key; an earlier refusal leaves the release open."""
     before = live.dump()
     shared.part("teams", [(1, "Ajax")], key="a")
     with pytest.raises(errors.BadRow):

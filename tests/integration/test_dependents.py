@@ -1,4 +1,4 @@
-"""What hangs on live from other schemas follows the swap, in both directions, or promote refuses."""
+"""Dependents of live in other schemas move with the swap, in both directions, or promote refuses."""
 
 import sys
 
@@ -144,3 +144,61 @@ def test_what_cannot_follow_is_named(
     assert named in done.stderr
     assert "HINT:" in done.stderr
     assert live.dump() == before
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        "CREATE TABLE public.base (id int, name text);"
+        "CREATE SCHEMA league CREATE TABLE teams () INHERITS (public.base)",
+        "CREATE TABLE public.base (id int, name text) PARTITION BY RANGE (id);"
+        "CREATE SCHEMA league; CREATE TABLE league.teams PARTITION OF public.base DEFAULT",
+    ],
+)
+def test_outside_parent_does_not_show_two_releases(bluegreen: Bluegreen, connection: Connection, ddl: str) -> None:
+    """Load refuses, because a reader of the parent would see the rows of live and of the release."""
+    connection.execute(ddl.encode())
+    connection.execute("INSERT INTO league.teams VALUES (1, 'old')")
+    bluegreen.write("data/teams.csv", "id,name\n1,new\n2,new\n")
+    done = bluegreen("load", "data", code=1)
+    assert "table teams of league inherits from public.base or is a partition of it" in done.stderr
+    assert one(connection, "SELECT count(*) FROM public.base") == 1
+
+
+def test_outside_key_to_a_partitioned_table_follows(bluegreen: Bluegreen, connection: Connection) -> None:
+    """The keys that the server adds for each partition do not block the swap."""
+    connection.execute(
+        """
+        CREATE SCHEMA league;
+        CREATE TABLE league.teams (id int PRIMARY KEY, name text) PARTITION BY RANGE (id);
+        CREATE TABLE league.teams_all PARTITION OF league.teams DEFAULT;
+        INSERT INTO league.teams VALUES (1, 'old');
+        CREATE TABLE public.fans (team_id int REFERENCES league.teams);
+        INSERT INTO public.fans VALUES (1);
+        """
+    )
+    bluegreen.write("data/teams.csv", "id,name\n1,new\n2,new\n")
+    bluegreen("load", "data", "--promote")
+    connection.execute("INSERT INTO public.fans VALUES (2)")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute("INSERT INTO public.fans VALUES (3)")
+
+
+def test_operator_class_in_live_goes_with_it_and_prune_sees_who_uses_it(
+    bluegreen: Bluegreen, live: Live, connection: Connection
+) -> None:
+    """The functions of an operator class are not dependents; an outside index that uses it is, and is never dropped."""
+    connection.execute(
+        """
+        CREATE FUNCTION league.cmp(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT btint4cmp($1, $2)';
+        CREATE OPERATOR CLASS league.own FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+            OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 league.cmp(int, int);
+        """
+    )
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    connection.execute("CREATE TABLE public.numbers (n int)")
+    connection.execute("CREATE INDEX numbers_own ON public.numbers (n league__r1.own)")
+    done = bluegreen("prune", "--keep", "0")
+    assert "index public.numbers_own depends on it" in done.stdout
+    assert one(connection, "SELECT to_regclass('public.numbers_own')::text") == "numbers_own"

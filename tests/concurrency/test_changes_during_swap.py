@@ -1,4 +1,4 @@
-"""What a cut-over has looked at is compared in the swap: what is changed meanwhile is noticed, not overwritten."""
+"""The swap compares live with what promote inspected: a change in between is a conflict, not overwritten."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,7 +44,7 @@ CHANGES = (
 def test_whatever_is_changed_while_promote_prepares_is_noticed(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """Each change after the look at live is a conflict, live keeps it, and the next try has it."""
+    """A change after the inspection of live is a conflict; live keeps it, and the next promote includes it."""
     scene.generations(dsn, tmp_path, tables=2)
     connection.execute(OUTSIDE)
     surroundings = scene.context(dsn)
@@ -65,7 +65,7 @@ def test_whatever_is_changed_while_promote_prepares_is_noticed(
 
 
 def test_what_only_maintains_live_is_no_change(dsn: str, tmp_path: Path, connection: Connection) -> None:
-    """ANALYZE, VACUUM FULL and REINDEX beside a promote do not stop it."""
+    """ANALYZE, VACUUM FULL and REINDEX during a promote do not stop it."""
     scene.generations(dsn, tmp_path, tables=2)
     surroundings = scene.context(dsn)
     plan = scene.exchange_plan(surroundings)
@@ -77,7 +77,7 @@ def test_what_only_maintains_live_is_no_change(dsn: str, tmp_path: Path, connect
 def test_view_made_while_the_swap_waits_for_its_locks_is_noticed(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
-    """It is made after the first comparison, by a transaction that the swap's own locks wait for."""
+    """The swap's locks wait for a transaction that makes the change after the first comparison."""
     scene.generations(dsn, tmp_path, tables=2)
     connection.execute("CREATE SCHEMA app")
     surroundings = scene.context(dsn, max_wait=10)

@@ -1,4 +1,7 @@
-"""What tests/concurrency/test_state_machine.py has found, each as small as it can be."""
+"""Schemas that somebody renames or drops by hand, and a ledger that a killed load left behind.
+
+Each case is a sequence that tests/concurrency/test_state_machine.py has found, as short as it can be.
+"""
 
 import psycopg
 import pytest
@@ -11,7 +14,7 @@ Connection = psycopg.Connection[TupleRow]
 
 @pytest.fixture
 def league(bluegreen: Bluegreen, live: Live) -> Bluegreen:
-    """The schema of `live`, adopted as release 1, is live, and release 2 is ready."""
+    """Adopt `live` as release 1, and load release 2."""
     bluegreen.write_league()
     bluegreen("load", "data")
     return bluegreen
@@ -29,7 +32,7 @@ def schemas(connection: Connection) -> list[str]:
 
 
 def test_schema_that_was_renamed_by_hand_is_never_dropped(league: Bluegreen, connection: Connection) -> None:
-    """Who renames live before something risky wants to keep it: prune says so and leaves it alone."""
+    """A schema renamed by hand may be a backup: prune reports it and does not drop it."""
     connection.execute("ALTER SCHEMA league RENAME TO league_kept_by_hand")
     league("promote", "--force")
     assert list(league.json("prune", "--keep", "0")["refused"]) == ["1"]
@@ -39,7 +42,7 @@ def test_schema_that_was_renamed_by_hand_is_never_dropped(league: Bluegreen, con
 
 
 def test_load_that_died_before_the_ledger_learnt_its_schema_is_swept(league: Bluegreen, connection: Connection) -> None:
-    """A kill between the commit of the structure and the ledger's next row leaves a schema that only its name tells."""
+    """A kill between the commit of the structure and the ledger's update leaves a schema known only by its name."""
     connection.execute("UPDATE bluegreen.release SET status = 'loading', schema_oid = NULL WHERE number = 2")
     league("load", "data")
     assert statuses(league) == {1: "live", 2: "pruned", 3: "ready"}
@@ -47,7 +50,7 @@ def test_load_that_died_before_the_ledger_learnt_its_schema_is_swept(league: Blu
 
 
 def test_release_that_was_put_live_by_hand_is_known_again(league: Bluegreen, connection: Connection) -> None:
-    """Not adopted under a second number, whose schema would be dropped when the first one is pruned."""
+    """A schema renamed to live by hand is recognised as its old release and not adopted as a new one."""
     connection.execute("ALTER SCHEMA league RENAME TO league__r1")
     connection.execute("ALTER SCHEMA league__r2 RENAME TO league")
     assert "release 2 is live already" in league("promote", "--force", code=1).stderr
@@ -58,7 +61,7 @@ def test_release_that_was_put_live_by_hand_is_known_again(league: Bluegreen, con
 
 
 def test_live_that_was_dropped_by_hand_is_not_kept_as_previous(league: Bluegreen, connection: Connection) -> None:
-    """It would stand in `status` as a way back, and take the place of a release that is one."""
+    """A dropped schema must not count as a previous release, nor take the place of one."""
     connection.execute("DROP SCHEMA league CASCADE")
     league("promote", "--force")
     assert statuses(league) == {1: "pruned", 2: "live"}

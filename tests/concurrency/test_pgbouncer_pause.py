@@ -1,4 +1,4 @@
-"""Readers come through a pooler, and that is paused for the swap: nobody sees a mixture, and nobody waits for ever."""
+"""Readers connect through a pooler, which is paused for the swap: no mixed reads, and no endless wait."""
 
 import itertools
 import signal
@@ -31,14 +31,14 @@ SWAPS = 20
 
 @pytest.fixture
 def pooled(dsn: str) -> Iterator[str]:
-    """DSN that leads through a PgBouncer in transaction mode."""
+    """DSN of a PgBouncer in transaction mode."""
     with servers.place() as directory, poolers.running(dsn, directory, mode="transaction") as through:
         yield through
 
 
 @pytest.fixture
 def ready(bluegreen: Bluegreen, live: Live, pooled: str) -> str:
-    """Release 2 is ready, and is to be promoted by a pause that waits for very long; what live looks like."""
+    """Load release 2, and configure a pause with a very long wait; return a dump of live."""
     bluegreen.write_league()
     configure(bluegreen, pooled, wait=60)
     bluegreen("load", "data")
@@ -56,7 +56,7 @@ def configure(bluegreen: Bluegreen, pooled: str, *, wait: float) -> None:
 
 @contextmanager
 def pausing(surroundings: Context, pooled: str) -> Iterator[Callable[[Plan], Pause]]:
-    """Make ways that share their console and their watchdog, which would start anew for each swap."""
+    """Yield a function that makes strategies with one shared console and one shared watchdog."""
     consoles = [pgbouncer.Console(dsn=poolers.console(pooled), target="any", databases=(database(pooled),))]
 
     def way(plan: Plan) -> Pause:
@@ -67,14 +67,14 @@ def pausing(surroundings: Context, pooled: str) -> Iterator[Callable[[Plan], Pau
 
 
 def database(pooled: str) -> str:
-    """Return the name of the database that a DSN leads to."""
+    """Return the database name in a DSN."""
     return str(psycopg.conninfo.conninfo_to_dict(pooled)["dbname"])
 
 
 def test_reader_through_a_paused_pooler_never_sees_half_a_release(
     dsn: str, pooled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four readers in a closed loop through 20 cut-overs without a lock: none is mixed, none is empty, none fails."""
+    """Four readers in a closed loop through 20 swaps without a lock: no read is mixed or empty, none fails."""
     scene.generations(dsn, tmp_path, tables=10)
     monkeypatch.setattr(
         pgbouncer_pause, "LEAVING", 2
@@ -93,7 +93,7 @@ def test_reader_through_a_paused_pooler_never_sees_half_a_release(
 def test_without_the_pause_readers_see_half_a_release(
     dsn: str, pooled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same storm with PAUSE taken out, and the locks that would take its place, sees mixed reads."""
+    """The same storm without PAUSE, and without the locks as its fallback, sees mixed reads."""
     scene.generations(dsn, tmp_path, tables=20)
     surroundings = scene.context(dsn)
     monkeypatch.setattr(pgbouncer.Pooler, "begin_pause", lambda _pooler: None)
@@ -109,7 +109,7 @@ def test_without_the_pause_readers_see_half_a_release(
 
 
 class Late:
-    """A way whose terms do not hold any more when the transaction is about to commit."""
+    """A strategy whose terms no longer hold when the transaction is about to commit."""
 
     via = Via.PGBOUNCER
     max_wait = 0.2
@@ -145,7 +145,7 @@ class Late:
 def test_swap_is_not_committed_when_readers_may_go_on(
     dsn: str, tmp_path: Path, connection: Connection, fence: Fence
 ) -> None:
-    """The server itself compares, as the last thing before COMMIT: its client may have been stopped for long."""
+    """The server itself compares, last before COMMIT: the client may have been stopped for a long time."""
     scene.generations(dsn, tmp_path, tables=2)
     surroundings = scene.context(dsn)
     plan = scene.exchange_plan(surroundings)
@@ -158,7 +158,7 @@ def test_swap_is_not_committed_when_readers_may_go_on(
 def test_readers_go_on_when_bluegreen_cannot(
     bluegreen: Bluegreen, live: Live, pooled: str, ready: str, connection: Connection, fatal: signal.Signals
 ) -> None:
-    """Killed in the middle of a pause: at once; stopped: when the bound has passed, and it goes on itself later."""
+    """Readers continue at once if promote is killed in a pause, and after the time limit if promote is stopped."""
     if fatal is signal.SIGSTOP:
         configure(bluegreen, pooled, wait=1)
     with psycopg.connect(pooled) as busy:
@@ -167,7 +167,7 @@ def test_readers_go_on_when_bluegreen_cannot(
         scene.wait_until(lambda: poolers.is_paused(pooled), seconds=30)
         promote.send_signal(fatal)
         begun = time.monotonic()
-        with psycopg.connect(pooled) as reader:  # waits until the pooler goes on
+        with psycopg.connect(pooled) as reader:  # waits until the pooler resumes
             reader.execute("SELECT FROM league.players")
         waited = time.monotonic() - begun
         assert not poolers.is_paused(pooled)
