@@ -1,4 +1,4 @@
-"""Builds the wheel and the sdist of a checkout; the same files give the same bytes, whenever and wherever."""
+"""Build the wheel and the sdist of a checkout: the same files give the same bytes, at any time and on any machine."""
 
 import gzip
 import io
@@ -12,17 +12,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def build(source: Path, target: Path, *options: str, epoch: int) -> list[Path]:
-    """Build into `target`, the wheel from what the sdist holds; `epoch` is the time that all files in them have."""
+    """Build both into `target`, the wheel from the sdist; `epoch` is the time of all files in them."""
     command = [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(target), str(source)]
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch)}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     for sdist in target.glob("*.tar.gz"):
-        sdist.write_bytes(_settled(sdist, epoch))
+        sdist.write_bytes(_reproducible(sdist, epoch))
     return sorted(target.iterdir())
 
 
-def _settled(sdist: Path, epoch: int) -> bytes:
-    """Return an sdist without the builder's clock, names and numbers, which setuptools leaves in it."""
+def _reproducible(sdist: Path, epoch: int) -> bytes:
+    """Return an sdist without the builder's clock, user and group, which setuptools writes into it."""
     packed = io.BytesIO()
     with (
         tarfile.open(sdist) as before,
@@ -38,10 +38,10 @@ def _settled(sdist: Path, epoch: int) -> bytes:
 
 
 def main() -> None:
-    """Build what is committed into dist/."""
-    asked = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=True, capture_output=True, text=True)
-    for file in build(ROOT, ROOT / "dist", epoch=int(os.environ.get("SOURCE_DATE_EPOCH", asked.stdout))):
-        print(file.relative_to(ROOT))  # noqa: T201 - this is what the script is for
+    """Build the checkout into dist/, with the time of its last commit."""
+    stamp = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for file in build(ROOT, ROOT / "dist", epoch=int(os.environ.get("SOURCE_DATE_EPOCH", stamp.stdout))):
+        print(file.relative_to(ROOT))  # noqa: T201 - the script prints the files that it has built
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What mkdocs does besides: the pages that lie on top of the tree, where a reader of the repository looks for them."""
+"""Hooks of mkdocs: add README, CHANGELOG and CONTRIBUTING, which are at the top of the repository, to the site."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ _LINK = re.compile(r"(?<=\]\()(\.\./|docs/)?([\w-]+\.md)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the pages that are not in docs/."""
+    """Return the files with the pages that are not in docs/."""
     for name, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links between docs/ and the top of the tree lead to where the pages are on the site."""
+    """Return the page with its links between docs/ and the top of the repository changed to the site's paths."""
     return _LINK.sub(lambda link: PAGES.get(link[2], link[2]), markdown)

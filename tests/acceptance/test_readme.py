@@ -39,13 +39,13 @@ def run_as_written(page: Path, directory: Path, **environment: str) -> None:
         done = subprocess.run(
             ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, check=False
         )
-        expected = "\n".join("$ " if line.startswith("$ ") else line for line in block.splitlines())
+        expected = "\n".join("$ " if line.startswith("$ ") else line for line in block.splitlines()) + "\n"
         assert normalized(done.stdout) == normalized(expected)
 
 
 def test_the_readme_runs_as_written() -> None:
     """On the embedded server, as it says."""
-    assert len(blocks(README)) == 4
+    assert len(blocks(README)) == 5
     with tempfile.TemporaryDirectory(prefix="bluegreen-readme-") as directory:
         data = Path(directory) / "server"
         try:

@@ -77,3 +77,19 @@ def test_the_readme_is_short_and_has_every_command() -> None:
     assert len(text.splitlines()) <= 250
     table = text.split("## Commands")[1].split("## Exit codes")[0]
     assert [name for name in COMMANDS if not re.search(rf"`{name}\b", table)] == []
+
+
+def test_each_place_that_contributing_names_exists() -> None:
+    """The table "Where do I change …" and the list of packages are those of this tree."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tables = page.split("## Where do I change")[1].split("## Words")[0]
+    changes, house = tables.split("## The house")
+    files = set(re.findall(r"`([a-z_]+/[\w/.]*)`", changes)) | set(re.findall(r"`(\w+\.py)`", changes))
+    assert len(files) > 40
+    tops = (ROOT / "bluegreen_etl", ROOT)
+    assert sorted(file for file in files if not any((top / file).exists() for top in tops)) == []
+    named = {name for row in re.findall(r"^\| (`.*?) \|", house, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    package = ROOT / "bluegreen_etl"
+    modules = {file.stem for file in package.iterdir() if file.suffix == ".py" or (file / "__init__.py").exists()}
+    assert modules - named == {"__init__", "__main__"}
+    assert named <= modules
