@@ -8,7 +8,7 @@ import click
 
 from bluegreen_etl import embedded, errors
 from bluegreen_etl.cli import demo
-from bluegreen_etl.cli.execute import execute, fail
+from bluegreen_etl.cli.execute import execute, fail, reported
 from bluegreen_etl.cli.options import (
     common,
 )
@@ -58,7 +58,7 @@ def explain_command(error: str | None) -> None:
         return
     try:
         found = errors.find(error)
-    except errors.BluegreenError as failure:
+    except errors.UsageError as failure:
         fail(failure)
     family = errors.family(found)
     click.echo(f"{found.__name__}: exit code {found.exit_code}{f', a kind of {family.__name__}' if family else ''}\n")
@@ -94,10 +94,8 @@ def protect_command(off: bool, **options: Any) -> None:  # noqa: ANN401 - see lo
 @click.option("--keep", is_flag=True, help="Leave the demo's directory and server for looking at.")
 def demo_command(keep: bool) -> None:
     """Tell the whole story on a PostgreSQL of its own: load, promote, diff, roll back, refuse."""
-    try:
+    with reported():
         sys.exit(demo.tell(keep=keep))
-    except errors.BluegreenError as error:
-        fail(error)
 
 
 @click.group("embedded")
@@ -108,13 +106,12 @@ def embedded_command() -> None:
 @embedded_command.command()
 def start() -> None:
     """Start it and print its DSN, for psql and others."""
-    try:
+    with reported():
         click.echo(embedded.start())
-    except errors.BluegreenError as error:
-        fail(error)
 
 
 @embedded_command.command()
 def stop() -> None:
     """Stop it; its data stay."""
-    click.echo("stopped" if embedded.stop() else "it was not running", err=True)
+    with reported():
+        click.echo("stopped" if embedded.stop() else "it was not running", err=True)

@@ -3,8 +3,10 @@
 import logging
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +16,7 @@ from bluegreen_etl import config, errors, interrupts
 from bluegreen_etl.cli import progress
 from bluegreen_etl.cli.options import Common
 from bluegreen_etl.commands import watch
+from bluegreen_etl.errors import unexpected
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.report import junit, live_view, metrics
 from bluegreen_etl.report import text as text_report
@@ -30,21 +33,50 @@ def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[
     interrupts.install()
     # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    error: errors.BluegreenError | None = None
+    outcome, error = _run_command(options, flags, work, talker)
     try:
-        outcome = _carried_out(options, flags, work, talker)
-    except errors.BluegreenError as failure:
-        outcome, error = failure.results, failure
-    except KeyboardInterrupt:
-        outcome, error = None, INTERRUPTED
-    talker.end()
-    _write_junit(values.get("junit"), outcome or error, talker)
-    if outcome:
-        _show(outcome, as_json=options.json)
-    if options.metrics:
-        _write_metrics(options, outcome, error, talker)
+        talker.end()
+        _write_junit(values.get("junit"), outcome or error, talker)
+        if outcome:
+            _show(outcome, as_json=options.json)
+        if options.metrics:
+            _write_metrics(options, outcome, error, talker)
+    except Exception as failure:  # the command has ended: only its outcome could not be shown
+        cutover = getattr(getattr(outcome, "promoted", outcome), "cutover", None)
+        unexpected.note_swap(sent=cutover is not None)
+        error = error or unexpected.explain(failure)
+        error.__cause__ = error.__cause__ or failure
     if error:
         fail(error, debug=options.debug, talker=talker)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Report the errors and interrupts of a command that has no settings, and exit with their code."""
+    interrupts.install()
+    try:
+        with unexpected.translated():
+            yield
+    except errors.BluegreenError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail(INTERRUPTED)
+
+
+def _run_command(
+    options: Common,
+    flags: Mapping[str, Any],
+    work: Callable[[Context], object],
+    talker: progress.Talker | progress.LogLines,
+) -> tuple[object, errors.BluegreenError | None]:
+    """Return what the command returned, and what it raised."""
+    try:
+        with unexpected.translated():
+            return _carried_out(options, flags, work, talker), None
+    except errors.BluegreenError as failure:
+        return failure.results, failure
+    except KeyboardInterrupt:
+        return None, INTERRUPTED
 
 
 def _carried_out(
@@ -115,5 +147,18 @@ def fail(
     """Write the error as one sentence with its hint, and exit with its code."""
     if debug:
         traceback.print_exception(error)
+    elif error.unexpected:
+        error.hint = f"{error.hint} {_keep_details(error)}"
     (talker or progress.Talker()).fail(error)
     sys.exit(error.exit_code)
+
+
+def _keep_details(error: errors.BluegreenError) -> str:
+    """Write the traceback into a file that only this user can read; return a sentence that names it."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="bluegreen-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return "The details: the same command with `--debug`."
+    return f"The details are in {name}."

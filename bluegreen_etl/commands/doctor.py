@@ -20,6 +20,7 @@ from bluegreen_etl import (
     sqlstates,
 )
 from bluegreen_etl.cutover import dependents
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Status
 from bluegreen_etl.releases import context as context_stage
 from bluegreen_etl.releases import lookup, plan, preflight, verify
@@ -66,6 +67,7 @@ class Diagnosis(model.Record, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
+@guarded
 def doctor(context: Context) -> Diagnosis:
     """Examine server, role, schema and leftovers.
 

@@ -12,6 +12,7 @@ from bluegreen_etl.commands.load import load
 from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, swap
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.strategy import Patience
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.releases import hooks, lookup, replica_lag, retention
 from bluegreen_etl.releases.context import Context, confirm, refuse_extensions, refuse_if_protected
@@ -41,6 +42,7 @@ class Released(model.Record, frozen=True, kw_only=True):
     promoted: Promoted
 
 
+@guarded
 def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
     """Load a release and make it live at once.
 
@@ -65,6 +67,7 @@ def and_promote(context: Context, verb: str, fill: Callable[[Context], Loaded]) 
     return Released(loaded=loaded, promoted=promote(context, number=loaded.release.number))
 
 
+@guarded
 def promote(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
     """Make a release live: the newest ready one, or the one of `number`; a `trial` changes nothing.
 

@@ -10,6 +10,7 @@ class BluegreenError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    unexpected: bool = False  # a bug, or an error of a library that no code translates
     results: object = ()  # what a report shows beside the error
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -93,6 +94,14 @@ class CommandFailed(BluegreenError):
     Its output stands above the error. After a `run` the release has failed, however often the program
     has committed, and live is untouched; after a hook `before_promote` the release stays ready, and
     `bluegreen promote` tries again.
+    """
+
+
+class InternalError(BluegreenError):
+    """An exception that bluegreen does not expect: a bug, or an error of a library that it does not know.
+
+    Live is unchanged: after a swap was sent, the same exception is an `OutcomeUnknown`. The details are in the file
+    that the hint names, and `--debug` prints them; in Python they are the exception's `__cause__`. Report them.
     """
 
 

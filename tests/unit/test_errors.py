@@ -17,6 +17,7 @@ FAMILIES = {
     "Refused": 1,
     "NotPermitted": 1,
     "ServerFailed": 1,
+    "InternalError": 1,
     "Interrupted": 1,
     "ChecksFailed": 3,
     "LockNotObtained": 4,
