@@ -86,7 +86,7 @@ def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
         return
     context.watcher.stage("conformity")
     for item in chosen:
-        schema = readers.conformity().Schema(context.resolved.path(wanted[item.table] or ""))
+        schema = readers.json_schema().Schema(context.resolved.path(wanted[item.table] or ""))
         for file in item.files:
             place = f"[tables.{names.toml_key(item.table)}] json_schema"
             if file.format not in {model.Format.JSON, model.Format.NDJSON}:

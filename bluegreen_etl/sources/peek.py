@@ -10,7 +10,7 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import Format, Record, SourceFile
 from bluegreen_etl.sources import column_mapping, decompress
 from bluegreen_etl.sources.delimited import dialect, header
-from bluegreen_etl.sources.jsonfiles import csv_values, json_reader
+from bluegreen_etl.sources.jsonfiles import json_reader, value_converters
 from bluegreen_etl.sources.readers import parquet
 
 _SIZE = 1 << 20
@@ -67,7 +67,7 @@ def peek_file(source: SourceFile, *, tolerant: bool = False) -> Peek:
 
 def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
     form = dialect.dialect_of(source)
-    with decompress.opened(source) as stream:
+    with decompress.open_stream(source) as stream:
         opening = header.read_opening(stream, form, source, size=_SIZE)
     columns = header.column_names(source, form, opening)
     if columns is None:
@@ -77,9 +77,9 @@ def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
         )
     found = _rows(source, form, opening, len(columns), tolerant=tolerant)
     rows = tuple(itertools.islice(found, _ROWS))
-    ways = column_mapping.keys_of(source)
-    kept = [name not in ways.ignored for name in ways.names(columns)]
-    columns = tuple(itertools.compress(ways.names(columns), kept))
+    mapping = column_mapping.mapping_of(source)
+    kept = [name not in mapping.ignored for name in mapping.names(columns)]
+    columns = tuple(itertools.compress(mapping.names(columns), kept))
     return Peek(
         columns=columns,
         rows=tuple(tuple(itertools.compress(row, kept)) for row in rows),
@@ -111,13 +111,15 @@ def _rows(
 
 
 def _peek_json(source: SourceFile, *, tolerant: bool) -> Peek:
-    ways = column_mapping.keys_of(source)
+    mapping = column_mapping.mapping_of(source)
     first = json_reader.first_elements(source, tolerant=tolerant)
-    records = list(json_reader.records_by_column(ways, first, tolerant=tolerant))
-    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in ways.ignored))
+    records = list(json_reader.records_by_column(mapping, first, tolerant=tolerant))
+    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in mapping.ignored))
     rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
     kinds = tuple(
-        frozenset(_KINDS[csv_values.kind(record[name])] for record in records if record.get(name, b"null") != b"null")
+        frozenset(
+            _KINDS[value_converters.kind(record[name])] for record in records if record.get(name, b"null") != b"null"
+        )
         for name in columns
     )
     return Peek(columns=columns, rows=rows, kinds=kinds)

@@ -156,11 +156,11 @@ def test_missing_path_without_a_close_match_names_the_working_directory() -> Non
     ("path", "message"),
     [
         ("empty.csv", "empty.csv is empty"),
-        ("dir", "dir holds no data files"),
+        ("dir", "dir contains no data files"),
         ("*.tsv", "*.tsv matches no file"),
-        ("*.md", "*.md holds no data files"),
-        ("README.md", "README.md is of unknown format"),
-        ("players.csv.bak", "players.csv.bak is of unknown format"),
+        ("*.md", "*.md contains no data files"),
+        ("README.md", "the format of README.md is unknown"),
+        ("players.csv.bak", "the format of players.csv.bak is unknown"),
         ("fifo.csv", "fifo.csv is not a regular file"),
     ],
 )
@@ -178,7 +178,7 @@ def test_what_cannot_be_loaded_is_refused(path: str, message: str) -> None:
 def test_listed_file_of_unknown_format_is_refused() -> None:
     """A table's own globs say exactly what belongs to it."""
     touch("players.dat")
-    with pytest.raises(errors.BadSource, match=r"^players.dat is of unknown format$"):
+    with pytest.raises(errors.BadSource, match=r"^the format of players.dat is unknown$"):
         found(tables={"players": TableFiles(files=("players.*",))})
 
 

@@ -90,7 +90,7 @@ def test_gzip_file_is_read_by_either_decoder(gzip_decoder: str) -> None:
     reader = opened("t.csv.gz", data)
     assert text_of(reader) == b"1,x\n" + b"2,y\n" * 100_000
     assert reader.sha256 == hashlib.sha256(data).hexdigest()
-    with decompress.opened(discover(["t.csv.gz"], tables={})[0]) as stream:
+    with decompress.open_stream(discover(["t.csv.gz"], tables={})[0]) as stream:
         assert type(stream._text).__module__ == ("isal.igzip" if gzip_decoder == "isal" else "gzip")
 
 

@@ -16,7 +16,7 @@ from pgpq import encoders, schema
 from pyarrow import csv
 
 from bluegreen_etl.model import Column
-from bluegreen_etl.sources.jsonfiles import csv_values
+from bluegreen_etl.sources.jsonfiles import value_converters
 
 TRAILER = b"\xff\xff"  # "no more tuples", which ends a connection's stream, not a block
 _JSON = msgspec.json.Encoder(decimal_format="number")
@@ -227,7 +227,7 @@ def text(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return text(array.dictionary_decode(), column)
     if is_nested(kind):
-        convert = csv_values.converter(column)
+        convert = value_converters.converter(column)
         return _mapped(array, lambda value: _field(convert(_json(value))))
     if _is_bytes(kind):
         prefix = "" if column.receive == "uuid_recv" else "\\x"
@@ -248,7 +248,7 @@ def _mapped(array: pa.Array, convert: Callable[[Any], str | None]) -> pa.Array:
     )
 
 
-def _field(value: csv_values.Field) -> str | None:
+def _field(value: value_converters.Field) -> str | None:
     return str(bytes(value), "utf-8") if isinstance(value, msgspec.Raw) else value
 
 

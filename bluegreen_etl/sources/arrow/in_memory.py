@@ -9,11 +9,11 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import Block, Column, CopyOptions
 from bluegreen_etl.sources.arrow import encoders
 from bluegreen_etl.sources.delimited import header
-from bluegreen_etl.sources.jsonfiles import csv_values
+from bluegreen_etl.sources.jsonfiles import value_converters
 from bluegreen_etl.workers import Workers
 
 _ROWS = 16_384  # of one block
-_FAULTS = (pa.ArrowException, csv_values.Refused, RecursionError, OverflowError)
+_FAULTS = (pa.ArrowException, value_converters.BadValue, RecursionError, OverflowError)
 
 
 class BatchReader:

@@ -20,14 +20,14 @@ from bluegreen_etl.model import Block, Column, Compression, CopyOptions, FileRec
 from bluegreen_etl.sources import column_mapping, decompress, places
 from bluegreen_etl.sources.arrow import encoders
 from bluegreen_etl.sources.delimited import header
-from bluegreen_etl.sources.jsonfiles import csv_values
+from bluegreen_etl.sources.jsonfiles import value_converters
 from bluegreen_etl.workers import Workers
 
 BLOCK_SIZE = 1 << 20
 _BUFFER = 1 << 20
 _AHEAD = 2  # blocks encoded before a connection asks for them
 T = TypeVar("T")
-_FAULTS = (pa.ArrowException, csv_values.Refused, RecursionError, OverflowError)
+_FAULTS = (pa.ArrowException, value_converters.BadValue, RecursionError, OverflowError)
 
 
 class ParquetReader:
@@ -58,10 +58,10 @@ class ParquetReader:
         generated = [column.name for column in columns if column.generated]
         with _opened(source) as file:
             schema, metadata = file.schema_arrow, file.metadata
-        ways = column_mapping.keys_of(source)
-        held = ways.names(schema.names)
+        mapping = column_mapping.mapping_of(source)
+        held = mapping.names(schema.names)
         taken = [
-            (own, name) for own, name in zip(schema.names, held, strict=True) if not ways.is_ignored(name, fillable)
+            (own, name) for own, name in zip(schema.names, held, strict=True) if not mapping.is_ignored(name, fillable)
         ]
         self._own = [own for own, _ in taken]
         self._columns = tuple(name for _, name in taken)
@@ -97,12 +97,12 @@ class ParquetReader:
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        return decompress.known(self._digest).sha256
+        return decompress.finished_digest(self._digest).sha256
 
     @property
     def size(self) -> int:
         """How many bytes the file has on disk; blocks() must be exhausted."""
-        return decompress.known(self._digest).size
+        return decompress.finished_digest(self._digest).size
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
         """Yield the file's rows.
@@ -112,7 +112,7 @@ class ParquetReader:
             BadRow: a value does not fit its column, unless that is tolerated.
         """
         yield from _ahead(self._encoded(), _AHEAD)
-        with decompress.opened(self._source, self._before) as stream:
+        with decompress.open_stream(self._source, self._before) as stream:
             self._digest = stream.finish()
 
     def _encoded(self) -> Iterator[Block]:
@@ -206,11 +206,11 @@ def columns(source: SourceFile) -> dict[str, str]:
     """
     with _opened(source) as file:
         schema = file.schema_arrow
-    ways = column_mapping.keys_of(source)
+    mapping = column_mapping.mapping_of(source)
     return {
         name: encoders.postgres_type(field.type)
-        for name, field in zip(ways.names(schema.names), schema, strict=True)
-        if name not in ways.ignored
+        for name, field in zip(mapping.names(schema.names), schema, strict=True)
+        if name not in mapping.ignored
     }
 
 

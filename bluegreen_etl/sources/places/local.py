@@ -1,4 +1,4 @@
-"""Files of this machine."""
+"""Local files."""
 
 import difflib
 import glob
@@ -8,26 +8,26 @@ import stat
 from pathlib import Path
 
 from bluegreen_etl import errors
-from bluegreen_etl.sources.places import base
-from bluegreen_etl.sources.places.base import Fingerprint, Found
+from bluegreen_etl.sources.places import interface
+from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
 
 class LocalFile:
-    """A file by its path; implements places.Place."""
+    """A local file; implements places.Place."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def fingerprint(self) -> Fingerprint:
-        """Return what the path holds now, having opened it: that is the only sure test of permission."""
+        """Return the current fingerprint; opens the file, the only reliable test of permission."""
         try:
-            # To open a pipe would be to wait for its writer.
+            # Opening a pipe would wait for its writer.
             if not stat.S_ISREG(Path(self.path).stat().st_mode):
                 raise errors.BadSource(f"{self.path} is not a regular file", hint="Write the data to a file first.")
             with Path(self.path).open("rb", buffering=0) as file:
                 now = os.fstat(file.fileno())
         except OSError as error:
-            raise base.unreadable(self.path, error) from error
+            raise interface.unreadable(self.path, error) from error
         return Fingerprint(now.st_size, (now.st_dev, now.st_ino, now.st_mtime_ns))
 
     def open(self) -> io.RawIOBase:
@@ -35,18 +35,18 @@ class LocalFile:
         try:
             return Path(self.path).open("rb", buffering=0)
         except OSError as error:
-            raise base.unreadable(self.path, error) from error
+            raise interface.unreadable(self.path, error) from error
 
     def open_seekable(self) -> io.RawIOBase:
-        """Open the file, which can be read in any order."""
+        """Open the file for reading in any order."""
         return self.open()
 
 
 def find(pattern: str) -> list[Found]:
-    """Return the files that a path, a directory or a glob means, hidden files and sub-directories left out.
+    """Return the files of a path, a directory or a glob, without hidden files and subdirectories.
 
     Raises:
-        BadSource: they cannot be listed.
+        BadSource: the files cannot be listed.
     """
     path = Path(pattern)
     try:
@@ -56,14 +56,14 @@ def find(pattern: str) -> list[Found]:
         if path.exists():
             return [_found(pattern.rstrip("/"), named=True)]
     except OSError as error:
-        raise base.unreadable(pattern, error) from error
-    # Path.glob refuses absolute patterns, and users write them.
+        raise interface.unreadable(pattern, error) from error
+    # Path.glob refuses absolute patterns.
     matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
     return [_found(match) for match in matches if Path(match).is_file()]
 
 
 def missing(pattern: str) -> errors.BadSource:
-    """Return the error for a pattern that means no file."""
+    """Return the error for a pattern that matches no file."""
     if glob.has_magic(pattern):
         return errors.BadSource(f"{pattern} matches no file", hint="Check the glob and the working directory.")
     path = Path(pattern)
