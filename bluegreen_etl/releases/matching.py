@@ -108,7 +108,7 @@ def infer(found: Sequence[Found], tables: Mapping[str, config.TableSettings]) ->
             name=item.table,
             columns=tuple(
                 Column(name=column.name, type=_declared(tables, item.table).get(column.name, column.type))
-                for column in inference.infer(item.peeks)
+                for column in inference.infer(item.peeks, item.files)
             ),
         )
         for item in found

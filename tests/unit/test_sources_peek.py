@@ -196,7 +196,7 @@ def test_options_must_name_every_column() -> None:
         peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x",))))
     with pytest.raises(errors.BadSource, match=r'^f.csv, option columns: column "x" appears twice$'):
         peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x", "x"), header=False)))
-    with pytest.raises(errors.BadSource, match=r"^f.csv has no header, so its columns have no names$"):
+    with pytest.raises(errors.BadSource, match=r"^f.csv has no header: its columns have no names$"):
         peek_file(written("f.csv", "a,b\n", SourceOptions(header=False)))
 
 

@@ -23,6 +23,7 @@ from bluegreen_etl.sources.arrow import column_types, encoders, values
 from bluegreen_etl.sources.arrow.library import library_call
 from bluegreen_etl.sources.delimited import header
 from bluegreen_etl.sources.jsonfiles.value_converters import BadValue
+from bluegreen_etl.sources.value_types import UNKNOWN
 from bluegreen_etl.workers import Workers
 
 BLOCK_SIZE = 1 << 20
@@ -231,7 +232,7 @@ def columns(source: SourceFile) -> dict[str, str]:
         schema = file.schema_arrow
     mapping = column_mapping.mapping_of(source)
     return {
-        name: column_types.postgres_type(field.type)
+        name: UNKNOWN if pa.types.is_null(field.type) else column_types.postgres_type(field.type)
         for name, field in zip(mapping.names(schema.names), schema, strict=True)
         if name not in mapping.ignored
     }
