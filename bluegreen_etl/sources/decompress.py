@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Compression, SourceFile
-from bluegreen_etl.sources import places
+from bluegreen_etl.sources import first_bytes, places
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _DISK_CHUNK = 1 << 20
+_WINDOW = 1 << 31  # of zstd: `--long` writes windows that the default refuses
 
 # What the decompressors raise for a damaged archive; isal and Python 3.14's zstd have their own classes.
 _DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -63,11 +64,31 @@ def finished_digest(digest: Digest | None) -> Digest:
 class Stream:
     """An open data file: read() returns its text, finish() the digest of its bytes on disk."""
 
-    def __init__(self, source: SourceFile, disk: "_HashingFile", text: BinaryIO, before: places.Fingerprint) -> None:
+    def __init__(
+        self,
+        source: SourceFile,
+        disk: "_HashingFile",
+        buffered: "io.BufferedReader[_HashingFile]",
+        before: places.Fingerprint,
+    ) -> None:
         self._source = source
         self._disk = disk
-        self._text = text
+        self._buffered = buffered
+        self._text = cast("BinaryIO", buffered)
         self._before = before
+
+    def decompress(self) -> None:
+        """Decompress what follows by the compression that the first bytes show.
+
+        The suffix may be wrong: a server or a program may have compressed or decompressed the file.
+        """
+        with self._refusing_damage():
+            first = self._buffered.peek(first_bytes.LONGEST)[: first_bytes.LONGEST]
+        self._text = _decompressed(self._source, self._text, first_bytes.compression_of(first))
+
+    def close(self) -> None:
+        """Close the decompressor."""
+        self._text.close()
 
     @property
     def consumed(self) -> int:
@@ -129,9 +150,10 @@ def open_stream(source: SourceFile, before: places.Fingerprint | None = None) ->
         before = before or place.fingerprint()
         disk = _HashingFile(stack.enter_context(place.open()))
         buffered = io.BufferedReader(disk, _DISK_CHUNK)
-        text = _decompressed(source, cast("BinaryIO", buffered))
-        stack.callback(text.close)
-        yield Stream(source, disk, text, before)
+        stream = Stream(source, disk, buffered, before)
+        stack.callback(stream.close)
+        stream.decompress()
+        yield stream
 
 
 def without_bom(start: bytes, path: str) -> bytes:
@@ -140,13 +162,15 @@ def without_bom(start: bytes, path: str) -> bytes:
     Raises:
         BadSource: the file is UTF-16 or UTF-32, which COPY cannot read.
     """
+    first_bytes.refuse_other_formats(start, path)
     for mark, encoding in _WIDE_BOMS.items():
         if start.startswith(mark):
             raise errors.BadSource(
                 f"{path} is encoded in {encoding}, which PostgreSQL cannot read",
                 hint=f"Convert it to UTF-8: `iconv -f {encoding} -t UTF-8 {path} > FILE`.",
             )
-    return start.removeprefix(_UTF8_BOM)
+    # Some programs write the mark twice.
+    return start.removeprefix(_UTF8_BOM).removeprefix(_UTF8_BOM)
 
 
 class _HashingFile(io.RawIOBase):
@@ -178,7 +202,7 @@ class _ZstandardFile(io.RawIOBase):
         super().__init__()
         self._module = module
         self._file = file
-        self._frame = module.ZstdDecompressor().decompressobj()
+        self._frame = module.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         self._inside = True
         self._packed = b""
         self._text = b""
@@ -203,7 +227,7 @@ class _ZstandardFile(io.RawIOBase):
                 raise EOFError("compressed file ended before the end-of-stream marker was reached")
             return False
         if not self._inside:
-            self._frame = self._module.ZstdDecompressor().decompressobj()
+            self._frame = self._module.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         try:
             self._text = self._frame.decompress(packed)
         except self._module.ZstdError as error:
@@ -213,8 +237,8 @@ class _ZstandardFile(io.RawIOBase):
         return True
 
 
-def _decompressed(source: SourceFile, file: BinaryIO) -> BinaryIO:
-    match source.compression:
+def _decompressed(source: SourceFile, file: BinaryIO, compression: Compression) -> BinaryIO:
+    match compression:
         case Compression.NONE:
             return file
         case Compression.GZIP:

@@ -1,9 +1,11 @@
 """The narrowest PostgreSQL type of a value, and the narrowest type that holds all values of several types."""
 
+import math
 import re
 import uuid
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -18,7 +20,8 @@ _TIMESTAMP = re.compile(
 )
 _DECLARED = re.compile(r"numeric\(([0-9]+),([0-9]+)\)")
 
-# A double preserves 17 digits; a longer number may lose some.
+# A double preserves any 15 digits, and 17 if they are the shortest text of a double.
+_SAFE_DIGITS = 15
 _DOUBLE_DIGITS = 17
 _BOOLEANS = frozenset({"t", "f", "true", "false", "True", "False", "TRUE", "FALSE"})
 # A number of moderate length with a point: a double if other values have exponents, otherwise numeric.
@@ -38,7 +41,7 @@ PATTERNS = {
     "smallint": r"-?(?:0|[1-9][0-9]{0,3})",
     "integer": r"-?(?:0|[1-9][0-9]{0,8})",
     "bigint": r"-?(?:0|[1-9][0-9]{0,17})",
-    "numeric": r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?",
+    "numeric": r"-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,8})?",
     "double precision": r"-?(?:0|[1-9][0-9]{0,6})(?:\.[0-9]{1,8}(?:[eE][+-]?[0-9]{1,2})?)?",
     "boolean": r"(?:t|f|true|false|True|False|TRUE|FALSE)",
     "date": _MOMENT,
@@ -46,6 +49,19 @@ PATTERNS = {
     "timestamp with time zone": rf"{_MOMENT}{_CLOCK}(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)",
     "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
 }
+
+
+_ANY_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+
+
+def pattern_of(types: set[str]) -> str | None:
+    """Return the pattern of values that add nothing to `types`, whatever comes later; None if there is none."""
+    return _ANY_NUMBER if is_exact_number(types) else PATTERNS.get(join(types))
+
+
+def is_exact_number(types: set[str]) -> bool:
+    """Whether the type is numeric for good; of short decimals only, an exponent would make a double."""
+    return join(types) == "numeric" and bool(types & {"numeric", "bigint"}) and bool(types & {"numeric", SHORT_DECIMAL})
 
 
 def type_of_text(value: str) -> str:
@@ -63,15 +79,20 @@ def type_of_number(value: str) -> str | None:
             return "integer"
         return "bigint" if -(1 << 63) <= number < 1 << 63 else "numeric"
     mantissa = re.split("[eE]", value)[0]
-    digits = sum(map(str.isdigit, mantissa))
+    digits = len(re.sub("[^0-9]", "", mantissa).lstrip("0"))
     if _DECIMAL.match(value):
-        return SHORT_DECIMAL if digits <= _DOUBLE_DIGITS else "numeric"
+        return SHORT_DECIMAL if _survives_double(value, digits) else "numeric"
     if _FLOAT.match(value):
-        number_of_double = abs(float(value))
-        underflow = number_of_double == 0 and any(digit in mantissa for digit in "123456789")
-        fits = digits <= _DOUBLE_DIGITS and number_of_double != float("inf") and not underflow
-        return "double precision" if fits else "numeric"
+        underflow = float(value) == 0 and any(digit in mantissa for digit in "123456789")
+        return "double precision" if _survives_double(value, digits) and not underflow else "numeric"
     return None
+
+
+def _survives_double(value: str, digits: int) -> bool:
+    """Whether a double gives back the same number."""
+    if digits > _DOUBLE_DIGITS or math.isinf(float(value)):
+        return False
+    return digits <= _SAFE_DIGITS or Decimal(repr(float(value))) == Decimal(value)
 
 
 def type_of_string(value: str) -> str | None:

@@ -265,4 +265,4 @@ def test_unknown_encoding_is_a_usage_error(bluegreen: Bluegreen, live: Live) -> 
     """The hint lists names that PostgreSQL knows."""
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "--encoding", "latin-99", code=2, live=live)
-    assert said.sentence == 'encoding "latin-99" is not known'
+    assert said.sentence == 'unknown encoding "latin-99"'

@@ -111,6 +111,15 @@ def test_a_late_json_value_widens_the_type(tmp_path: Path, name: str, first: str
     assert inferred(source_of(tmp_path / name, data.encode())) == {"v": expected, "o": "text"}
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.ndjson", "t.json"])
+def test_digits_that_a_double_loses_are_seen_before_an_exponent(tmp_path: Path, name: str) -> None:
+    """The order of values does not matter."""
+    values = ["1.5"] * ROWS + ["0.1234567890123456789", "1e5"] + ["1.5"] * ROWS
+    texts = {"t.csv": "v\n" + "\n".join(values), "t.ndjson": "\n".join(f'{{"v":{value}}}' for value in values)}
+    texts["t.json"] = "[" + texts["t.ndjson"].replace("\n", ",") + "]"
+    assert inferred(source_of(tmp_path / name, texts[name].encode())) == {"v": "numeric"}
+
+
 @pytest.mark.parametrize("name", ["t.json", "t.ndjson"])
 def test_a_late_key_becomes_a_column(tmp_path: Path, name: str) -> None:
     """Also under the name that `sources` gives it; an ignored key does not."""

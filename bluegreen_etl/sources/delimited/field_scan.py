@@ -109,7 +109,7 @@ def _widen_by_arrow(
         return False
     for name, position in zip(checked, wanted, strict=True):
         values = table.column(position)
-        pattern = value_types.PATTERNS.get(value_types.join(types[name])) if types[name] else None
+        pattern = value_types.pattern_of(types[name])
         if pattern:
             matches = compute.match_substring_regex(values, rf"\A(?:{pattern})\z")
             if compute.all(matches).as_py() in {True, None}:

@@ -1,16 +1,22 @@
 """Read the beginning of a delimited file: its header, the names of its columns, and its line end."""
 
 import difflib
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import SourceFile
+from bluegreen_etl.names import toml_key
 from bluegreen_etl.sources import decompress
 from bluegreen_etl.sources.delimited import dialect
 
 # PostgreSQL refuses a longer record; without a limit an unclosed quote would read the whole file into memory.
 LONGEST_RECORD = 1 << 30
+# PostgreSQL's limit for the columns of a table.
+MOST_COLUMNS = 1600
+# Far more than the names of all columns need.
+LONGEST_HEADER = 1 << 24
 # Enough for the longest byte order mark.
 SHORTEST_READ = 4
 
@@ -44,6 +50,11 @@ def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: Sourc
         # A carriage return at the end of the buffer may be half of a line end.
         if first and data and (final or data.end() < len(text)):
             return Opening(text, first.end(), data[data.re.groups], final)
+        if source.options.header and (first.end() if first else len(text)) > LONGEST_HEADER:
+            raise errors.BadSource(
+                f"{source.path}, line 1: the header is longer than {LONGEST_HEADER >> 20} MB",
+                hint="Check the file; if it has no header, set `header = false` and `columns`.",
+            )
         if final:
             eol = first[first.re.groups] if first else b"\n"
             return Opening(text, first.end() if first else len(text), eol, final)
@@ -68,18 +79,31 @@ def column_names(source: SourceFile, form: dialect.Dialect, opening: Opening) ->
             hint="List every column of the file in `columns`, in the file's order.",
         )
     where = f"{source.path}, line 1" if names is header else f"{source.path}, option columns"
+    if len(names) > MOST_COLUMNS and not source.options.ignore_columns:
+        raise errors.BadSource(
+            f"{where}: {len(names)} columns, and PostgreSQL accepts {MOST_COLUMNS}",
+            hint="Check the delimiter, or split the file.",
+        )
+    seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name:
-            raise errors.BadSource(
-                f"{where}: column {position} has no name",
-                hint="Name it in the header; if the file has none, set `header = false` and `columns`.",
-            )
-        if names.index(name) < position - 1:
-            raise errors.BadSource(
-                f'{where}: column "{name}" appears twice',
-                hint="Rename one of the two, or list different names in `columns`.",
-            )
+            raise errors.BadSource(f"{where}: column {position} has no name", hint=_renaming_hint(source, names))
+        if name in seen:
+            raise errors.BadSource(f'{where}: column "{name}" appears twice', hint=_renaming_hint(source, names))
+        seen.add(name)
     return names
+
+
+def _renaming_hint(source: SourceFile, names: Sequence[str]) -> str:
+    """Return the lines that give each column a name of its own and skip those that had none."""
+    unique: list[str] = []
+    for position, name in enumerate(names, start=1):
+        unique.append(name if name and name not in unique else f"{name or 'column'}_{position}")
+    unnamed = [own for own, name in zip(unique, names, strict=True) if not name]
+    lines = [f"columns = {json.dumps(unique, ensure_ascii=False)}"]
+    if unnamed:
+        lines.append(f"ignore_columns = {json.dumps(unnamed)}")
+    return f"Rename it in the file, or write under `[tables.{toml_key(source.table)}]`: `{'`, `'.join(lines)}`."
 
 
 def _header(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tuple[str, ...]:
@@ -108,7 +132,7 @@ def decode(form: dialect.Dialect, data: bytes, path: str, *, tolerant: bool = Fa
         byte = error.start - data.rfind(b"\n", 0, error.start)
         raise errors.BadSource(
             f"{path}, line {line}, byte {byte}: 0x{data[error.start]:02x} is not {form.copy_options.encoding}",
-            hint='Set `encoding` in the table\'s options to how the file is written, such as "LATIN1" or "WIN1252".',
+            hint='Name its encoding under `[tables.TABLE]`: `encoding = "WIN1252"` or `encoding = "LATIN1"`.',
         ) from error
 
 

@@ -25,6 +25,9 @@ _PATTERNS = {name: re.compile(pattern) for name, pattern in value_types.PATTERNS
 _STRINGS = frozenset({"date", "timestamp", "timestamp with time zone", "uuid"})
 
 
+_MATCHED = _STRINGS | {"numeric", "double precision"}
+
+
 class _Expected(NamedTuple):
     """The decoders of objects whose values add nothing, and the fields whose values are matched, with their pattern."""
 
@@ -105,8 +108,9 @@ def _expected(types: Mapping[str, set[str]], mapping: column_mapping.ColumnMappi
         field = f"field_{position}"
         joined = value_types.join(types[name]) if types.get(name) else None
         ignored = name not in types
-        fields.append((field, msgspec.Raw if ignored else _accepted(joined), None))
-        if joined in _STRINGS or joined == "double precision":
+        exact = not ignored and value_types.is_exact_number(types[name])
+        fields.append((field, msgspec.Raw if ignored else int | float | None if exact else _accepted(joined), None))
+        if joined in _MATCHED and not exact:
             matched.append((attrgetter(field), _PATTERNS[joined]))
     renamed = {f"field_{position}": name for position, name in enumerate(names)}
     row = msgspec.defstruct("Row", fields, rename=renamed, forbid_unknown_fields=True, gc=False)
@@ -121,8 +125,6 @@ def _accepted(joined: str | None) -> Any:  # noqa: ANN401 - a type that msgspec 
     if joined in _BOUNDS:
         most = 1 << _BOUNDS[joined]
         return Annotated[int, msgspec.Meta(ge=-most, le=most - 1)] | None
-    if joined == "numeric":
-        return int | float | None
     if joined == "boolean":
         return bool | None
     if joined == "text":

@@ -18,6 +18,8 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _SEPARATOR = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*" + _STRING, re.DOTALL)
 # Levels of nesting that the pattern matches at once; deeper levels are counted bracket by bracket.
 _LEVELS = 8
+# PostgreSQL and msgspec accept fewer; without a limit a small file of brackets would take hours.
+_DEEPEST = 10_000
 
 
 def _tokens() -> re.Pattern[bytes]:
@@ -165,6 +167,7 @@ class ArraySplitter:
                 break
             if mark in b"{[":
                 depth += 1
+                self._refuse_depth(depth)
             elif depth and mark in b"}]":
                 depth -= 1
             elif not depth and mark in b",]":
@@ -211,6 +214,11 @@ class ArraySplitter:
                 f"{self._path}, element {number}: the array is not closed at the end of the file",
                 hint="The file is truncated. Write or download it again.",
             )
+
+    def _refuse_depth(self, depth: int) -> None:
+        if depth > _DEEPEST:
+            message = f"{self._path}: an element has more than {_DEEPEST} levels of nesting"
+            raise errors.BadRow(message, hint="Flatten the value.")
 
     def _learn(self, buffer: bytes, comma: int) -> None:
         """Remember the separator after an element: the text up to the first key of the next element."""

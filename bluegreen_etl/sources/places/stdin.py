@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import select
 import stat
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen_etl import errors, interrupts
 from bluegreen_etl.model import STDIN, Compression
+from bluegreen_etl.sources import first_bytes
 from bluegreen_etl.sources.places import interface
 from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
@@ -23,13 +23,6 @@ PATH = "standard input"
 _KEPT = 16 << 20
 _CHUNK = 1 << 20
 _LOOK_UP = 0.2  # seconds between checks for an interrupt
-_MAGIC = {
-    Compression.GZIP: re.compile(rb"\x1f\x8b"),
-    Compression.ZSTD: re.compile(rb"\x28\xb5\x2f\xfd"),
-    Compression.BZIP2: re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
-    Compression.XZ: re.compile(rb"\xfd7zXZ\0"),
-}
-_LONGEST_MAGIC = 10
 
 
 class RereadableInput:
@@ -120,12 +113,13 @@ def find() -> Found:
     """
     try:
         with io.BufferedReader(standard_input().open()) as file:
-            first = file.read(_LONGEST_MAGIC)
+            first = file.read(first_bytes.LONGEST)
     except OSError as error:
         raise interface.unreadable(PATH, error) from error
     if not first:
         raise errors.BadSource(f"{PATH} is empty", hint="Check the command that writes to the pipe.")
-    suffix = next((f".{compression}" for compression, magic in _MAGIC.items() if magic.match(first)), "")
+    compression = first_bytes.compression_of(first)
+    suffix = "" if compression is Compression.NONE else f".{compression}"
     return Found(PATH, (STDIN,), STDIN + suffix, (STDIN,), named=True)
 
 
