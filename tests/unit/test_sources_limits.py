@@ -108,3 +108,44 @@ def test_unnamed_and_duplicate_columns_have_a_hint_to_paste(
     with pytest.raises(errors.BadSource, match=message) as refused:
         peek_file(source_of(tmp_path / "t.csv", header + b"\n1,2,3\n"))
     assert refused.value.hint == f"Rename it in the file, or write under `[tables.t]`: {lines}."
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (b'{"data": [{"a": 1}]}', "Extract the array: `jq '.\"data\"' t.json > FILE`."),
+        (b'{"type": "FeatureCollection", "features": [{"a": 1}]}', "`jq '.\"features\"' t.json > FILE`."),
+        (b'{"a": 1}\n{"a": 2}', 'For one object per line set `format = "ndjson"`'),
+        (b'{\n "a": 1\n}\n{\n "a": 2\n}', "for several lines: `jq -c . t.json > FILE.ndjson`."),
+        (b'{"de": {"a": 1}, "fr": {"a": 2}}', "`jq '[.[]]' t.json > FILE`."),
+    ],
+)  # fmt: skip
+def test_a_json_object_has_a_hint_that_makes_an_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, hint: str
+) -> None:
+    """One row with a jsonb column is not what anybody wants."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.BadSource, match="is a JSON object, not an array of objects") as refused:
+        peek_file(source_of(Path("t.json"), text))
+    assert hint in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.ndjson", b'{\n  "a": 1\n}\n', "line 1: the line is not a whole object"),
+        ("t.ndjson", b'{"a": NaN}\n', "line 1: NaN at byte"),
+        ("t.json", b'[{"a": -Infinity}]', "element 1: -Infinity at byte"),
+    ],
+)
+def test_common_json_that_is_none_is_named(tmp_path: Path, name: str, text: bytes, message: str) -> None:
+    """Pretty-printed NDJSON, and what Python's json writes for numbers that are not finite."""
+    with pytest.raises(errors.BadRow, match=message):
+        peek_file(source_of(tmp_path / name, text))
+
+
+def test_a_directory_of_directories_exists(tmp_path: Path) -> None:
+    """It only has no files."""
+    (tmp_path / "data" / "sub").mkdir(parents=True)
+    with pytest.raises(errors.BadSource, match="data contains no files: subdirectories are not searched"):
+        discover([str(tmp_path / "data")], tables={})

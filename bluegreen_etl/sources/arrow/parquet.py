@@ -162,9 +162,11 @@ class ParquetReader:
         first = 1
         with contextlib.ExitStack() as stack:
             batches = self._decoded(stack.enter_context(_opened(self._source)), self._own)
-            exact = self._decoded(stack.enter_context(_opened(self._source, int96="ns")), self._int96)
+            exact = None
+            if self._int96:
+                exact = self._decoded(stack.enter_context(_opened(self._source, int96="ns")), self._int96)
             while (batch := self._next(batches)) is not None:
-                if self._int96:
+                if exact:
                     self._refuse_nanoseconds(batch, self._next(exact), first)
                 first += len(batch)
                 yield batch.select(self._own)

@@ -22,6 +22,12 @@ _LEVELS = 8
 _DEEPEST = 10_000
 
 
+# An object whose value is the array, perhaps after keys with plain values.
+_WRAPPED = re.compile(rb'\{\s*(?:"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[-+.\w]+)\s*,\s*)*"([^"\\]+)"\s*:\s*\[\s*\{', re.DOTALL)
+_LOOK = 1 << 16  # bytes that a hint looks at
+_SEVERAL = re.compile(rb"\}\s*\n\s*\{")
+
+
 def _tokens() -> re.Pattern[bytes]:
     """Return a pattern for tokens that can end an element; a nested value or a string is one token.
 
@@ -127,7 +133,7 @@ class ArraySplitter:
         if not text.startswith(b"["):
             raise errors.BadSource(
                 f"{self._path} is {_whole_kind(text)}, not an array of objects",
-                hint='Write one array of objects; for one object per line set `format = "ndjson"`.',
+                hint=_array_hint(text[:_LOOK], self._path),
             )
         return text[1:]
 
@@ -232,6 +238,16 @@ class ArraySplitter:
 def splitter_of(source: SourceFile) -> Splitter:
     """Return the splitter for the format of a file."""
     return LineSplitter() if source.format is Format.NDJSON else ArraySplitter(source)
+
+
+def _array_hint(text: bytes, path: str) -> str:
+    """Return how to make an array of objects from a file that begins with `text`."""
+    if found := _WRAPPED.match(text):
+        key = found[1].decode(errors="replace")
+        return f"Extract the array: `jq '.\"{key}\"' {path} > FILE`."
+    if _SEVERAL.search(text):
+        return f'For one object per line set `format = "ndjson"`; for several lines: `jq -c . {path} > FILE.ndjson`.'
+    return f"Write an array of objects, for example of the values of an object: `jq '[.[]]' {path} > FILE`."
 
 
 def _whole_kind(text: bytes) -> str:

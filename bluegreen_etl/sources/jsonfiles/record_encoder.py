@@ -5,6 +5,7 @@ are not decoded, so nothing is rounded. A block with an unexpected value takes t
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import GenericAlias
 from typing import NamedTuple
@@ -22,6 +23,8 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 # Text encoded at once: the intermediate results then stay in the processor's cache.
 _AT_ONCE = 1 << 16
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+_NOT_FINITE = re.compile(rb".{0,2}?(NaN|-?Infinity)", re.DOTALL)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -242,7 +245,7 @@ def decode_object(element: bytes, where: str) -> dict[str, msgspec.Raw]:
             hint="Write each element as an object whose keys are columns.",
         ) from error
     except msgspec.DecodeError as error:
-        raise errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.") from error
+        raise _not_json(element, where, error) from error
     except RecursionError as error:
         raise too_deep(where) from error
     except value_converters.BadValue as error:
@@ -253,6 +256,17 @@ def decode_object(element: bytes, where: str) -> dict[str, msgspec.Raw]:
 def too_deep(where: str) -> errors.BadRow:
     """Return the error for a value with too many levels of nesting."""
     return errors.BadRow(f"{where}: is nested too deeply", hint="Flatten the value.")
+
+
+def _not_json(element: bytes, where: str, error: msgspec.DecodeError) -> errors.BadRow:
+    """Return the error for an element that is not JSON, with the cause if it is a common one."""
+    if element in {b"{", b"["}:
+        message = f"{where}: the line is not a whole object"
+        return errors.BadRow(message, hint="Write one object per line: `jq -c . FILE > NEW.ndjson`.")
+    if (found := _BYTE.search(str(error))) and (word := _NOT_FINITE.match(element, max(int(found[1]) - 1, 0))):
+        message = f"{where}: {word[1].decode()} at byte {found[1]} is not JSON"
+        return errors.BadRow(message, hint='Write `null`, or the text `"NaN"` or `"Infinity"`.')
+    return errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.")
 
 
 def _complaint(error: msgspec.DecodeError) -> str:

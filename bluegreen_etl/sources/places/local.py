@@ -67,6 +67,11 @@ def missing(pattern: str) -> errors.BadSource:
     if glob.has_magic(pattern):
         return errors.BadSource(f"{pattern} matches no file", hint="Check the glob and the working directory.")
     path = Path(pattern)
+    if path.is_dir():
+        return errors.BadSource(
+            f"{pattern} contains no files: subdirectories are not searched",
+            hint=f"Name them with a glob: `{path}/**/*.csv`.",
+        )
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     if close := difflib.get_close_matches(path.name, siblings, n=1):
         hint = f"Did you mean {path.with_name(close[0])}?"
