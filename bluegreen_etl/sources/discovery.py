@@ -1,5 +1,6 @@
 """Assign data files to tables: by file name, or by the globs in the table's settings."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,6 +8,7 @@ import msgspec
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import STDIN, Record, SourceFile, SourceOptions
+from bluegreen_etl.names import toml_key
 from bluegreen_etl.sources import naming, places
 from bluegreen_etl.sources.places import Found
 
@@ -75,6 +77,7 @@ def _matched_by_name(
 ) -> Iterator[SourceFile]:
     """Yield the data files that match `pattern` and belong to no table yet."""
     count = 0
+    alone: dict[tuple[str, str], str] = {}
     for found in places.find(pattern):
         if found.identity in owners:
             count += 1
@@ -98,9 +101,21 @@ def _matched_by_name(
                 )
             continue
         owners[found.identity] = name.table
+        _refuse_twin(found, name.table, alone)
         yield _source(found, name.table, name, settings.options)
     if not count:
         raise _no_data_files(pattern)
+
+
+def _refuse_twin(found: Found, table: str, alone: dict[tuple[str, str], str]) -> None:
+    """Refuse two forms of one file, such as t.csv and t.csv.gz: the rows would be loaded twice."""
+    other = alone.setdefault((found.path.rpartition("/")[0], table), found.path)
+    if other != found.path and not found.named:
+        raise errors.BadSource(
+            f'{other} and {found.path} have the same name, and both would fill table "{table}"',
+            hint=f"Remove one of them, or list the files of the table: `[tables.{toml_key(table)}]` `files = "
+            f"{json.dumps([other], ensure_ascii=False)}`.",
+        )
 
 
 def _source(found: Found, table: str, name: naming.Name, options: SourceOptions) -> SourceFile:

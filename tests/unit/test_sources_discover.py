@@ -71,9 +71,34 @@ def test_glob_means_the_data_files_that_it_matches() -> None:
 
 
 def test_several_files_of_a_table_are_sorted_by_path() -> None:
-    """Files of several formats may fill one table."""
-    touch("d/players.json", "d/players.csv")
-    assert found("d") == [("players", "d/players.csv"), ("players", "d/players.json")]
+    """Files of several formats may fill one table, if each is named or they are in different directories."""
+    touch("d/players.json", "d/players.csv", "e/players.csv")
+    expected = [("players", "d/players.csv"), ("players", "d/players.json")]
+    assert found("d/players.json", "d/players.csv") == expected
+    assert found("d/players.csv", "e") == [("players", "d/players.csv"), ("players", "e/players.csv")]
+    listed = {"players": TableFiles(files=("d/players.*",))}
+    assert [source.path for source in discover(["d"], tables=listed)] == [path for _, path in expected]
+
+
+@pytest.mark.parametrize("other", ["players.csv.gz", "players.json", "players.tsv"])
+@pytest.mark.parametrize("pattern", ["d", "d/*"])
+def test_two_forms_of_one_file_are_refused(pattern: str, other: str) -> None:
+    """Its rows would be loaded twice."""
+    touch("d/players.csv", f"d/{other}")
+    with pytest.raises(errors.BadSource) as refused:
+        found(pattern)
+    assert refused.value.message == (
+        f'd/players.csv and d/{other} have the same name, and both would fill table "players"'
+    )
+    assert refused.value.hint == (
+        'Remove one of them, or list the files of the table: `[tables.players]` `files = ["d/players.csv"]`.'
+    )
+
+
+def test_lock_files_of_office_programs_are_no_tables() -> None:
+    """They are there as long as somebody edits the file."""
+    touch("d/a.csv", "d/~$a.csv", "d/.a.csv")
+    assert found("d") == [("a", "d/a.csv")]
 
 
 def test_file_reached_twice_is_found_once() -> None:

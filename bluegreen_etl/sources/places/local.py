@@ -11,6 +11,9 @@ from bluegreen_etl import errors
 from bluegreen_etl.sources.places import interface
 from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
+# Hidden files, and lock files of office programs.
+_HIDDEN = (".", "~$")
+
 
 class LocalFile:
     """A local file; implements places.Place."""
@@ -51,7 +54,7 @@ def find(pattern: str) -> list[Found]:
     path = Path(pattern)
     try:
         if path.is_dir():
-            entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+            entries = [entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN)]
             return [_found(str(entry), inside=True) for entry in sorted(entries) if entry.is_file()]
         if path.exists():
             return [_found(pattern.rstrip("/"), named=True)]
