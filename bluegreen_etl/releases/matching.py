@@ -37,6 +37,7 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
         name: TableFiles(
             files=tuple(_from_file(context.resolved, file) for file in table.files),
             options=_options(settings.sources, table),
+            own=table,
         )
         for name, table in settings.tables.items()
     }
@@ -66,7 +67,8 @@ def find_for(context: Context, paths: Sequence[str], table: Table) -> Work:
     """
     settings = context.settings
     layers = (settings.sources, *([settings.tables[table.name]] if table.name in settings.tables else []))
-    listed = {table.name: TableFiles(files=tuple(paths), options=_options(*layers))}
+    own = settings.tables.get(table.name, model.SourceOptions())
+    listed = {table.name: TableFiles(files=tuple(paths), options=_options(*layers), own=own)}
     files = tuple(discovery.discover((), tables=listed))
     found = Found(table=table.name, files=files, peeks=tuple(peek_file(file) for file in files))
     refuse_nonconforming(context, [found])

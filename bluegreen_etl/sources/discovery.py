@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from bluegreen_etl import errors
-from bluegreen_etl.model import STDIN, Record, SourceFile, SourceOptions
+from bluegreen_etl.model import STDIN, Format, Record, SourceFile, SourceOptions
 from bluegreen_etl.names import toml_key
 from bluegreen_etl.sources import naming, places
 from bluegreen_etl.sources.places import Found
 
+# Options that say something about CSV and TSV only.
+_DELIMITED = ("delimiter", "quote", "escape", "null", "encoding")
 _Owners = dict[tuple[str, ...], str]
 
 
@@ -19,11 +21,13 @@ class TableFiles(Record, frozen=True, kw_only=True):
     """The settings for the files of one table.
 
     `files` are globs relative to the working directory. If there are any, only files that match them belong to the
-    table. `options` apply to all of these files.
+    table. `options` apply to all of these files. `own` are those that the table itself sets, if
+    others are only defaults: a default that does not apply to the format of a file is ignored.
     """
 
     files: tuple[str, ...] = ()
     options: SourceOptions = SourceOptions()
+    own: SourceOptions | None = None
 
 
 def discover(
@@ -42,7 +46,7 @@ def discover(
         UsageError: no table is named for standard input.
     """
     owners: _Owners = {}
-    others = TableFiles(options=options or SourceOptions())
+    others = TableFiles(options=options or SourceOptions(), own=SourceOptions())
     sources = list(_listed(tables, owners))
     for pattern in paths:
         sources += _matched_by_name(pattern, tables, others, owners)
@@ -67,7 +71,7 @@ def _listed(tables: Mapping[str, TableFiles], owners: _Owners) -> Iterator[Sourc
                     )
                 if owner is None:
                     owners[found.identity] = table
-                    yield _source(found, table, name, listed.options)
+                    yield _source(found, table, name, listed)
             if not count:
                 raise _no_data_files(pattern)
 
@@ -102,7 +106,7 @@ def _matched_by_name(
             continue
         owners[found.identity] = name.table
         _refuse_twin(found, name.table, alone)
-        yield _source(found, name.table, name, settings.options)
+        yield _source(found, name.table, name, settings)
     if not count:
         raise _no_data_files(pattern)
 
@@ -118,8 +122,8 @@ def _refuse_twin(found: Found, table: str, alone: dict[tuple[str, str], str]) ->
         )
 
 
-def _source(found: Found, table: str, name: naming.Name, options: SourceOptions) -> SourceFile:
-    file_format = options.format or name.format
+def _source(found: Found, table: str, name: naming.Name, settings: TableFiles) -> SourceFile:
+    file_format = settings.options.format or name.format
     if file_format is None:
         raise _unknown_format(found)
     source = SourceFile(
@@ -128,13 +132,21 @@ def _source(found: Found, table: str, name: naming.Name, options: SourceOptions)
         format=file_format,
         compression=name.compression,
         size=None,
-        options=options,
+        options=_applicable(settings, file_format),
         address=msgspec.UNSET if found.address == (found.path,) else found.address,
     )
     size = places.of(source).fingerprint().size
     if size == 0:
         raise errors.BadSource(f"{found.path} is empty", hint="Write the file again, or remove it from the load.")
     return msgspec.structs.replace(source, size=size)
+
+
+def _applicable(settings: TableFiles, file_format: Format) -> SourceOptions:
+    """Return the options without defaults for delimited text if the file is not such text."""
+    if settings.own is None or file_format in {Format.CSV, Format.TSV}:
+        return settings.options
+    own = {name: getattr(settings.own, name) for name in _DELIMITED}
+    return msgspec.structs.replace(settings.options, **own)
 
 
 def _with_unique_paths(sources: Sequence[SourceFile]) -> list[SourceFile]:

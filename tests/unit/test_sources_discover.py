@@ -228,3 +228,13 @@ def test_unreadable_file_is_refused(directory: Path, ordinary_user: None) -> Non
         os.seteuid(65534)
     with pytest.raises(errors.BadSource, match=r"^secret.csv cannot be read: Permission denied$"):
         found("secret.csv")
+
+
+def test_a_default_that_does_not_apply_to_a_format_is_ignored() -> None:
+    """`--null NA` is about the CSV files of a directory; the table's own setting is refused by the reader."""
+    touch("d/a.csv", "d/b.json", "d/c.json")
+    defaults = SourceOptions(null="NA", encoding="LATIN1")
+    own = SourceOptions(null="-")
+    tables = {"c": TableFiles(options=SourceOptions(null="-", encoding="LATIN1"), own=own)}
+    options = {source.path: source.options for source in discover(["d"], tables=tables, options=defaults)}
+    assert options == {"d/a.csv": defaults, "d/b.json": SourceOptions(), "d/c.json": own}
