@@ -81,7 +81,7 @@ def _matched_by_name(
 ) -> Iterator[SourceFile]:
     """Yield the data files that match `pattern` and belong to no table yet."""
     count = 0
-    alone: dict[tuple[str, str], str] = {}
+    alone: dict[tuple[str, str], Found] = {}
     for found in places.find(pattern):
         if found.identity in owners:
             count += 1
@@ -111,14 +111,14 @@ def _matched_by_name(
         raise _no_data_files(pattern)
 
 
-def _refuse_twin(found: Found, table: str, alone: dict[tuple[str, str], str]) -> None:
+def _refuse_twin(found: Found, table: str, alone: dict[tuple[str, str], Found]) -> None:
     """Refuse two forms of one file, such as t.csv and t.csv.gz: the rows would be loaded twice."""
-    other = alone.setdefault((found.path.rpartition("/")[0], table), found.path)
-    if other != found.path and not found.named:
+    other = alone.setdefault((found.path.rpartition("/")[0], table), found)
+    if other.name != found.name and not found.named:
         raise errors.BadSource(
-            f'{other} and {found.path} have the same name, and both would fill table "{table}"',
+            f'{other.path} and {found.path} have the same name, and both would fill table "{table}"',
             hint=f"Remove one of them, or list the files of the table: `[tables.{toml_key(table)}]` `files = "
-            f"{json.dumps([other], ensure_ascii=False)}`.",
+            f"{json.dumps([other.path], ensure_ascii=False)}`.",
         )
 
 

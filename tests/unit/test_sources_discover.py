@@ -238,3 +238,17 @@ def test_a_default_that_does_not_apply_to_a_format_is_ignored() -> None:
     tables = {"c": TableFiles(options=SourceOptions(null="-", encoding="LATIN1"), own=own)}
     options = {source.path: source.options for source in discover(["d"], tables=tables, options=defaults)}
     assert options == {"d/a.csv": defaults, "d/b.json": SourceOptions(), "d/c.json": own}
+
+
+@pytest.mark.parametrize("pattern", ["d", "d/t.csv"])
+def test_a_directory_named_like_a_file_is_one_table(pattern: str) -> None:
+    """Spark, Dask and Polars write such directories, with marks of their own in them."""
+    touch("d/t.csv/part-0.csv", "d/t.csv/part-1.csv.gz", "d/t.csv/_SUCCESS", "d/t.csv/.part-0.crc", "d/sub/x.csv")
+    assert found(pattern) == [("t", "d/t.csv/part-0.csv"), ("t", "d/t.csv/part-1.csv.gz")]
+
+
+def test_a_partition_column_is_not_lost() -> None:
+    """Its values are in the names of directories only."""
+    touch("d/t.parquet/year=2024/a.parquet")
+    with pytest.raises(errors.BadSource, match=r"d/t\.parquet/year=2024 is a partition: its files lack column year"):
+        found("d")

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from bluegreen_etl import errors
+from bluegreen_etl.sources import naming
 from bluegreen_etl.sources.places import interface
 from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
@@ -48,14 +49,19 @@ class LocalFile:
 def find(pattern: str) -> list[Found]:
     """Return the files of a path, a directory or a glob, without hidden files and subdirectories.
 
+    A directory named like a data file, such as t.parquet/, is one table in several files.
+
     Raises:
         BadSource: the files cannot be listed.
     """
     path = Path(pattern)
     try:
         if path.is_dir():
-            entries = [entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN)]
-            return [_found(str(entry), inside=True) for entry in sorted(entries) if entry.is_file()]
+            if naming.parse(path.name).format:
+                return _parts(path)
+            entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
+            found = [[_found(str(entry), inside=True)] if entry.is_file() else _parts(entry) for entry in entries]
+            return [each for several in found for each in several]
         if path.exists():
             return [_found(pattern.rstrip("/"), named=True)]
     except OSError as error:
@@ -63,6 +69,25 @@ def find(pattern: str) -> list[Found]:
     # Path.glob refuses absolute patterns.
     matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
     return [_found(match) for match in matches if Path(match).is_file()]
+
+
+def _parts(directory: Path) -> list[Found]:
+    """Return the files of a directory that is one table, such as t.parquet/; no files if it is not named so.
+
+    Raises:
+        BadSource: a subdirectory holds the value of a partition column, which the files lack.
+    """
+    if naming.parse(directory.name).format is None:
+        return []
+    parts = sorted(entry for entry in directory.iterdir() if not entry.name.startswith((*_HIDDEN, "_")))
+    for part in parts:
+        if part.is_dir() and "=" in part.name:
+            raise errors.BadSource(
+                f"{part} is a partition: its files lack column {part.name.partition('=')[0]}",
+                hint="Write the column into the files.",
+            )
+    names = [part for part in parts if part.is_file() and naming.parse(part.name).format]
+    return [_found(str(part), inside=True)._replace(name=directory.name) for part in names]
 
 
 def missing(pattern: str) -> errors.BadSource:
