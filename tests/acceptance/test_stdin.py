@@ -148,7 +148,7 @@ def test_parquet_needs_a_file(bluegreen: Bluegreen, live: Live) -> None:
         bluegreen, "load", "teams.csv", "-", "--table", "players", "--format", "parquet", stdin="PAR1", live=live
     )
     assert said.sentence == "standard input cannot be read from its end"
-    assert said.hint == "Write it to a file first, and load that."
+    assert said.hint == "Write the data to a file, and load the file."
 
 
 def test_closed_input_is_refused(bluegreen: Bluegreen, live: Live) -> None:

@@ -68,9 +68,9 @@ def test_broken_zips_are_refused(bluegreen: Bluegreen, live: Live) -> None:
     assert said.hint == "Did you mean data.zip/export/players.csv?"
     data = (bluegreen.directory / "data.zip").read_bytes()
     bluegreen.write("data.zip", data[:-40])
-    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip is no zip that can be read: ")
+    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip cannot be read as a zip: ")
     bluegreen.write("data.zip", TEAMS)
-    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip is no zip that can be read: ")
+    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip cannot be read as a zip: ")
     assert live.dump() == before
 
 

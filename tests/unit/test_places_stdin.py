@@ -118,7 +118,7 @@ def test_only_the_first_bytes_are_kept() -> None:
     readable, writable = os.pipe()
     os.write(writable, bytes(range(100)))
     os.close(writable)
-    kept = stdin.Kept(readable, limit=40)
+    kept = stdin.RereadableInput(readable, limit=40)
     assert kept.read_at(0, 30) == bytes(range(30))
     assert kept.read_at(0, 10) == bytes(range(10))
     assert kept.read_at(30, 30) == bytes(range(30, 60))
@@ -174,7 +174,7 @@ def test_waiting_ends_when_the_load_is_stopped() -> None:
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
     with interrupts.heeding(stop), pytest.raises(errors.Interrupted):
-        stdin.Kept(readable).read_at(0, 1)
+        stdin.RereadableInput(readable).read_at(0, 1)
     os.close(readable)
     os.close(writable)
 
@@ -199,7 +199,7 @@ def test_input_without_a_table_is_refused(feed: Callable[[bytes], None]) -> None
 def test_input_without_a_format_is_refused(feed: Callable[[bytes], None]) -> None:
     """Nor this; the hint names the option."""
     feed(TEXT)
-    with pytest.raises(errors.BadSource, match=r"^standard input is of unknown format$") as raised:
+    with pytest.raises(errors.BadSource, match=r"^the format of standard input is unknown$") as raised:
         found(SourceOptions(null="NA"))
     assert raised.value.hint is not None
     assert "--format" in raised.value.hint
