@@ -14,6 +14,8 @@ import msgspec
 import psycopg
 from psycopg import rows, sql
 
+from bluegreen_etl import errors
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _Value = TypeVar("_Value")
 Query: TypeAlias = str | sql.Composable  # the name of a block, or SQL
@@ -44,7 +46,7 @@ def value(
 ) -> _Value | None:
     """Return the first column of the first row; None if there is no row, or the value is null."""
     with connection.cursor(row_factory=rows.scalar_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchone(), kind | None)
+        return _converted(cursor.execute(_block(query), values).fetchone(), kind | None)  # type: ignore[no-any-return]
 
 
 def column(
@@ -52,7 +54,7 @@ def column(
 ) -> list[_Value]:
     """Return the first column of all rows."""
     with connection.cursor(row_factory=rows.scalar_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[kind])  # type: ignore[valid-type]
+        return _converted(cursor.execute(_block(query), values).fetchall(), list[kind])  # type: ignore[valid-type, no-any-return]
 
 
 def records(
@@ -60,7 +62,18 @@ def records(
 ) -> list[_Value]:
     """Return all rows as records; the query names its columns like the fields of `record`."""
     with connection.cursor(row_factory=rows.dict_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[record])  # type: ignore[valid-type]
+        return _converted(cursor.execute(_block(query), values).fetchall(), list[record])  # type: ignore[valid-type, no-any-return]
+
+
+def _converted(found: object, kind: Any) -> Any:  # noqa: ANN401 - msgspec checks what mypy cannot
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        # Rows of the ledger can be edited by hand; rows of the catalogs are what the query makes them.
+        raise errors.Refused(
+            f"the ledger is damaged: {error}",
+            hint="Restore the schema bluegreen from a backup, or undo the change that was made there by hand.",
+        ) from error
 
 
 def _block(query: Query) -> sql.Composed:

@@ -99,7 +99,8 @@ def test_role_that_does_not_own_live_cannot_promote(
     assert said.hint.startswith(f"GRANT {owner} TO {role};")
     superuser.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(role)))
     said = refused(stranger, "promote", live=live)
-    assert said.sentence.startswith(f"role {role} lacks the rights of {owner}, the owner of schema league__r2, ")
+    assert said.sentence.startswith(f"role {role} does not trust the ledger, the schema bluegreen: ")
+    assert said.hint == f"GRANT {owner} TO {role};"
 
 
 def test_ledger_of_a_superuser_is_given_away_not_its_rights(

@@ -16,7 +16,7 @@ PACKAGE = Path(bluegreen_etl.__path__[0])
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
 # Modules that run blocks, with the arguments before the block's name: a connection and a type, at most.
 _CALLS = r"(?:queries|activity|look)\.(?:get|value|column|records|query|sessions|row)"
-USED = set(re.findall(rf'{_CALLS}\(\s*(?:[\w.]+,\s*){{0,2}}"([\w]+\.[\w]+)"', SOURCE))
+USED = set(re.findall(rf'{_CALLS}\(\s*(?:[\w.\[\],\s]*,\s*)?"([\w]+\.[\w]+)"', SOURCE))
 SQL = Path(__file__).parents[2] / "sql"
 FILES = sorted(file.stem for file in SQL.glob("*.sql") if file.stem != "ledger")
 BLOCKS = {f"{file}.{name}": block for file in FILES for name, block in queries.blocks(file).items()}
