@@ -133,7 +133,7 @@ def _show(outcome: object, *, as_json: bool) -> None:
         text_report.show(outcome, as_json=as_json)
     except OSError as error:
         _write_nowhere()
-        progress.tell(f"the outcome could not be written to stdout: {error.strerror}")
+        progress.write_line(f"the outcome could not be written to stdout: {error.strerror}")
 
 
 def _write_nowhere() -> None:
