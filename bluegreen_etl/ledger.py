@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from bluegreen_etl import activity, db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
+from bluegreen_etl.wording import printable
 
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
 
@@ -220,7 +221,7 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     Raises:
         Conflict: the move is not legal, or somebody else has moved the release meanwhile.
     """
-    values = {"id": release.id, "from": release.status, "to": to, "failure": failure}
+    values = {"id": release.id, "from": release.status, "to": to, "failure": failure and printable(failure)}
     legal = to in MOVES[release.status]
     if not legal or not connection.execute(queries.get("ledger_queries.advance_release"), values).fetchone():
         raise errors.Conflict(
@@ -232,7 +233,12 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
 
 def note(connection: db.Connection, release: Release, kind: model.EventKind, detail: str | None = None) -> None:
     """Write an event into the history."""
-    values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
+    values = {
+        "schema": release.live_schema,
+        "number": release.number,
+        "kind": kind,
+        "detail": detail and printable(detail),
+    }
     connection.execute(queries.get("ledger_queries.insert_event"), values)
 
 
@@ -256,6 +262,7 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         {
             **msgspec.structs.asdict(result),
             "id": release.id,
+            "message": result.message and printable(result.message),
             "columns": list(result.columns),
             "sample": Jsonb([list(row) for row in result.sample]),
         }
