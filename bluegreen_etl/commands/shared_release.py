@@ -21,7 +21,7 @@ from bluegreen_etl.releases.build import Build
 from bluegreen_etl.releases.context import Context, count_jobs
 from bluegreen_etl.releases.lifecycle import Loaded, check_built, failing_cleanly, make_ready, open_build
 from bluegreen_etl.releases.lookup import hold_load_lock
-from bluegreen_etl.releases.plan import plan_load
+from bluegreen_etl.releases.plan import apply_own_settings, plan_load
 from bluegreen_etl.shadow.dump import Entry
 from bluegreen_etl.wording import counted
 from bluegreen_etl.workers import Workers
@@ -89,7 +89,8 @@ def copy_part(context: Context, number: int, table: str, data: copy_data.Data | 
     """
     # A command that drops the release ends the sessions of this name.
     purpose = names.program(context.schema, number).removeprefix("bluegreen ")
-    with context.server.connect(purpose, {**_ABANDONED, **context.settings.load.session}) as connection:
+    with context.server.connect(purpose, _ABANDONED) as connection:
+        apply_own_settings(context, connection)
         release = ledger.find(connection, context.schema, number)
         part = None if release.status in _GONE else ledger.find_part(connection, release, table, key)
         repeated = part is not None
