@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from psycopg import sql
@@ -13,6 +13,7 @@ from bluegreen_etl import activity, db, errors, model, names, privileges, querie
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
 from bluegreen_etl.wording import printable
 
+_Value = TypeVar("_Value")
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
 
 
@@ -167,7 +168,7 @@ def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] |
     if row is None:
         return None
     connection.execute(queries.get("ledger_queries.close"), {"id": release.id})
-    return list(row[0])
+    return queries.from_ledger(row[0], list[dict[str, Any]])
 
 
 def take_part(connection: db.Connection, release: Release, table: str, key: str) -> bool:
@@ -309,7 +310,7 @@ def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, 
     if not exists(connection) or _version(connection) < _WITH_UNVALIDATED:
         return []
     rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
-    return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
+    return [(row[0], queries.from_ledger(row[1], model.ForeignKey)) for row in rows]
 
 
 def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
@@ -348,7 +349,7 @@ def events(connection: db.Connection, live_schema: str) -> list[Event]:
 
 def is_protected(connection: db.Connection) -> bool:
     """Return whether this database is marked as protected."""
-    return exists(connection) and bool(queries.value(connection, bool, "ledger_queries.is_protected"))
+    return exists(connection) and _only_row(queries.value(connection, bool, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
@@ -362,4 +363,11 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
 
 
 def _version(connection: db.Connection) -> int:
-    return queries.value(connection, int, "ledger_queries.version") or 0
+    return _only_row(queries.value(connection, int, "ledger_queries.version"))
+
+
+def _only_row(value: _Value | None) -> _Value:
+    """Return a value of the ledger's own row."""
+    if value is None:
+        raise queries.damaged("bluegreen.ledger has no row with its version")
+    return value

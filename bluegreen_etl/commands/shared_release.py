@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 import psycopg
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.model import Release, Status, StructureFrom
 from bluegreen_etl.releases import copy_data, drop, lookup, retention
@@ -153,7 +153,7 @@ def finish(context: Context, number: int, *, expect: Expected | None = None) -> 
         parts = ledger.parts(connection, release)
         release = ledger.find(connection, context.schema, number)
         with failing_cleanly(context, connection, release):
-            build = Build(context, connection, plan, release, deferred=msgspec.convert(kept, list[Entry]))
+            build = Build(context, connection, plan, release, deferred=kept)
             built = build.finish_filled()
             built = built._replace(loads=tuple(_with_parts(load, parts) for load in built.loads))
             checks = check_built(build, built)
@@ -214,18 +214,16 @@ def _not_open(release: Release) -> errors.NoRelease:
     )
 
 
-def _close(
-    context: Context, connection: db.Connection, release: Release, expect: Expected | None
-) -> list[dict[str, object]]:
+def _close(context: Context, connection: db.Connection, release: Release, expect: Expected | None) -> list[Entry]:
     """Close a release for parts when no part is being copied and none is missing; return the deferred entries."""
 
-    def attempt(_number: int) -> list[dict[str, object]]:
+    def attempt(_number: int) -> list[Entry]:
         with connection.transaction():
             deferred = ledger.close(connection, release)
             if deferred is None:
                 raise _not_open(ledger.find(connection, release.live_schema, release.number))
             _refuse_unexpected(ledger.parts(connection, release), expect)
-            return deferred
+            return queries.from_ledger(deferred, list[Entry])
 
     def report(number: int, _error: BaseException) -> None:
         if number == 1:
