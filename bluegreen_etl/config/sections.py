@@ -11,11 +11,16 @@ from msgspec import Meta
 from bluegreen_etl import model
 from bluegreen_etl.config.table_checks import TableChecks
 
-Seconds = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
+# The bounds keep sums and dates computable, and what the server takes as an int of milliseconds in its range.
+MOST_SECONDS = 1e9  # 31 years
+Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
+Timeout = Annotated[float, Meta(ge=0, le=2_147_483)]
+Days = Annotated[float, Meta(gt=0, le=36_500)]
+Number = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 Jobs = Annotated[int, Meta(ge=1, le=64)]
 # As a text, a number may come from a variable.
-Share = Count | Annotated[str, Meta(pattern=r"^\d+((\.\d+)? ?%)?$")]
+Share = Count | Annotated[str, Meta(pattern=r"^\d{1,10}((\.\d{1,10})? ?%)?$")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +78,11 @@ class Load(Section, frozen=True, kw_only=True):
     ] = 0
     open_for: Annotated[
         float,
-        Meta(gt=0, description="seconds after which a release that was opened for parts, and not finished, is dead"),
+        Meta(
+            gt=0,
+            le=MOST_SECONDS,
+            description="seconds after which a release that was opened for parts, and not finished, is dead",
+        ),
     ] = 86400
     session: Annotated[
         dict[str, str],
@@ -100,10 +109,8 @@ class Backup(Section, frozen=True, kw_only=True):
     """Backups, and which of them go when a new one is made; the newest never."""
 
     path: Annotated[str | None, Meta(description="the directory that they are made in")] = None
-    keep: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="how many stay; default: all")] = None
-    days: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="how long they stay; default: for ever")] = (
-        None
-    )
+    keep: Annotated[Number | None, Meta(description="how many stay; default: all")] = None
+    days: Annotated[Days | None, Meta(description="how long they stay; default: for ever")] = None
 
 
 class Structure(Section, frozen=True, kw_only=True):
@@ -134,7 +141,8 @@ class Distribute(Section, frozen=True, kw_only=True):
         Meta(description='by table, the column that decides which node a row lies on: `{ players = "team_id" }`'),
     ] = {}
     shards: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="how many shards they get; default: as Citus is set")
+        Number | None,
+        Meta(description="how many shards they get; default: as Citus is set"),
     ] = None
 
 
@@ -153,7 +161,7 @@ class Checks(Section, frozen=True, kw_only=True):
         None
     )
     off: Annotated[tuple[str, ...], Meta(description="names of checks that are not run")] = ()
-    statement_timeout: Annotated[Seconds, Meta(description="seconds that each may take")] = 600
+    statement_timeout: Annotated[Timeout, Meta(description="seconds that each may take")] = 600
     sample: Annotated[Count, Meta(description="offending rows shown and kept in the ledger")] = 5
     store_failures: Annotated[
         bool, Meta(description="all offending rows are written into tables of `SCHEMA__rN_failures`")
@@ -173,7 +181,7 @@ class PgBouncer(Section, frozen=True, kw_only=True):
         Meta(description="their databases to pause; default: those that lead to a database called like the target's"),
     ] = ()
     pause_wait: Annotated[
-        Annotated[float, Meta(gt=0)],
+        Annotated[float, Meta(gt=0, le=MOST_SECONDS)],
         Meta(description="seconds that one PAUSE may wait for running transactions, while new ones queue"),
     ] = 0.5
 

@@ -2,6 +2,7 @@
 
 import enum
 import inspect
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -130,7 +131,7 @@ def constraints(hint: Any) -> str:  # noqa: ANN401 - any annotation
                 }
         elif get_origin(each) in {UnionType, Union}:
             pending += get_args(each)
-    if "le" in found:
+    if found.get("le", math.inf) < 1000:  # the other bounds only keep sums and dates computable
         return f" from {found['ge']} to {found['le']}"
     if "pattern" in found:
         return ", as `5 %`" if "%" in found["pattern"] else ", as `>10`"
