@@ -12,6 +12,7 @@ from bluegreen_etl.releases import drop, hooks, lookup, verify
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context, adopt, find_live
 from bluegreen_etl.releases.plan import LoadPlan
+from bluegreen_etl.shadow import privileges_of_live
 from bluegreen_etl.wording import counted
 
 
@@ -65,6 +66,8 @@ def check_built(build: Build, built: Built) -> tuple[CheckResult, ...]:
 def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loaded:
     """Mark a release that has passed its checks as ready, and return what its load did."""
     context, schema = build.context, build.plan.schema
+    if granted := privileges_of_live.verify(build.connection, built.release):
+        context.watcher.say(f"warning: {privileges_of_live.describe(granted)}")
     release = _record_ready(build.connection, built)
     context.watcher.say(f"release {release.number} of {schema} is ready")
     hooks.after_load(context, release)

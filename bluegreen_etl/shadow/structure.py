@@ -51,7 +51,7 @@ def restore(
         Refused: an object that the dump needs does not exist.
     """
     shadow = release.shadow_schema
-    entries, outside = outside_keys.split(entries, schema)
+    entries, outside = outside_keys.split(dump.granted_by_owner(connection, entries), schema)
     outside_keys.refuse_missing(connection, outside)
     with parked(connection, release, schema):
         db.run_script(connection, DUMP_SETTINGS)
