@@ -328,7 +328,7 @@ def test_damaged_ledger_is_one_clear_error(
     connection.execute(damage.encode())
     done = bluegreen("report", code=1)
     assert "the ledger, the schema bluegreen, is damaged" in done.stderr
-    assert "Restore the schema bluegreen" in done.stderr
+    assert "Restore the schema `bluegreen`" in done.stderr
 
 
 @pytest.mark.usefixtures("stranger")
