@@ -54,7 +54,7 @@ def test_backup_of_everything_comes_back_to_the_letter(
 def test_kept_release_is_restored_into_an_empty_database(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """With its own privileges, because there are no others; in its own database, beside what it was made of."""
+    """A first restore keeps the backup's own privileges, because live has none."""
     connection.execute("GRANT SELECT ON league.teams TO pg_monitor")
     bluegreen.write_league(players="id,team_id,name\n1,1,Ann\n2,1,Bo\n")  # less would count as lost
     bluegreen("load", "data", "--promote")

@@ -157,7 +157,7 @@ def test_headers_of_dbt_decide_about_the_rows(bluegreen: Bluegreen, live: Live) 
 
 
 def test_warning_does_not_stop_a_release(bluegreen: Bluegreen, live: Live) -> None:
-    """Severity warn is shown and told, and the release is ready."""
+    """A check of severity warn is shown and reported, and the release is ready."""
     before = live.dump()
     bluegreen.write_league()
     bluegreen.write("checks/born.sql", "-- severity: warn\nSELECT id, name FROM players WHERE born IS NULL")
@@ -226,7 +226,7 @@ def test_table_that_may_be_empty_loads(
 def test_value_far_down_widens_the_inferred_type(
     bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """The hint is a line for bluegreen.toml, and that line mends it."""
+    """A load reads every value before it chooses a type."""
     rows = "".join(f"{number},{number}\n" for number in range(1, 2001))
     bluegreen.write("data/cards.csv", f"id,number\n{rows}2001,12B\n")
     bluegreen("load", "data", "--promote")

@@ -55,7 +55,7 @@ def test_load_and_promote_write_one_json_object_together(bluegreen: Bluegreen, l
 
 
 def test_failed_load_writes_one_json_object_or_nothing(bluegreen: Bluegreen, live: Live) -> None:
-    """Failed checks are data; any other error is talk, and leaves stdout empty."""
+    """Failed checks are data; any other error goes to stderr and leaves stdout empty."""
     bluegreen.write_league(players="id,team_id,name\n")
     assert one_object(bluegreen, "load", "data", code=3)["checks"][0]["sample"] == [["players"]]
     bluegreen.write_league(players="id,team_id,name\n1,one,Ann\n")

@@ -72,7 +72,7 @@ def test_protected_database_refuses_what_changes_live(bluegreen: Bluegreen, prot
 
 
 def test_force_confirms(bluegreen: Bluegreen, protected: Live) -> None:
-    """The same commands do their work once told that it is meant."""
+    """The same commands work once the target is confirmed."""
     assert bluegreen.json("promote", "--force")["cutover"]["to_number"] == 3
     assert bluegreen.json("rollback", "--force")["cutover"]["to_number"] == 2
     bluegreen("prune", "--keep", "0", "--force")

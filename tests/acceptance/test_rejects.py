@@ -1,4 +1,4 @@
-"""A load that goes on past broken rows: what it says, where the rows are, and when it does not."""
+"""A load that continues after bad rows: its messages, the file of the rows, and when it stops."""
 
 import csv
 import gzip
@@ -14,7 +14,7 @@ HEAD = ["file", "line", "reason", "text"]
 
 
 def rejects(bluegreen: Bluegreen, number: int, table: str = "players") -> list[list[str]]:
-    """Return what lies in the file of a table's broken rows."""
+    """Return what the file of a table's rejected rows holds."""
     path = bluegreen.directory / "rejects" / f"league__r{number}" / f"{table}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))

@@ -64,7 +64,7 @@ def test_commands_fill_one_release(bluegreen: Bluegreen, live: Live, connection:
 
 
 def test_handle_goes_to_other_processes(live: Live, connection: Connection) -> None:
-    """It holds no connection, so that it can be pickled; what each brings is there, and a sequence goes on after it."""
+    """The handle can be pickled; every part is there, and a sequence continues after the parts."""
     release = SharedRelease.open(live.dsn, schema="league")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         teams = pool.submit(release.part, "teams", [(1, "Ajax"), (2, "Łódź")], key="all")

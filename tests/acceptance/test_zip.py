@@ -21,7 +21,7 @@ def write_zip(bluegreen: Bluegreen, name: str = "data.zip", **members: str) -> N
 def test_zip_is_loaded_like_the_files_in_it(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Rows, sizes and digests are the same; only the paths tell where they came from."""
+    """Rows, sizes and digests are the same; only the paths show where the data came from."""
     bluegreen.write_league()
     write_zip(bluegreen, teams=TEAMS, players=PLAYERS)
     plain, packed = bluegreen.json("load", "data"), bluegreen.json("load", "data.zip")

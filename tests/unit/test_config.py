@@ -156,7 +156,7 @@ def test_variables_are_numbers_and_booleans_where_those_are_wanted(toml: Write) 
 
 
 def test_mistake_in_an_environment_that_is_not_used_is_found(toml: Write) -> None:
-    """Whoever needs it next does so in a hurry."""
+    """The next reader of this setting is in a hurry."""
     toml("[environments.staging.load]\njbos = 2")
     with pytest.raises(errors.UsageError, match=r"\[environments.staging\]: contains unknown field `jbos`"):
         resolve()

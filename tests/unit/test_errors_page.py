@@ -54,7 +54,7 @@ def test_explain_says_what_the_page_says() -> None:
 
 
 def test_every_error_begins_with_a_sentence() -> None:
-    """One line that can stand alone, then what to do."""
+    """One line that can be read alone, then what to do."""
     for kind in errors.kinds():
         first, *rest = errors.meaning(kind).splitlines()
         assert first.endswith("."), kind

@@ -35,7 +35,7 @@ def test_no_name_is_given_twice() -> None:
 
 
 def test_the_ledger_is_versions_from_one_on() -> None:
-    """Each block brings the ledger from one version to the next."""
+    """Each block migrates the ledger from one version to the next."""
     names = list(queries.blocks("ledger"))
     assert names == [f"version_{number}" for number in range(1, len(names) + 1)]
 

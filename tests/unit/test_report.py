@@ -107,7 +107,7 @@ def test_load_with_promote_shows_both() -> None:
 
 
 def result(**values: object) -> CheckResult:
-    """A failed check with two rows, but for what is given."""
+    """A failed check with two rows, except for what is given."""
     standard = {
         "name": "shirts",
         "table": "players",
@@ -234,7 +234,7 @@ def test_history_gives_each_cutover_its_time() -> None:
 
 
 def test_a_diff_stands_beside_live() -> None:
-    """By table, what matters most first; what one side lacks is empty, and what it means stands below."""
+    """By table, the most important first; what one side lacks is empty, and the meaning follows below."""
     differences = (
         Difference(table="cups", what="rows", live="1000", release="999"),
         Difference(table="goals", what="rows", live="0", release="7"),

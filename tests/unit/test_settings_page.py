@@ -115,7 +115,7 @@ def plural(words: str) -> str:
 
 
 def constraints(hint: Any) -> str:  # noqa: ANN401 - any annotation
-    """Return the limits of a number, or what a text looks like, wherever in an annotation they stand."""
+    """Return the limits of a number, or the pattern of a text, at any place in an annotation."""
     found: dict[str, Any] = {}
     pending = [hint]
     while pending:
