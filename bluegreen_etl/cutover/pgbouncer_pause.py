@@ -204,7 +204,8 @@ def _sessions(connection: db.Connection, own: Sequence[int]) -> list[model.Sessi
 
 
 def _clock(connection: db.Connection) -> datetime:
-    moment: datetime = db.fetch_value(connection, "SELECT pg_catalog.clock_timestamp()")
+    moment = queries.value(connection, datetime, sql.SQL("SELECT pg_catalog.clock_timestamp()"))
+    assert moment is not None
     return moment
 
 

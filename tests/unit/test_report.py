@@ -191,7 +191,7 @@ def test_status_shows_target_and_releases() -> None:
         ["environment", "none"],
         ["release", "status", "schema", "rows", "begun", "by", "promoted", "failure"],
         ["1", "live", "1e5", "3", AT, "ann", AT],
-        ["2", "dead", "league__r2", AT, "ann"],
+        ["2", "stale", "league__r2", AT, "ann"],
         ["3", "failed", AT, "ann", "1e5"],
     ]
 
