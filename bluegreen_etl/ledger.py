@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from psycopg import sql
@@ -11,7 +11,9 @@ from psycopg.types.json import Jsonb
 
 from bluegreen_etl import activity, db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
+from bluegreen_etl.wording import printable
 
+_Value = TypeVar("_Value")
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
 
 
@@ -160,12 +162,12 @@ def _insert(
 
 
 def open_for_parts(
-    connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
+    connection: db.Connection, release: Release, deferred: Iterable[model.Record], *, seconds: float
 ) -> Release:
     """Leave the release open for parts for `seconds`, and store the deferred entries for its end."""
-    kept = Jsonb(msgspec.to_builtins(list(put_off)))
+    kept = Jsonb(msgspec.to_builtins(list(deferred)))
     connection.execute(
-        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
+        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "deferred": kept}
     )
     note(connection, release, model.EventKind.OPENED)
     return find(connection, release.live_schema, release.number)
@@ -240,7 +242,7 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     Raises:
         Conflict: the move is not legal, or somebody else has moved the release meanwhile.
     """
-    values = {"id": release.id, "from": release.status, "to": to, "failure": failure}
+    values = {"id": release.id, "from": release.status, "to": to, "failure": failure and printable(failure)}
     legal = to in MOVES[release.status]
     if not legal or not connection.execute(queries.get("ledger_queries.advance_release"), values).fetchone():
         raise errors.Conflict(
@@ -253,7 +255,12 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
 
 def note(connection: db.Connection, release: Release, kind: model.EventKind, detail: str | None = None) -> None:
     """Write an event into the history."""
-    values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
+    values = {
+        "schema": release.live_schema,
+        "number": release.number,
+        "kind": kind,
+        "detail": detail and printable(detail),
+    }
     connection.execute(queries.get("ledger_queries.insert_event"), values)
 
 
@@ -277,6 +284,7 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         {
             **msgspec.structs.asdict(result),
             "id": release.id,
+            "message": result.message and printable(result.message),
             "columns": list(result.columns),
             "sample": Jsonb([list(row) for row in result.sample]),
         }
@@ -323,7 +331,7 @@ def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, 
     if not exists(connection) or _version(connection) < _WITH_UNVALIDATED:
         return []
     rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
-    return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
+    return [(row[0], queries.from_ledger(row[1], model.ForeignKey)) for row in rows]
 
 
 def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
@@ -362,7 +370,7 @@ def events(connection: db.Connection, live_schema: str) -> list[Event]:
 
 def is_protected(connection: db.Connection) -> bool:
     """Return whether this database is marked as protected."""
-    return exists(connection) and bool(queries.value(connection, bool, "ledger_queries.is_protected"))
+    return exists(connection) and _only_row(queries.value(connection, bool, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
@@ -376,10 +384,11 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
 
 
 def _version(connection: db.Connection) -> int:
-    version = queries.value(connection, int, "ledger_queries.version")
-    if version is None:
-        raise errors.Refused(
-            "the ledger is damaged: table bluegreen.ledger has no row",
-            hint="Restore the schema bluegreen from a backup.",
-        )
-    return version
+    return _only_row(queries.value(connection, int, "ledger_queries.version"))
+
+
+def _only_row(value: _Value | None) -> _Value:
+    """Return a value of the ledger's own row."""
+    if value is None:
+        raise queries.damaged("bluegreen.ledger has no row with its version")
+    return value

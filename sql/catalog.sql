@@ -132,6 +132,12 @@ FROM pg_catalog.pg_proc AS own
 JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
     AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
 WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
+UNION ALL
+SELECT 'ALTER TYPE ' || own.oid::regtype || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.typowner))
+FROM pg_catalog.pg_type AS own JOIN pg_catalog.pg_type AS other ON other.typname = own.typname
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = own.typrelid
+WHERE own.typnamespace = %(own)s AND other.typnamespace = %(other)s AND own.typowner <> other.typowner
+  AND (own.typtype IN ('e', 'd', 'r') OR own.typtype = 'c' AND c.relkind = 'c')
 
 -- name: has_metadata
 -- Comments and labels are found by OID alone: an object of another catalog with the same OID does no harm.

@@ -69,7 +69,7 @@ class Session:
 
     def columns(self, connection: db.Connection, query: sql.Composed, *, role: bool) -> list[Column]:
         """Return the columns of a check's query."""
-        described = _offending_rows(sql.SQL("*"), query, limit=0)
+        described = _offending_rows(sql.SQL("*"), query, sql.SQL(""), limit=0)
         with self.transaction(connection, role=role):
             result = one_statement(connection, described).pgresult
         assert result is not None
@@ -94,7 +94,7 @@ def rows_as_text(query: sql.Composable, columns: Sequence[Column], limit: int | 
 
 
 def _offending_rows(
-    columns: sql.Composable, query: sql.Composable, aliases: sql.Composable = sql.SQL(""), *, limit: int | None
+    columns: sql.Composable, query: sql.Composable, aliases: sql.Composable, *, limit: int | None
 ) -> sql.Composed:
     return queries.get("checks.offending_rows", columns=columns, query=query, aliases=aliases, limit=sql.Literal(limit))
 

@@ -7,6 +7,7 @@ import click
 
 from bluegreen_etl.cli.execute import execute, watching
 from bluegreen_etl.cli.options import (
+    Duration,
     checks_directory,
     common,
     html_file,
@@ -51,7 +52,7 @@ def diff_command(release: int | None, **options: Any) -> None:  # noqa: ANN401 -
     "--watch",
     is_flag=False,
     flag_value=1.0,
-    type=click.FloatRange(min=0.1),
+    type=Duration(min=0.1),
     metavar="[SECONDS]",
     help="Watch the running load; refresh every SECONDS.  [default: 1]",
 )

@@ -1,5 +1,6 @@
 """Options that several commands share, and their translation into settings."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -10,6 +11,23 @@ import msgspec
 from bluegreen_etl import config, errors, model
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Duration(click.FloatRange):
+    """Seconds from `min` to 31 years: click's own range lets `nan` pass."""
+
+    def __init__(self, *, min: float) -> None:  # noqa: A002 - as in click
+        super().__init__(min=min, max=1e9)
+
+    def _describe_range(self) -> str:
+        return f"x>={self.min}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - as in click
+        """Return the number of seconds."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 class Common(NamedTuple):
@@ -90,7 +108,7 @@ def _in_existing_directory(_context: click.Context, _parameter: click.Parameter,
 
 max_wait = click.option(
     "--max-wait",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     metavar="SECONDS",
     help="How long the cut-over may wait for its locks.  [default: 30]",
 )
@@ -106,7 +124,7 @@ rehearse = click.option(
 
 cancel_blockers = click.option(
     "--cancel-blockers",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     metavar="SECONDS",
     help="Cancel statements that block the cut-over for SECONDS; never end sessions.  [default: never]",
 )
@@ -121,7 +139,7 @@ via = click.option(
 
 wait_replicas = click.option(
     "--wait-replicas",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     is_flag=False,
     flag_value=60.0,
     metavar="[SECONDS]",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bluegreen_etl import errors, model
+from bluegreen_etl.wording import printable, printable_json
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -22,7 +23,7 @@ _UPDATE = 0.1  # seconds between two updates of the bar
 def write_line(text: str = "") -> None:
     """Write one line to stderr; a closed stderr changes nothing."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
 
 def listener(form: str) -> Talker | LogLines:
@@ -60,7 +61,7 @@ class LogLines:
 
     def _write(self, level: str, event: str, **more: object) -> None:
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event, **more}
-        write_line(model.to_json({key: value for key, value in line.items() if value is not None}))
+        write_line(printable_json(model.to_json({key: value for key, value in line.items() if value is not None})))
 
 
 class Talker:
@@ -86,7 +87,7 @@ class Talker:
         if self._terminal and total:
             bar = click.progressbar(
                 length=total,
-                label=name,
+                label=printable(name),
                 file=sys.stderr,
                 show_pos=False,
                 show_eta=True,
@@ -106,7 +107,7 @@ class Talker:
             if self._bar is not None and now - self._drawn >= _UPDATE:
                 self._total += self._pending
                 rate = self._total / max(now - self._begun, 0.001) / 1e6
-                self._bar.update(self._pending, f"{rate:.1f} MB/s {table}")
+                self._bar.update(self._pending, f"{rate:.1f} MB/s {printable(table)}")
                 self._pending, self._drawn = 0, now
 
     def confirm(self, question: str, answer: str) -> bool:
@@ -115,7 +116,7 @@ class Talker:
             return False
         self.end()
         try:
-            return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+            return bool(click.prompt(printable(question), err=True, default="", show_default=False) == answer)
         except click.Abort:  # Ctrl-C or the end of input
             write_line()
             return False

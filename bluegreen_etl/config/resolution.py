@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bluegreen_etl import errors
+from bluegreen_etl.config import mistakes
 from bluegreen_etl.config.sections import Section, Settings
 
 FILE_NAME = "bluegreen.toml"
@@ -84,11 +85,11 @@ def resolve(
         )
     for key, own in environments.items():
         # Find a mistake now, even in an environment that this command does not use.
-        _convert(_expand(_without_unset(own, environ), environ), f"{path}: [environments.{key}]")
+        _convert(_expand(_without_unset(own, environ), environ), f"{path}: [environments.{key}]", path)
     name, name_origin = _environment_name(environment, environments, environ)
     section = environments.get(name, {}) if name else {}
     merged = _merge(_merge(document, section), _without_none(flags))
-    settings = _convert(_expand(merged, environ), path or "the command line")
+    settings = _convert(_expand(merged, environ), path or "the command line", path)
     return Resolved(
         settings=settings,
         target=_target(settings, flags, section, environ, path),
@@ -195,16 +196,26 @@ def _without_unset(section: Mapping[str, Any], environ: Mapping[str, str]) -> di
     return known
 
 
-def _convert(document: Mapping[str, Any], where: str) -> Settings:
+def _convert(document: Mapping[str, Any], where: str, file: str | None) -> Settings:
+    if bad := mistakes.find_bad_text(document):
+        key, reason = bad
+        raise errors.BadConfiguration(
+            f"{where}{_line(file, key)}: {'.'.join(key) or 'a key'} {reason}", hint="Write another text."
+        )
     try:
         # Not strict, because the value of a variable is always a text, even for a number.
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
         said = _REGEX.sub(lambda found: f"a text such as `{'5 %' if '%' in found[1] else '>10'}`", str(error))
         raise errors.BadConfiguration(
-            f"{where}: {said}".replace("Object contains", "contains"),
+            f"{where}{_line(file, mistakes.reported_key(str(error)))}: {said}".replace("Object contains", "contains"),
             hint="Fix the key or value; docs/settings.md lists every key.",
         ) from error
+
+
+def _line(file: str | None, key: tuple[str, ...]) -> str:
+    line = mistakes.find_line(file, key) if file else None
+    return f", line {line}" if line else ""
 
 
 def _target(

@@ -11,11 +11,16 @@ from msgspec import Meta
 from bluegreen_etl import model
 from bluegreen_etl.config.table_checks import TableChecks
 
-Seconds = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
+# The bounds keep sums and dates computable, and what the server takes as an int of milliseconds in its range.
+MOST_SECONDS = 1e9  # 31 years
+Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
+Timeout = Annotated[float, Meta(ge=0, le=2_147_483)]
+Days = Annotated[float, Meta(gt=0, le=36_500)]
+Number = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 Jobs = Annotated[int, Meta(ge=1, le=64)]
 # The text may be a plain number, because a variable is always a text.
-Share = Count | Annotated[str, Meta(pattern=r"^\d+((\.\d+)? ?%)?$")]
+Share = Count | Annotated[str, Meta(pattern=r"^\d{1,10}((\.\d{1,10})? ?%)?$")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +76,11 @@ class Load(Section, frozen=True, kw_only=True):
     ] = 0
     open_for: Annotated[
         float,
-        Meta(gt=0, description="seconds after which a release that was opened for parts, but not finished, is stale"),
+        Meta(
+            gt=0,
+            le=MOST_SECONDS,
+            description="seconds after which a release that was opened for parts, but not finished, is stale",
+        ),
     ] = 86400
     session: Annotated[
         dict[str, str],
@@ -96,12 +105,8 @@ class Backup(Section, frozen=True, kw_only=True):
     """Backups, and how many are kept when a new one is made; the newest is always kept."""
 
     path: Annotated[str | None, Meta(description="directory of the backups")] = None
-    keep: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="number of backups to keep; default: all")] = (
-        None
-    )
-    days: Annotated[
-        Annotated[float, Meta(gt=0)] | None, Meta(description="days to keep a backup; default: forever")
-    ] = None
+    keep: Annotated[Number | None, Meta(description="number of backups to keep; default: all")] = None
+    days: Annotated[Days | None, Meta(description="days to keep a backup; default: forever")] = None
 
 
 class Structure(Section, frozen=True, kw_only=True):
@@ -132,7 +137,8 @@ class Distribute(Section, frozen=True, kw_only=True):
         Meta(description='by table, the column that decides the node of a row: `{ players = "team_id" }`'),
     ] = {}
     shards: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="number of shards; default: the setting of Citus")
+        Number | None,
+        Meta(description="number of shards; default: the setting of Citus"),
     ] = None
 
 
@@ -152,7 +158,7 @@ class Checks(Section, frozen=True, kw_only=True):
 
     path: Annotated[str | None, Meta(description="directory of `*.sql` files, each a SELECT of offending rows")] = None
     off: Annotated[tuple[str, ...], Meta(description="names of checks to skip")] = ()
-    statement_timeout: Annotated[Seconds, Meta(description="timeout of each check in seconds")] = 600
+    statement_timeout: Annotated[Timeout, Meta(description="timeout of each check in seconds")] = 600
     sample: Annotated[Count, Meta(description="number of offending rows to show and keep in the ledger")] = 5
     store_failures: Annotated[bool, Meta(description="store all offending rows in tables of `SCHEMA__rN_failures`")] = (
         False
@@ -172,7 +178,7 @@ class PgBouncer(Section, frozen=True, kw_only=True):
         Meta(description="their databases to pause; default: those whose target database has the same name"),
     ] = ()
     pause_wait: Annotated[
-        Annotated[float, Meta(gt=0)],
+        Annotated[float, Meta(gt=0, le=MOST_SECONDS)],
         Meta(description="seconds that each PAUSE may wait for running transactions, while new ones queue"),
     ] = 0.5
 

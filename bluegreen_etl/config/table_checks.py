@@ -10,10 +10,10 @@ import msgspec
 
 from bluegreen_etl import model
 
-Percent = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)? ?%$")]
-Limit = Annotated[str, msgspec.Meta(pattern=r"^(>=|<=|!=|>|<|=) ?\d+$")]
+Percent = Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}(\.\d{1,10})? ?%$")]
+Limit = Annotated[str, msgspec.Meta(pattern=r"^(>=|<=|!=|>|<|=) ?\d{1,18}$")]
 Value = int | float | str
-Rows = Annotated[int, msgspec.Meta(ge=0)]
+Rows = Annotated[int, msgspec.Meta(ge=0, le=10**18)]
 Values = Annotated[tuple[Value | bool, ...], msgspec.Meta(min_length=1)]
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, ledger, model, names
+from bluegreen_etl import db, errors, ledger, model, names, queries
 from bluegreen_etl.cutover import recreate
 from bluegreen_etl.model import ForeignKey
 

@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import activity, child_process, db, errors, model, pgbouncer, replicas
+from bluegreen_etl import activity, child_process, db, errors, model, pgbouncer, queries, replicas
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Fence, Plan, Terms

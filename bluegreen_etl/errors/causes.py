@@ -70,6 +70,17 @@ class ConstraintBroken(BadRow):
     """
 
 
+class DamagedLedger(Refused):
+    """The ledger holds something that bluegreen does not write: a row is missing, or a value is no known one.
+
+    Live is unchanged: readers need no ledger. Somebody has changed a table of the schema `bluegreen` by hand, or a
+    restore was incomplete.
+
+    - Restore the schema `bluegreen` from a backup of the database.
+    - Or correct the row that the message describes, as the owner of the ledger.
+    """
+
+
 class NoRelease(Refused):
     """No release matches, or its status does not allow the command.
 

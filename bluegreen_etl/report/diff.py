@@ -88,11 +88,15 @@ def _weight(item: Difference) -> tuple[int, float]:
     return _rank(item), -abs(after - before) / max(before, 1)
 
 
+def _rows(number: str) -> str:
+    return "1 row" if number == "1" else f"{humanize.count(number)} rows"
+
+
 def _line(item: Difference) -> Line:
     live, release = item.live, item.release
     change = "new" if live is None else "dropped" if release is None else "another type"
     if item.what == "table":
-        live, release = (counted(int(v), "row") if v and v.isdecimal() else v for v in (live, release))
+        live, release = (_rows(v) if v and v.isdecimal() else v for v in (live, release))
     elif item.what == "rows" and live and release:
         change = humanize.change(int(live), int(release))
         live, release = humanize.count(live), humanize.count(release)

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import tabulate
 
+from bluegreen_etl.wording import printable
+
 Row = Sequence[object]
 
 
@@ -16,12 +18,17 @@ def table(heads: Sequence[str], rows: Sequence[Row], *, optional: str | None = N
     if optional and not any(row[place] for row in rows):
         heads, rows = [*heads[:place], *heads[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]
     # Texts stay as they are: tabulate would turn "1e5" or "007" into a number.
-    return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
+    return tabulate.tabulate(_printable(rows), headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
 
 
 def plain(rows: Sequence[Row]) -> str:
     """Return rows of a name and a value, without a header."""
-    return tabulate.tabulate(rows, tablefmt="plain", missingval="", disable_numparse=True)
+    return tabulate.tabulate(_printable(rows), tablefmt="plain", missingval="", disable_numparse=True)
+
+
+def _printable(rows: Sequence[Row]) -> list[list[object]]:
+    """Return the rows with escaped control characters, so that columns get the width of the shown text."""
+    return [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
 
 
 def size(count: int | None) -> str:

@@ -9,7 +9,7 @@ from bluegreen_etl.commands import promote
 from bluegreen_etl.commands.load import LoadPreview
 from bluegreen_etl.model import CheckResult, CheckStatus
 from bluegreen_etl.releases import lifecycle, verify
-from bluegreen_etl.wording import counted
+from bluegreen_etl.wording import counted, printable
 
 # Characters that XML 1.0 cannot contain, not even as a reference.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -69,4 +69,4 @@ def _describe(case: ElementTree.Element, result: CheckResult) -> None:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("�", text)
+    return _FORBIDDEN.sub("�", printable(text))

@@ -8,6 +8,7 @@ from bluegreen_etl import model
 from bluegreen_etl.commands import watch
 from bluegreen_etl.commands.watch import Flow
 from bluegreen_etl.report import humanize
+from bluegreen_etl.wording import printable, printable_json
 
 _UP = "\x1b[{}A"  # moves the cursor up so many lines
 _CLEAR = "\x1b[J"  # clears to the end of the screen
@@ -26,12 +27,12 @@ class Screen:
         if self._terminal:
             width, height = shutil.get_terminal_size()
             # A wrapped line, or a line off the screen, cannot be redrawn.
-            lines = [line[: width - 1] for line in text_of(progress).splitlines()][: height - 1]
+            lines = [line[: width - 1] for line in printable(text_of(progress)).split("\n")][: height - 1]
             sys.stdout.write((_UP.format(self._drawn) if self._drawn else "") + "\r" + _CLEAR)
             self._drawn = len(lines)
             text = "\n".join(lines)
         else:
-            text = model.to_json(progress) if self._as_json else line_of(progress)
+            text = printable_json(model.to_json(progress)) if self._as_json else printable(line_of(progress))
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()

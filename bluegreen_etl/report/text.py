@@ -25,15 +25,25 @@ from bluegreen_etl.releases import retention
 from bluegreen_etl.releases.lifecycle import Loaded
 from bluegreen_etl.releases.verify import Checked
 from bluegreen_etl.report import diff, humanize, live_view, overview
+from bluegreen_etl.wording import printable, printable_json
 
 
 def show(outcome: object, *, as_json: bool) -> None:
     """Write a result to stdout."""
-    text = msgspec.json.format(msgspec.json.encode(outcome)).decode() if as_json else text_of(outcome)
+    if as_json:
+        text = printable_json(msgspec.json.format(msgspec.json.encode(outcome)).decode())
+    elif _is_script(outcome) and not sys.stdout.isatty():
+        text = text_of(outcome)  # psql reads the script, so names stay as they are
+    else:
+        text = printable(text_of(outcome))
     # Escape characters that the encoding of stdout lacks: an error here would hide that the work is done.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding).rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def _is_script(outcome: object) -> bool:
+    return isinstance(outcome, promote.Promoted) and outcome.script is not None
 
 
 @singledispatch

@@ -51,7 +51,7 @@ def restore(
         Refused: an object that the dump needs does not exist.
     """
     shadow = release.shadow_schema
-    entries, outside = outside_keys.split(entries, schema)
+    entries, outside = outside_keys.split(dump.granted_by_owner(connection, entries), schema)
     outside_keys.refuse_missing(connection, outside)
     with parked(connection, release, schema):
         db.run_script(connection, DUMP_SETTINGS)
@@ -140,7 +140,7 @@ def _give_privileges(connection: db.Connection, release: model.Release, entries:
 
 
 def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
-    """Give the release's objects, whoever has created them, the owners and privileges of live's.
+    """Give all objects of the release the owners and privileges of live's objects.
 
     Raises:
         Refused: an object outside depends on the release.

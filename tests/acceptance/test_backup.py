@@ -260,6 +260,6 @@ def test_verify_restores_into_a_scratch_database(
     bluegreen("backup", "--to", "b", "--verify")
     connection.execute("CREATE TYPE public.outside AS ENUM ('a'); ALTER TABLE league.teams ADD kind public.outside")
     done = bluegreen("backup", "--to", "b", "--verify", code=1)
-    assert 'cannot be restored: the server said: type "public.outside" does not exist' in done.stderr
+    assert 'cannot be restored: the server failed: type "public.outside" does not exist' in done.stderr
     databases = superuser.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bluegreen\\_\\_%'").fetchall()
     assert databases == []

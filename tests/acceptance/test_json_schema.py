@@ -95,4 +95,4 @@ def test_schema_is_for_json_that_can_be_read_twice(teams: Bluegreen) -> None:
     said = refused(teams, "load", "data", code=2)
     assert said.sentence == "[tables.teams] json_schema is for JSON, and data/teams.csv is csv"
     said = refused(teams, "load", "-", "--table", "teams", "--format", "json", code=2, stdin='[{"id": 1, "name": "x"}]')
-    assert said.sentence == "[tables.teams] json_schema reads a file twice, and standard input can be read once"
+    assert said.sentence == "[tables.teams] json_schema reads a file twice, and standard input can be read only once"

@@ -92,3 +92,12 @@ def test_ledger_of_an_older_version_can_be_looked_at(dsn: str, connection: Conne
     ledger.open_release(connection, "league", base_oid=None)
     [release] = status.status(scene.context(dsn)).releases
     assert (release.dead, release.open_until, release.parts) == (True, None, None)
+
+
+def test_session_setting_that_the_server_refuses_is_named_by_copy(bluegreen: Bluegreen, live: Live) -> None:
+    """The error has the key, as that of `load` has; nothing of the part is copied."""
+    bluegreen.write_league()
+    number = bluegreen("open").stdout.strip()
+    bluegreen.write("bluegreen.toml", '[load.session]\nto = "x"\n')
+    done = bluegreen("copy", number, "teams", "data/teams.csv", "--part", "1", code=2)
+    assert "the server refuses load.session.to: " in done.stderr

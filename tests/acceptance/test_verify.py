@@ -86,7 +86,7 @@ def test_rollback_that_is_held_up_is_told(bluegreen: Bluegreen, connection: Conn
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         stderr = promote.communicate(timeout=60)[1]
     assert promote.returncode == 3, stderr
-    assert "release 2 has failed its verification and is still live: the locks on league" in stderr
+    assert "release 2 has failed its verification and is still live: could not lock league" in stderr
     assert "HINT: Run `bluegreen rollback`." in stderr
     assert bluegreen.json("status")["live"] == 2
     bluegreen("rollback")

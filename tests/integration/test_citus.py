@@ -20,7 +20,7 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, citus, config, db, errors, model, parallel
+from bluegreen_etl import catalog, citus, config, db, errors, ledger, model, parallel
 from bluegreen_etl.commands import load as load_command
 from bluegreen_etl.commands import promote, prune, rollback, status
 from bluegreen_etl.commands import run as run_command
@@ -79,7 +79,7 @@ def test_tables_of_a_release_are_spread_as_those_of_live(
         "league__r2.colours local",
     ]
     assert {table["frozen"] for table in released["loaded"]["tables"]} == {False}
-    assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers enter" in bluegreen("doctor").stdout
+    assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers connect" in bluegreen("doctor").stdout
     connection.execute("DROP TABLE league.notes, league.colours")
     assert standins.definition() == before
     rollback.rollback(surroundings(standins.dsn))
@@ -145,6 +145,7 @@ def test_node_that_misses_the_commit_is_waited_for(
     data = [str(bluegreen.directory / "data")]
     listener = scene.Listener()
     context = scene.context(standins.dsn, listener=listener)
+    monkeypatch.setattr(ledger, "_refuse_foreign_code", lambda _connection: None)  # the stand-in is a trigger on it
     monkeypatch.setattr(citus, "_PASSING", 0.1)
     monkeypatch.setattr(citus, "_LOOK_EVERY", 0.05)
     monkeypatch.setattr(citus, "RECOVERY_WAIT", 1.0)
@@ -193,9 +194,10 @@ def test_node_that_misses_the_commit_is_waited_for(
 
 
 def test_what_a_node_says_is_told_where_it_may_be_no_lock(
-    bluegreen: Bluegreen, standins: Live, connection: Connection
+    bluegreen: Bluegreen, standins: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again like one, because nothing in it tells them apart."""
+    monkeypatch.setattr(ledger, "_refuse_foreign_code", lambda _connection: None)  # the stand-in is a trigger on it
     bluegreen.write_league()
     load_command.load(surroundings(standins.dsn), [str(bluegreen.directory / "data")])
     connection.execute(

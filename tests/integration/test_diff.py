@@ -38,7 +38,7 @@ def test_prepared_reads_fail_where_the_diff_says_so(
         relations = ("teams", "players", "fans", "squads")
         for name in relations:
             client.execute(f"PREPARE of_{name} AS TABLE league.{name}".encode())
-        assert "prepared on fans, players will fail once" in bluegreen("promote").stderr
+        assert "prepared statements of clients on fans, players will fail once" in bluegreen("promote").stderr
         for name in relations:
             if name in found["prepared"]:
                 for _ in range(2):  # it does not heal

@@ -327,7 +327,7 @@ def test_damaged_ledger_is_one_clear_error(
     bluegreen("load", "data", "--promote")
     connection.execute(damage.encode())
     done = bluegreen("report", code=1)
-    assert "the ledger is damaged" in done.stderr
+    assert "the ledger, the schema bluegreen, is damaged" in done.stderr
     assert "Restore the schema bluegreen" in done.stderr
 
 

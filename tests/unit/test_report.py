@@ -260,7 +260,7 @@ def test_a_diff_stands_beside_live() -> None:
         ["cups", "rows", "1,000", "999", "-1 (-0.1%)"],
         [
             "SELECT * that clients have prepared fails with SQLSTATE 0A000 on squads, teams: "
-            "a column or its type is another one"
+            "a column or its type has changed"
         ],
         ["shares of nulls are the planner's estimates"],
     ]

@@ -11,6 +11,7 @@ from bluegreen_etl.commands.report import NEWEST
 from bluegreen_etl.model import CheckStatus
 from bluegreen_etl.report import diff, humanize
 from bluegreen_etl.report.html import series
+from bluegreen_etl.wording import printable
 
 _TEMPLATE = importlib.resources.files("bluegreen_etl.report.html") / "page.html.jinja"
 _BAD = (CheckStatus.FAILED, CheckStatus.BROKEN, CheckStatus.WARNED, CheckStatus.SKIPPED, CheckStatus.PASSED)
@@ -35,7 +36,11 @@ def html(report: report_command.Report) -> str:
     import jinja2  # noqa: PLC0415 - slow to import, and only one command needs it
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,  # not Markup, which is the page's own
     )
     environment.filters |= {
         "count": humanize.count,
