@@ -162,12 +162,12 @@ def _insert(
 
 
 def open_for_parts(
-    connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
+    connection: db.Connection, release: Release, deferred: Iterable[model.Record], *, seconds: float
 ) -> Release:
     """Leave the release open for parts for `seconds`, and store the deferred entries for its end."""
-    kept = Jsonb(msgspec.to_builtins(list(put_off)))
+    kept = Jsonb(msgspec.to_builtins(list(deferred)))
     connection.execute(
-        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
+        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "deferred": kept}
     )
     note(connection, release, model.EventKind.OPENED)
     return find(connection, release.live_schema, release.number)

@@ -110,7 +110,7 @@ ORDER BY number
 
 -- name: open_for_parts
 UPDATE bluegreen.release
-SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)s), put_off = %(put_off)s
+SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)s), put_off = %(deferred)s
 WHERE id = %(id)s
 
 -- name: keep_open

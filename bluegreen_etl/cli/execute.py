@@ -1,4 +1,4 @@
-"""What every command does around its own work: settings, one call, the outcome, the exit code."""
+"""Run a command: resolve settings, call it, show its result, exit with its code."""
 
 import logging
 import os
@@ -27,11 +27,11 @@ INTERRUPTED = errors.Interrupted(
 
 
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[Context], object]) -> None:
-    """Run one command with the settings that the options lead to, show its outcome, exit with its code."""
+    """Run a command with the settings of its options, show its result, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
     talker = progress.listener(options.log_format)
     interrupts.install()
-    # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
+    # Connection errors are reported below, in one sentence; the driver would add its own lines.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     outcome, error = _run_command(options, flags, work, talker)
     try:
@@ -94,7 +94,7 @@ def _carried_out(
 def _write_metrics(
     options: Common, outcome: object, error: errors.BluegreenError | None, talker: progress.Talker | progress.LogLines
 ) -> None:
-    """Write the metrics; the work is done, so that a file that cannot be written changes nothing."""
+    """Write the metrics; a failure changes nothing, because the work is done."""
     command = click.get_current_context().info_name or ""
     schema = getattr(getattr(outcome, "loaded", outcome), "schema", options.schema)
     labels = {"command": command, "schema": schema or ""}
@@ -105,7 +105,7 @@ def _write_metrics(
 
 
 def _write_junit(file: Path | None, outcome: object, talker: progress.Talker | progress.LogLines) -> None:
-    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
+    """Write the JUnit file, if one is wanted; a failure does not change the exit code."""
     if file is None:
         return
     try:
@@ -115,7 +115,7 @@ def _write_junit(file: Path | None, outcome: object, talker: progress.Talker | p
 
 
 def watching(context: Context, *, every: float, as_json: bool) -> None:
-    """Look at a load until it ends, somebody interrupts, or nobody reads any more: none of these is an error."""
+    """Watch a load until it ends, an interrupt arrives, or the reader of stdout is gone: none of these is an error."""
     screen = live_view.Screen(as_json=as_json)
     try:
         watch.watch(context, every=every, show=screen.show)
@@ -126,8 +126,8 @@ def watching(context: Context, *, every: float, as_json: bool) -> None:
 
 
 def _show(outcome: object, *, as_json: bool) -> None:
-    """Write the outcome; where nobody reads it, the exit code still tells what was done."""
-    if sys.stdout is None:  # closed by whoever started the program
+    """Write the result; if nobody reads it, the exit code still reports it."""
+    if sys.stdout is None:  # closed by the parent process
         return
     try:
         text_report.show(outcome, as_json=as_json)
@@ -137,7 +137,7 @@ def _show(outcome: object, *, as_json: bool) -> None:
 
 
 def _write_nowhere() -> None:
-    """Let go of stdout: what is left in the buffer would fail once more at the exit, and change its code."""
+    """Redirect stdout to the null device: writing the buffer at the exit would fail again, and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -302,7 +302,7 @@ def test_what_is_named_must_exist(toml: Write) -> None:
         config.resolve({}, file="missing.toml", environ={})
     with pytest.raises(errors.UsageError) as caught:
         resolve(environment="staging")
-    assert caught.value.hint == "Known ones: plain, production. Add [environments.staging]."
+    assert caught.value.hint == "Add `[environments.staging]`, or use one of: plain, production."
 
 
 def test_a_child_gets_no_variable_of_libpq_but_those_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_explain_says_what_the_page_says() -> None:
     assert (unknown.exit_code, unknown.stderr) == (
         2,
         "bluegreen: error: no error is called Orphan\n"
-        "HINT: `bluegreen explain` lists all. (bluegreen explain UsageError)\n",
+        "HINT: List all errors with `bluegreen explain`. (bluegreen explain UsageError)\n",
     )
 
 

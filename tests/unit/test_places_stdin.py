@@ -173,7 +173,7 @@ def test_waiting_ends_when_the_load_is_stopped() -> None:
     readable, writable = os.pipe()
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
-    with interrupts.heeding(stop), pytest.raises(errors.Interrupted):
+    with interrupts.stopped_by(stop), pytest.raises(errors.Interrupted):
         stdin.RereadableInput(readable).read_at(0, 1)
     os.close(readable)
     os.close(writable)

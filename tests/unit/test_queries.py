@@ -84,7 +84,7 @@ QUERIES_IN_PYTHON = {
     "commands/doctor.py": (2, "hints, and a question for a pooler"),
     "commands/restore.py": (1, "calls setval with values of a backup"),
     "cutover/pgbouncer_pause.py": (1, "asks for the time"),
-    "cutover/plan.py": (2, "asks for the time within the swap"),
+    "cutover/steps.py": (2, "asks for the time within the swap"),
     "db.py": (4, "asks a server that may not be PostgreSQL what it is"),
     "releases/plan.py": (1, "reads a setting"),
     "report/diff.py": (1, "a message"),

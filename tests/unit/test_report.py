@@ -191,7 +191,7 @@ def test_status_shows_target_and_releases() -> None:
         ["environment", "none"],
         ["release", "status", "schema", "rows", "begun", "by", "promoted", "failure"],
         ["1", "live", "1e5", "3", AT, "ann", AT],
-        ["2", "dead", "league__r2", AT, "ann"],
+        ["2", "stale", "league__r2", AT, "ann"],
         ["3", "failed", AT, "ann", "1e5"],
     ]
 
@@ -260,7 +260,7 @@ def test_a_diff_stands_beside_live() -> None:
         ["cups", "rows", "1,000", "999", "-1 (-0.1%)"],
         [
             "SELECT * that clients have prepared fails with SQLSTATE 0A000 on squads, teams: "
-            "a column or its type is another one"
+            "a column or its type has changed"
         ],
         ["shares of nulls are the planner's estimates"],
     ]
