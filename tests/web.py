@@ -13,7 +13,7 @@ class Page(NamedTuple):
 
     `parts`: whether parts of it can be asked for; `sized`: whether its size is told before it is sent; `cut`: how
     many bytes are sent before the connection is dropped; `status` is that of every answer; `careless`: HEAD says that
-    there is nothing.
+    there is nothing; `location` redirects there.
     """
 
     data: bytes
@@ -23,6 +23,7 @@ class Page(NamedTuple):
     status: int = 200
     etag: str = "1"
     careless: bool = False
+    location: str | None = None
 
 
 class Web:
@@ -64,6 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
         page = web.pages.get(urlsplit(self.path).path)
         if page is None or page.status != 200:
             self.send_error(page.status if page else 404)
+            return
+        if page.location:
+            self.send_response(302)
+            self.send_header("Location", page.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         data, status = page.data, 200
         if page.parts and (wanted := self.headers.get("Range")):

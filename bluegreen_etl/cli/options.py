@@ -87,14 +87,14 @@ def common(command: F) -> F:
 
 def junit_file(command: F) -> F:
     """Add the option of commands that run checks."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
     text = "Write the results of the checks there, as JUnit XML for CI systems."
     return click.option("--junit", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
 
 
 def html_file(command: F) -> F:
     """Add the option of a page to be written."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
     text = "Write one HTML page there, which needs nothing else, instead of the text."
     return click.option("--html", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
 
@@ -103,7 +103,7 @@ def _beside_others(_context: click.Context, _parameter: click.Parameter, file: P
     """Refuse a file in a directory that is not there, before anything is done."""
     if file is not None and not file.parent.is_dir():
         raise click.BadParameter(f"there is no directory {file.parent}")
-    return file
+    return file and file.absolute()  # not resolved: a symbolic link would be followed
 
 
 max_wait = click.option(

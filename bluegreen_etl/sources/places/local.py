@@ -62,6 +62,19 @@ def find(pattern: str) -> list[Found]:
     return [_found(match) for match in matches if Path(match).is_file()]
 
 
+def find_skipped(pattern: str) -> list[str]:
+    """Return dangling links, pipes and devices that a directory or a glob holds."""
+    path = Path(pattern)
+    try:
+        if path.is_dir():
+            entries = sorted(str(entry) for entry in path.iterdir() if not entry.name.startswith("."))
+        else:
+            entries = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
+    except OSError as error:
+        raise base.unreadable(pattern, error) from error
+    return [entry for entry in entries if not Path(entry).is_file() and not Path(entry).is_dir()]
+
+
 def missing(pattern: str) -> errors.BadSource:
     """Return the error for a pattern that means no file."""
     if glob.has_magic(pattern):
