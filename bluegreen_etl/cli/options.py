@@ -87,14 +87,14 @@ def common(command: F) -> F:
 
 def junit_file(command: F) -> F:
     """Add the option --junit, for commands that run checks."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
     text = "Write the results of the checks to FILE, as JUnit XML for CI systems."
     return click.option("--junit", type=kind, metavar="FILE", callback=_in_existing_directory, help=text)(command)
 
 
 def html_file(command: F) -> F:
     """Add the option --html."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
     text = "Write the report to FILE as one self-contained HTML page."
     return click.option("--html", type=kind, metavar="FILE", callback=_in_existing_directory, help=text)(command)
 
@@ -103,7 +103,7 @@ def _in_existing_directory(_context: click.Context, _parameter: click.Parameter,
     """Refuse a file whose directory does not exist, before the command starts."""
     if file is not None and not file.parent.is_dir():
         raise click.BadParameter(f"directory {file.parent} does not exist")
-    return file
+    return file and file.absolute()  # not resolved: a symbolic link would be followed
 
 
 max_wait = click.option(

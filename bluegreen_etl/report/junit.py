@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bluegreen_etl import errors, model
+from bluegreen_etl import atomic_file, errors, model
 from bluegreen_etl.commands import promote
 from bluegreen_etl.commands.load import LoadPreview
 from bluegreen_etl.model import CheckResult, CheckStatus
@@ -36,7 +36,9 @@ def write(file: Path, outcome: object) -> None:
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
+    text = ElementTree.tostring(root, encoding="unicode")
+    # The file has offending rows.
+    atomic_file.write(file, f"<?xml version='1.0' encoding='utf-8'?>\n{text}", mode=0o600)
 
 
 def _results(outcome: object) -> tuple[CheckResult, ...]:

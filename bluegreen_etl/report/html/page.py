@@ -24,7 +24,7 @@ def write(file: Path, report: report_command.Report) -> None:
         Refused: the file cannot be written.
     """
     try:
-        atomic_file.write(file, html(report))
+        atomic_file.write(file, html(report), mode=0o600)  # it has offending rows
     except OSError as error:
         raise errors.Refused(
             f"could not write the report to {file}: {error.strerror}", hint="Name another file with `--html`."
