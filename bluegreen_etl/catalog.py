@@ -272,6 +272,20 @@ def outside_parents(connection: db.Connection, oid: int) -> list[tuple[str, str]
     return [(child, names.quoted(schema, parent)) for child, schema, parent in rows]
 
 
+def foreign_partitions(connection: db.Connection, oid: int) -> list[tuple[str, str]]:
+    """Return the foreign tables that are partitions of a schema's tables, each after its partitioned table."""
+    rows = connection.execute(queries.get("catalog.foreign_partitions"), {"oid": oid}).fetchall()
+    return [(table, partition) for table, partition in rows]
+
+
+def subscribed_tables(
+    connection: db.Connection, oid: int, *, carried: Iterable[int] = ()
+) -> list[tuple[str, list[str]]]:
+    """Return the subscriptions that fill tables of a schema, except those in `carried`, with these tables' names."""
+    values = {"oid": oid, "carried": list(carried)}
+    return [(row[0], row[1]) for row in connection.execute(queries.get("catalog.subscribed_tables"), values)]
+
+
 def names_of_relations(connection: db.Connection) -> dict[int, tuple[str, str]]:
     """Return schema and name of every readable relation of the database, by OID."""
     rows = connection.execute(queries.get("catalog.relations_everywhere")).fetchall()

@@ -328,3 +328,23 @@ WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
 
 -- name: statistics_of
 SELECT stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s AND stxrelid = ANY (%(tables)s::oid[]) ORDER BY 1
+
+-- name: foreign_partitions
+-- Foreign tables that are partitions of a schema's tables, at any level: what is written to the table reaches the other server.
+WITH RECURSIVE part AS (
+    SELECT c.oid, c.relname AS root FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = %(oid)s AND c.relkind = 'p' AND NOT c.relispartition
+    UNION ALL
+    SELECT i.inhrelid, part.root FROM part JOIN pg_catalog.pg_inherits AS i ON i.inhparent = part.oid
+)
+SELECT part.root, c.relname FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.oid
+WHERE c.relkind = 'f' ORDER BY 1, 2
+
+-- name: subscribed_tables
+-- Subscriptions that fill a table of a schema, by its OID, each with these tables.
+SELECT s.subname, array_agg(c.relname::text ORDER BY c.relname)
+FROM pg_catalog.pg_subscription_rel AS r
+JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid
+JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+WHERE c.relnamespace = %(oid)s AND c.oid <> ALL (%(carried)s::oid[])
+GROUP BY s.subname ORDER BY 1
