@@ -179,6 +179,19 @@ def sequences(connection: db.Connection, oid: int) -> list[Sequence]:
     return queries.records(connection, Sequence, "catalog.sequences", {"oid": oid})
 
 
+def fed_columns(connection: db.Connection, oid: int) -> dict[str, list[tuple[str, str]]]:
+    """Return the columns whose default is a sequence's next value, as (table, column), by the sequence's name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for sequence, table, column in connection.execute(queries.get("catalog.fed_columns"), {"oid": oid}):
+        found.setdefault(sequence, []).append((table, column))
+    return found
+
+
+def narrow_sequences(connection: db.Connection, oid: int, live_oid: int) -> list[str]:
+    """Return the sequences of a release whose bounds live's sequence of the same name has passed."""
+    return queries.column(connection, str, "catalog.narrow_sequences", {"own": oid, "live": live_oid})
+
+
 def materialized_views(connection: db.Connection, oid: int) -> list[str]:
     """Return the materialized views of a schema, each after those that it reads."""
     return queries.column(connection, str, "catalog.materialized_views", {"oid": oid})

@@ -98,6 +98,7 @@ def cut_over(
     _refuse_plan(context, connection, plan, locks=not consoles)
     if outgoing is not None and outgoing.schema_oid is not None:
         _warn_prepared_statements(context, connection, incoming, outgoing.schema_oid)
+        _warn_narrow_sequences(context, connection, incoming, outgoing.schema_oid)
     if trial is Trial.SCRIPT:
         return Promoted(schema=context.schema, script=promote_strategy.render_script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
@@ -142,6 +143,15 @@ def _warn_prepared_statements(context: Context, connection: db.Connection, incom
         context.watcher.say(
             f"prepared statements of clients on {listed(changed, _MOST_LISTED)} will fail once if they return columns "
             "that change (SQLSTATE 0A000): `bluegreen diff` shows these columns"
+        )
+
+
+def _warn_narrow_sequences(context: Context, connection: db.Connection, incoming: Release, live_oid: int) -> None:
+    """Report the sequences that cannot go on where live's are."""
+    if narrow := catalog.narrow_sequences(connection, incoming.oid, live_oid):
+        context.watcher.say(
+            f"warning: live has passed the bounds of sequence {listed(narrow, _MOST_LISTED)} of release "
+            f"{incoming.number}: it will be at its end, and give no further value"
         )
 
 
