@@ -51,12 +51,17 @@ def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN40
 @rehearse
 @cutting_over
 @discard_writes
+@allow_drop
 @on_orphans
+@no_backup
 @common
 def rollback_command(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Go back to the release that live replaced, at once for every reader."""
+    """Go back to the release that live replaced, at once for every reader.
+
+    It takes the options of promote: --allow-drop and --no-backup are implied.
+    """
     execute(
         options,
-        promote_settings(options),
+        {**promote_settings(options), "load": no_backup_setting(options)},
         lambda context: rollback.rollback(context, number=number, trial=trial(options)),
     )
