@@ -570,3 +570,12 @@ FROM (
     GROUP BY n.oid, n.nspname) AS n
 WHERE NOT (n.usage AND n.making)
 ORDER BY 1
+
+-- name: sessions_of_temporary_schemas
+-- The sessions of the schemas pg_temp_N with these numbers. Before version 16 the server does not show the numbers.
+SELECT {session}
+FROM pg_catalog.pg_stat_activity AS a
+WHERE pg_catalog.current_setting('server_version_num')::int >= 160000
+  AND a.pid IN (SELECT pg_catalog.pg_stat_get_backend_pid(b.number) FROM pg_catalog.pg_stat_get_backend_idset() AS b(number)
+                WHERE b.number = ANY (%(numbers)s::int[]))
+ORDER BY a.pid

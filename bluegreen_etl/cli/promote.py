@@ -55,12 +55,17 @@ def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN40
 @rehearse
 @cutting_over
 @discard_writes
+@allow_drop
 @on_orphans
+@no_backup
 @common
 def rollback_command(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Return to the release that live replaced, at the same moment for every reader."""
+    """Return to the release that live replaced, at the same moment for every reader.
+
+    The options are those of promote; a rollback never needs --allow-drop and --no-backup.
+    """
     execute(
         options,
-        promote_settings(options),
+        {**promote_settings(options), "load": no_backup_setting(options)},
         lambda context: rollback.rollback(context, number=number, trial=trial(options)),
     )

@@ -262,6 +262,9 @@ class NotReplaceable(Refused):
       release: detach it, or move the parent into the schema.
     - A publication for all tables has subscribers, and would send them the release while it loads:
       publish tables or schemas by name.
+    - A partition that is a foreign table would be written to while the release is loaded: detach it.
+    - A subscription that fills a table of the schema would fill the old release after a promote: carry
+      the table, or subscribe into another schema.
     - A partitioned table cannot be carried: list it under `[carry] copy`.
     """
 

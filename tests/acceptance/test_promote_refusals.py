@@ -163,8 +163,8 @@ def test_outside_object_that_cannot_follow_is_named(
 ) -> None:
     """A column elsewhere whose type is live's would keep that of the old release."""
     connection.execute("CREATE TYPE league.mood AS ENUM ('fine')")
-    connection.execute("CREATE SCHEMA app; CREATE TABLE app.tickets (mood league.mood)")
     load(bluegreen)
+    connection.execute("CREATE SCHEMA app; CREATE TABLE app.tickets (mood league.mood)")
     before = live.dump("app")
     said = refused(bluegreen, "promote", live=live)
     assert "app.tickets" in said.sentence

@@ -92,10 +92,10 @@ def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Con
             return [row[0] for row in mirror.execute("SELECT name FROM league.players ORDER BY id")]
 
         scene.wait_until(lambda: names() == ["old player"])
-        there("load", "data")
-        said = refused(there, "promote", live=Live(there.dsn))
+        said = refused(there, "load", "data", live=Live(there.dsn))
         assert said.sentence.startswith("publication players, schemas publishes tables of league")
         there.write("bluegreen.toml", '[promote]\npublications = "follow"\n')
+        there("load", "data")
         done = there("promote")
         assert "publication players was moved: its subscribers lack the rows of release 2" in done.stderr
         assert publisher.execute(PUBLISHED).fetchall() == before
