@@ -28,7 +28,7 @@ def head(state: status.State) -> str:
     lines += [("attention", doubt) for doubt in state.doubts]
     if state.unvalidated:
         keys = ", ".join(state.unvalidated)
-        lines.append(("attention", f"foreign key not validated, the next promote or rollback retries: {keys}"))
+        lines.append(("attention", f"not validated, the next promote or rollback retries: foreign key {keys}"))
     lines += [("replica", str(replica)) for replica in state.replicas]
     lines += [
         (

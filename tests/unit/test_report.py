@@ -262,7 +262,7 @@ def test_a_diff_stands_beside_live() -> None:
             "SELECT * that clients have prepared fails with SQLSTATE 0A000 on squads, teams: "
             "a column or its type has changed"
         ],
-        ["shares of nulls are the planner's estimates"],
+        ["shares of nulls are estimates of the planner"],
     ]
     assert cells(diff_command.Diff(schema="league", number=2, differences=(), tables=1)) == [
         ["no difference in 1 table"]
