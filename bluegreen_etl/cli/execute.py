@@ -29,25 +29,25 @@ INTERRUPTED = errors.Interrupted(
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[Context], object]) -> None:
     """Run a command with the settings of its options, show its result, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
-    talker = progress.listener(options.log_format)
+    watcher = progress.listener(options.log_format)
     interrupts.install()
     # Connection errors are reported below, in one sentence; the driver would add its own lines.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    outcome, error = _run_command(options, flags, work, talker)
+    outcome, error = _run_command(options, flags, work, watcher)
     try:
-        talker.end()
-        _write_junit(values.get("junit"), outcome or error, talker)
+        watcher.end()
+        _write_junit(values.get("junit"), outcome or error, watcher)
         if outcome:
             _show(outcome, as_json=options.json)
         if options.metrics:
-            _write_metrics(options, outcome, error, talker)
+            _write_metrics(options, outcome, error, watcher)
     except Exception as failure:  # the command has ended: only its outcome could not be shown
         cutover = getattr(getattr(outcome, "promoted", outcome), "cutover", None)
         unexpected.note_swap(sent=cutover is not None)
         error = error or unexpected.explain(failure)
         error.__cause__ = error.__cause__ or failure
     if error:
-        fail(error, debug=options.debug, talker=talker)
+        fail(error, debug=options.debug, watcher=watcher)
 
 
 @contextmanager
@@ -67,12 +67,12 @@ def _run_command(
     options: Common,
     flags: Mapping[str, Any],
     work: Callable[[Context], object],
-    talker: progress.Talker | progress.LogLines,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> tuple[object, errors.BluegreenError | None]:
     """Return what the command returned, and what it raised."""
     try:
         with unexpected.translated():
-            return _carried_out(options, flags, work, talker), None
+            return _carried_out(options, flags, work, watcher), None
     except errors.BluegreenError as failure:
         return failure.results, failure
     except KeyboardInterrupt:
@@ -83,16 +83,19 @@ def _carried_out(
     options: Common,
     flags: Mapping[str, Any],
     work: Callable[[Context], object],
-    talker: progress.Talker | progress.LogLines,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> object:
     resolved = config.resolve(
         {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
     )
-    return work(Context(resolved, talker, force=options.force))
+    return work(Context(resolved, watcher, force=options.force))
 
 
 def _write_metrics(
-    options: Common, outcome: object, error: errors.BluegreenError | None, talker: progress.Talker | progress.LogLines
+    options: Common,
+    outcome: object,
+    error: errors.BluegreenError | None,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> None:
     """Write the metrics; a failure changes nothing, because the work is done."""
     command = click.get_current_context().info_name or ""
@@ -101,17 +104,17 @@ def _write_metrics(
     try:
         metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
     except OSError as failure:
-        talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
+        watcher.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
 
 
-def _write_junit(file: Path | None, outcome: object, talker: progress.Talker | progress.LogLines) -> None:
+def _write_junit(file: Path | None, outcome: object, watcher: progress.TextProgress | progress.JsonProgress) -> None:
     """Write the JUnit file, if one is wanted; a failure does not change the exit code."""
     if file is None:
         return
     try:
         junit.write(file, outcome)
     except OSError as error:
-        talker.say(f"{file} could not be written: {error.strerror}")
+        watcher.say(f"{file} could not be written: {error.strerror}")
 
 
 def watching(context: Context, *, every: float, as_json: bool) -> None:
@@ -142,14 +145,17 @@ def _write_nowhere() -> None:
 
 
 def fail(
-    error: errors.BluegreenError, *, debug: bool = False, talker: progress.Talker | progress.LogLines | None = None
+    error: errors.BluegreenError,
+    *,
+    debug: bool = False,
+    watcher: progress.TextProgress | progress.JsonProgress | None = None,
 ) -> NoReturn:
     """Write the error as one sentence with its hint, and exit with its code."""
     if debug:
         traceback.print_exception(error)
     elif error.unexpected:
         error.hint = f"{error.hint} {_keep_details(error)}"
-    (talker or progress.Talker()).fail(error)
+    (watcher or progress.TextProgress()).fail(error)
     sys.exit(error.exit_code)
 
 

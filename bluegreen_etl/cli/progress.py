@@ -26,12 +26,12 @@ def write_line(text: str = "") -> None:
         click.echo(printable(text), err=True)
 
 
-def listener(form: str) -> Talker | LogLines:
+def listener(form: str) -> TextProgress | JsonProgress:
     """Return the watcher that reports the progress of a command, as text or as JSON."""
-    return LogLines() if form == "json" else Talker()
+    return JsonProgress() if form == "json" else TextProgress()
 
 
-class LogLines:
+class JsonProgress:
     """The watcher for machines: write one JSON object a line."""
 
     def say(self, text: str) -> None:
@@ -64,7 +64,7 @@ class LogLines:
         write_line(printable_json(model.to_json({key: value for key, value in line.items() if value is not None})))
 
 
-class Talker:
+class TextProgress:
     """The watcher for people: write text, and a progress bar on a terminal."""
 
     def __init__(self) -> None:

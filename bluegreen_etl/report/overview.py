@@ -117,7 +117,7 @@ def _cutovers(report: report_command.Report) -> str:
         )
         for item in report.cutovers[-_SHOWN:]
     ]
-    return humanize.table(("when", "what", "from", "to", "readers held", "by"), rows)
+    return humanize.table(("when", "what", "from", "to", "readers blocked", "by"), rows)
 
 
 def _titled(title: str, text: str) -> str:

@@ -88,7 +88,7 @@ def _(outcome: promote.Promoted) -> str:
         humanize.seconds(cutover.waited),
         ", ".join(map(str, outcome.pruned)),
     )
-    heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
+    heads = ("schema", "live", "before", "readers blocked", "tries", "waited for locks", "pruned")
     return humanize.table(heads, [row])
 
 
@@ -100,7 +100,7 @@ def _rehearsed(done: model.Rehearsal) -> str:
         done.tries,
         humanize.seconds(done.waited),
     )
-    return humanize.table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
+    return humanize.table(("schema", "rehearsed", "readers blocked", "tries", "waited for locks"), [row])
 
 
 @text_of.register
@@ -172,7 +172,7 @@ def _(outcome: history.History) -> str:
         )
         stall = humanize.milliseconds(cutover.held) if cutover else None
         rows.append((humanize.time(event.at), event.number, event.kind, event.by, event.detail, stall))
-    return humanize.table(("when", "release", "what", "by", "detail", "readers held"), rows)
+    return humanize.table(("when", "release", "what", "by", "detail", "readers blocked"), rows)
 
 
 @text_of.register

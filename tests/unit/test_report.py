@@ -89,7 +89,7 @@ def test_a_dry_run_shows_the_files() -> None:
 def test_a_cutover_says_how_long_readers_were_held() -> None:
     """And what was pruned after it."""
     assert cells(promote.Promoted(schema="league", cutover=CUTOVER, pruned=(1, 3))) == [
-        ["schema", "live", "before", "readers held", "tries", "waited for locks", "pruned"],
+        ["schema", "live", "before", "readers blocked", "tries", "waited for locks", "pruned"],
         ["league", "2", "1", "4.2 ms", "3", "0.50 s", "1, 3"],
     ]
 
@@ -224,7 +224,7 @@ def test_history_gives_each_cutover_its_time() -> None:
         lsn=None,
     )
     assert cells(history.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
-        ["when", "release", "what", "by", "detail", "readers held"],
+        ["when", "release", "what", "by", "detail", "readers blocked"],
         [AT, "2", "load began", "ann", "1e5"],
         [AT, "2", "ready", "ann", "1e5"],
         [AT, "2", "promoted", "ann", "1e5", "4.2 ms"],
@@ -297,7 +297,7 @@ def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
         via=model.Via.LOCKS,
     )
     shown = cells(promote.Promoted(schema="league", rehearsal=rehearsal))
-    assert shown[0] == ["schema", "rehearsed", "readers held", "tries", "waited for locks"]
+    assert shown[0] == ["schema", "rehearsed", "readers blocked", "tries", "waited for locks"]
     assert shown[1] == ["league", "2", "4.2 ms", "3", "0.50 s"]
 
 
