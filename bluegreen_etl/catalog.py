@@ -179,6 +179,19 @@ def sequences(connection: db.Connection, oid: int) -> list[Sequence]:
     return queries.records(connection, Sequence, "catalog.sequences", {"oid": oid})
 
 
+def fed_columns(connection: db.Connection, oid: int) -> dict[str, list[tuple[str, str]]]:
+    """Return the columns whose default is a sequence's next value, as (table, column), by the sequence's name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for sequence, table, column in connection.execute(queries.get("catalog.fed_columns"), {"oid": oid}):
+        found.setdefault(sequence, []).append((table, column))
+    return found
+
+
+def narrow_sequences(connection: db.Connection, oid: int, live_oid: int) -> list[str]:
+    """Return the sequences of a release whose bounds live's sequence of the same name has passed."""
+    return queries.column(connection, str, "catalog.narrow_sequences", {"own": oid, "live": live_oid})
+
+
 def materialized_views(connection: db.Connection, oid: int) -> list[str]:
     """Return the materialized views of a schema, each after those that it reads."""
     return queries.column(connection, str, "catalog.materialized_views", {"oid": oid})
@@ -270,6 +283,20 @@ def outside_parents(connection: db.Connection, oid: int) -> list[tuple[str, str]
     """Return the tables of a schema with a parent in another schema, each with that parent."""
     rows = connection.execute(queries.get("cutover.outside_parents"), {"oid": oid}).fetchall()
     return [(child, names.quoted(schema, parent)) for child, schema, parent in rows]
+
+
+def foreign_partitions(connection: db.Connection, oid: int) -> list[tuple[str, str]]:
+    """Return the foreign tables that are partitions of a schema's tables, each after its partitioned table."""
+    rows = connection.execute(queries.get("catalog.foreign_partitions"), {"oid": oid}).fetchall()
+    return [(table, partition) for table, partition in rows]
+
+
+def subscribed_tables(
+    connection: db.Connection, oid: int, *, carried: Iterable[int] = ()
+) -> list[tuple[str, list[str]]]:
+    """Return the subscriptions that fill tables of a schema, except those in `carried`, with these tables' names."""
+    values = {"oid": oid, "carried": list(carried)}
+    return [(row[0], row[1]) for row in connection.execute(queries.get("catalog.subscribed_tables"), values)]
 
 
 def names_of_relations(connection: db.Connection) -> dict[int, tuple[str, str]]:

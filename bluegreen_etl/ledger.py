@@ -40,10 +40,11 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
     """Create the ledger, or migrate it forward to this version of the tool; `to` is the access that the command needs.
 
     Raises:
-        Refused: the ledger was written by a newer version of the tool.
-        NotPermitted: the role may not do that, or not migrate it.
+        Refused: a newer version of the tool has written the ledger, or the ledger is damaged.
+        NotPermitted: the role lacks access, or the ledger would run code of a role that it does not trust.
     """
-    _permitted(connection, to)
+    if _permitted(connection, to) and to == "write":
+        _refuse_foreign_code(connection)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
     current = _version(connection) if exists(connection) else 0
     if current > len(versions):
@@ -70,6 +71,25 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
             hint=privileges.statements(privileges.of_schema(connection, oid)),
         )
     return True
+
+
+class _ForeignCode(model.Record, frozen=True, kw_only=True):
+    """Something in the ledger that is not trusted, and the statement that fixes it."""
+
+    found: str
+    statement: str
+
+
+def _refuse_foreign_code(connection: db.Connection) -> None:
+    """Refuse a ledger with triggers, rules or views, or with an owner whose rights the role does not have."""
+    # Rows of the ledger hold SQL that later commands run, so its owner can do whatever its users can.
+    found = queries.records(connection, _ForeignCode, "ledger_queries.foreign_code")
+    if found:
+        more = f" and {len(found) - 1} more" if found[1:] else ""
+        raise errors.NotPermitted(
+            f"role {connection.info.user} does not trust the ledger, the schema bluegreen: {found[0].found}{more}",
+            hint=" ".join(dict.fromkeys(item.statement for item in found)),
+        )
 
 
 def _migrate(connection: db.Connection, number: int) -> None:
@@ -142,12 +162,12 @@ def _insert(
 
 
 def open_for_parts(
-    connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
+    connection: db.Connection, release: Release, deferred: Iterable[model.Record], *, seconds: float
 ) -> Release:
-    """Leave the release open for parts for `seconds`; store the deferred entries for the process that finishes it."""
-    kept = Jsonb(msgspec.to_builtins(list(put_off)))
+    """Leave the release open for parts for `seconds`, and store the deferred entries for its end."""
+    kept = Jsonb(msgspec.to_builtins(list(deferred)))
     connection.execute(
-        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
+        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "deferred": kept}
     )
     note(connection, release, model.EventKind.OPENED)
     return find(connection, release.live_schema, release.number)
@@ -164,11 +184,11 @@ def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] |
     Raises:
         LockNotAvailable: a part is being loaded.
     """
-    row = connection.execute(queries.get("ledger_queries.deferred_entries"), {"id": release.id}).fetchone()
-    if row is None:
+    found = queries.column(connection, list[dict[str, Any]], "ledger_queries.deferred_entries", {"id": release.id})
+    if not found:
         return None
     connection.execute(queries.get("ledger_queries.close"), {"id": release.id})
-    return queries.from_ledger(row[0], list[dict[str, Any]])
+    return found[0]
 
 
 def take_part(connection: db.Connection, release: Release, table: str, key: str) -> bool:
@@ -226,7 +246,8 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     legal = to in MOVES[release.status]
     if not legal or not connection.execute(queries.get("ledger_queries.advance_release"), values).fetchone():
         raise errors.Conflict(
-            f"release {release.number} of {release.live_schema} is {release.status} no more, or cannot become {to}",
+            f"release {release.number} of {release.live_schema} is not {release.status} any more, "
+            f"or cannot become {to}",
             hint="Look with `bluegreen status`.",
         )
     return find(connection, release.live_schema, release.number)

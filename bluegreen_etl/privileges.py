@@ -36,6 +36,11 @@ def to_load(connection: db.Connection, live_oid: int | None) -> Iterator[Lacking
             found=f"role {names.quoted(owner)} owns objects in schema {schema} and could not create them in a clone",
             statement=f"GRANT CREATE ON SCHEMA {schema} TO {names.quoted(owner)};",
         )
+    for other in queries.column(connection, str, "privileges.default_privileges_of_others", {"oid": live_oid}):
+        yield Lacking(
+            found=f"role {role} may not set the default privileges of {names.quoted(other)} in schema {schema}",
+            statement=f"GRANT {names.quoted(other)} TO {role};",
+        )
     forced = (
         connection.cursor(row_factory=scalar_row)
         .execute(queries.get("doctor.forced_policies"), {"oid": live_oid})

@@ -81,15 +81,17 @@ ORDER BY s.relname
 SELECT {extreme}({column})::bigint FROM {table}
 
 -- name: sequence_past
--- Do nothing if the sequence is past the value already.
-SELECT pg_catalog.setval({sequence_text}, {reached}, true)
-FROM {sequence} AS own
+-- Do nothing if the sequence is past the value already. It ends at its own bounds.
+SELECT pg_catalog.setval({sequence_text}, greatest(least({reached}, q.seqmax), q.seqmin), true)
+FROM {sequence} AS own JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = {sequence_text}::regclass
 WHERE NOT own.is_called AND {reached} {further_or_equal} own.last_value
    OR own.is_called AND {reached} {further} own.last_value
 
 -- name: sequence_not_behind
-SELECT pg_catalog.setval({sequence_text}, live.last_value, live.is_called)
-FROM {live} AS live, {sequence} AS own
+-- A sequence with narrower bounds than live's goes to their end.
+SELECT pg_catalog.setval({sequence_text}, greatest(least(live.last_value, q.seqmax), q.seqmin),
+                         live.is_called OR live.last_value NOT BETWEEN q.seqmin AND q.seqmax)
+FROM {live} AS live, {sequence} AS own JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = {sequence_text}::regclass
 WHERE live.last_value {further} own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called
 
@@ -132,6 +134,12 @@ FROM pg_catalog.pg_proc AS own
 JOIN pg_catalog.pg_proc AS other ON other.proname = own.proname
     AND pg_catalog.pg_get_function_identity_arguments(other.oid) = pg_catalog.pg_get_function_identity_arguments(own.oid)
 WHERE own.pronamespace = %(own)s AND other.pronamespace = %(other)s AND own.proowner <> other.proowner
+UNION ALL
+SELECT 'ALTER TYPE ' || own.oid::regtype || ' OWNER TO ' || quote_ident(pg_catalog.pg_get_userbyid(other.typowner))
+FROM pg_catalog.pg_type AS own JOIN pg_catalog.pg_type AS other ON other.typname = own.typname
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = own.typrelid
+WHERE own.typnamespace = %(own)s AND other.typnamespace = %(other)s AND own.typowner <> other.typowner
+  AND (own.typtype IN ('e', 'd', 'r') OR own.typtype = 'c' AND c.relkind = 'c')
 
 -- name: has_metadata
 -- Comments and labels are found by OID alone: an object of another catalog with the same OID does no harm.
@@ -322,3 +330,46 @@ WHERE c.relnamespace = %(oid)s AND c.relname = ANY (%(tables)s)
 
 -- name: statistics_of
 SELECT stxname FROM pg_catalog.pg_statistic_ext WHERE stxnamespace = %(oid)s AND stxrelid = ANY (%(tables)s::oid[]) ORDER BY 1
+
+-- name: foreign_partitions
+-- Foreign tables that are partitions of a schema's tables, at any level: what is written to the table reaches the other server.
+WITH RECURSIVE part AS (
+    SELECT c.oid, c.relname AS root FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = %(oid)s AND c.relkind = 'p' AND NOT c.relispartition
+    UNION ALL
+    SELECT i.inhrelid, part.root FROM part JOIN pg_catalog.pg_inherits AS i ON i.inhparent = part.oid
+)
+SELECT part.root, c.relname FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.oid
+WHERE c.relkind = 'f' ORDER BY 1, 2
+
+-- name: subscribed_tables
+-- Subscriptions that fill a table of a schema, by its OID, each with these tables.
+SELECT s.subname, array_agg(c.relname::text ORDER BY c.relname)
+FROM pg_catalog.pg_subscription_rel AS r
+JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid
+JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+WHERE c.relnamespace = %(oid)s AND c.oid <> ALL (%(carried)s::oid[])
+GROUP BY s.subname ORDER BY 1
+
+-- name: fed_columns
+-- The columns of a schema whose default is the next value of a sequence of it; the sequence may belong to none of them.
+SELECT DISTINCT s.relname AS sequence, c.relname AS "table", a.attname AS "column"
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S' AND s.relnamespace = %(oid)s
+JOIN pg_catalog.pg_attrdef AS f ON f.oid = d.objid
+JOIN pg_catalog.pg_class AS c ON c.oid = f.adrelid AND c.relnamespace = %(oid)s AND c.relkind IN ('r', 'p')
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid AND t.typcategory = 'N'
+WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+  -- Values of another expression say nothing about the sequence.
+  AND pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~ '^\(?nextval\(''[^()]*''::regclass\)\)?(::[a-z0-9 ]+)?$'
+ORDER BY 1, 2, 3
+
+-- name: narrow_sequences
+-- The sequences of a release whose bounds live's sequence of the same name has passed.
+SELECT own.relname FROM pg_catalog.pg_class AS own
+JOIN pg_catalog.pg_class AS live ON live.relname = own.relname AND live.relkind = 'S' AND live.relnamespace = %(live)s
+JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = own.oid
+WHERE own.relnamespace = %(own)s AND own.relkind = 'S'
+  AND pg_catalog.pg_sequence_last_value(live.oid) NOT BETWEEN q.seqmin AND q.seqmax
+ORDER BY 1

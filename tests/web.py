@@ -11,9 +11,13 @@ from urllib.parse import urlsplit
 class Page(NamedTuple):
     """The response for a path.
 
-    `parts`: whether parts of it can be asked for; `sized`: whether its size is told before it is sent; `cut`: how
-    many bytes are sent before the connection is dropped; `status` is that of every answer; `careless`: HEAD says that
-    there is nothing; `location` redirects there.
+    Attributes:
+        parts: whether a client can request parts of it.
+        sized: whether a header has its size.
+        cut: how many bytes are sent before the connection is dropped.
+        status: the status of every response.
+        careless: HEAD answers that there is nothing.
+        location: the target of a redirect.
     """
 
     data: bytes

@@ -32,9 +32,9 @@ from bluegreen_etl.commands import promote, rollback
 @no_backup
 @common
 def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Make a RELEASE live, at once for every reader.
+    """Make a RELEASE live, at the same moment for every reader.
 
-    Without RELEASE: the newest ready one. A previous release may be named too: forward again after a rollback.
+    Without RELEASE: the newest ready one. To undo a rollback, name the previous release.
     """
     execute(
         options,
@@ -45,18 +45,27 @@ def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN40
 
 @click.command("rollback")
 @click.option(
-    "--to", "number", type=int, metavar="RELEASE", help="A kept release.  [default: the one that live replaced]"
+    "--to",
+    "number",
+    type=int,
+    metavar="RELEASE",
+    help="Previous release to return to.  [default: the one that live replaced]",
 )
 @as_script
 @rehearse
 @cutting_over
 @discard_writes
+@allow_drop
 @on_orphans
+@no_backup
 @common
 def rollback_command(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Go back to the release that live replaced, at once for every reader."""
+    """Return to the release that live replaced, at the same moment for every reader.
+
+    The options are those of promote; a rollback never needs --allow-drop and --no-backup.
+    """
     execute(
         options,
-        promote_settings(options),
+        {**promote_settings(options), "load": no_backup_setting(options)},
         lambda context: rollback.rollback(context, number=number, trial=trial(options)),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bluegreen_etl import catalog, config, db, errors, ledger, model, names
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release
 from bluegreen_etl.releases.context import Context, count_jobs
 from bluegreen_etl.shadow import backup_check, backup_files
@@ -28,6 +29,7 @@ class BackedUp(model.Record, frozen=True, kw_only=True):
     dropped: tuple[str, ...]
 
 
+@guarded
 def backup(context: Context, *, which: str | None = None, to: str | None = None, verify: bool = False) -> BackedUp:
     """Write a release into a new directory below `to`, live by default; then drop backups that are not kept.
 

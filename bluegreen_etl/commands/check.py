@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bluegreen_etl import db, errors, ledger
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup, verify
 from bluegreen_etl.releases.context import Context
@@ -11,6 +12,7 @@ from bluegreen_etl.releases.verify import find_checks
 LIVE = "live"
 
 
+@guarded
 def check(context: Context, *, which: str | None, tags: Sequence[str] = ()) -> verify.Checked:
     """Run the checks on the newest ready release, on the release of a number, or on `live`.
 

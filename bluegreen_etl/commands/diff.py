@@ -7,6 +7,7 @@ from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, ledger, model
 from bluegreen_etl.cutover import preflight
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status, Table
 from bluegreen_etl.releases import lookup
 from bluegreen_etl.releases.context import Context
@@ -41,6 +42,7 @@ class Diff(model.Record, frozen=True, kw_only=True):
     counted: bool = True
 
 
+@guarded
 def diff(context: Context, *, number: int | None) -> Diff:
     """Compare live with a release: the newest ready one, else the newest previous one, or the one of `number`.
 

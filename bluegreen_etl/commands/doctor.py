@@ -19,11 +19,12 @@ from bluegreen_etl import (
     queries,
     sqlstates,
 )
-from bluegreen_etl.cutover import dependents
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Status
 from bluegreen_etl.releases import context as context_stage
-from bluegreen_etl.releases import lookup, plan, preflight, verify
+from bluegreen_etl.releases import lookup, plan, preflight, structure_refusals, verify
 from bluegreen_etl.releases.context import Context, refuse_extensions
+from bluegreen_etl.shadow import structure
 from bluegreen_etl.wording import counted
 
 OLDEST, NEWEST = 15, 18  # major versions of the server that the tests run on
@@ -66,6 +67,7 @@ class Diagnosis(model.Record, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
+@guarded
 def doctor(context: Context) -> Diagnosis:
     """Examine server, role, schema and leftovers.
 
@@ -213,14 +215,11 @@ def _live(look: _Subject) -> Iterator[Finding]:
         return
     refuse_extensions(look.context, look.connection, look.live_oid)
     preflight.refuse_subscribers(look.connection)
-    wanted, carried = look.context.settings.promote, _carried(look)
-    outside = dependents.find_dependents(
-        look.connection, look.schema, look.live_oid, look.schema, wanted, carried=carried
+    wanted = look.context.settings.promote
+    structure.refuse_foreign_partitions(look.connection, look.schema, look.live_oid)
+    outside = structure_refusals.refuse_to_replace(
+        look.connection, look.schema, look.live_oid, wanted, carried=look.context.settings.carry.tables
     )
-    parents = catalog.outside_parents(look.connection, look.live_oid)
-    for child, parent in parents:
-        hint = "Detach it (`NO INHERIT`, `DETACH PARTITION`), or move its parent into the schema."
-        yield _fail("live", f"table {child} inherits from {parent}, which is outside the schema", hint)
     tables = counted(len(catalog.tables(look.connection, look.live_oid)), "table")
     yield _ok("live", f"{tables}; {counted(len(outside.statements), 'statement')} re-create or re-point its dependents")
 

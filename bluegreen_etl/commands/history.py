@@ -1,6 +1,7 @@
 """History: the events and cut-overs of a live schema."""
 
 from bluegreen_etl import ledger, model
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.ledger import Event
 from bluegreen_etl.releases import lookup
 from bluegreen_etl.releases.context import Context
@@ -14,6 +15,7 @@ class History(model.Record, frozen=True, kw_only=True):
     cutovers: tuple[model.Cutover, ...]
 
 
+@guarded
 def history(context: Context) -> History:
     """Return the events and cut-overs of a live schema."""
     with context.server.connect(f"history {context.schema}", to_read=True) as connection:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bluegreen_etl import config, errors, model, names
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Table
 from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.context import Context
@@ -72,6 +73,7 @@ class _Link(model.Record, frozen=True, kw_only=True):
     key: str
 
 
+@guarded
 def init(context: Context, paths: Sequence[str]) -> Begun:
     """Write bluegreen.toml, schema.sql and checks.
 

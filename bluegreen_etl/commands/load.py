@@ -6,6 +6,7 @@ from typing import Literal, overload
 import msgspec
 
 from bluegreen_etl import model
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import StructureFrom
 from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.build import hide_address
@@ -31,6 +32,7 @@ class LoadPreview(model.Record, frozen=True, kw_only=True):
 def load(context: Context, paths: Sequence[str], *, dry_run: Literal[False] = False) -> Loaded: ...
 @overload
 def load(context: Context, paths: Sequence[str], *, dry_run: bool) -> Loaded | LoadPreview: ...
+@guarded
 def load(context: Context, paths: Sequence[str], *, dry_run: bool = False) -> Loaded | LoadPreview:
     """Fill a new release from files and make it ready; a dry run plans the same load and writes nothing.
 

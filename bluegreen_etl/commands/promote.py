@@ -9,9 +9,10 @@ from bluegreen_etl import catalog, citus, db, errors, interrupts, ledger, model,
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.commands import backup, diff, promote_plan, promote_select, promote_strategy
 from bluegreen_etl.commands.load import load
-from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, swap
+from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, swap, temporary_objects
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.strategy import Patience
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Direction, Release, Status, Trial
 from bluegreen_etl.releases import hooks, lookup, replica_lag, retention
 from bluegreen_etl.releases.context import Context, confirm, refuse_extensions, refuse_if_protected
@@ -41,6 +42,7 @@ class Released(model.Record, frozen=True, kw_only=True):
     promoted: Promoted
 
 
+@guarded
 def load_and_promote(context: Context, paths: Sequence[str]) -> Released:
     """Load a release and make it live at once.
 
@@ -65,6 +67,7 @@ def and_promote(context: Context, verb: str, fill: Callable[[Context], Loaded]) 
     return Released(loaded=loaded, promoted=promote(context, number=loaded.release.number))
 
 
+@guarded
 def promote(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
     """Make a release live: the newest ready one, or the one of `number`; a `trial` changes nothing.
 
@@ -88,6 +91,9 @@ def cut_over(
     citus.refuse_doubts(connection, context.schema)
     outgoing = promote_select.find_outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
+    if outgoing is not None and outgoing.schema_oid is not None:
+        wait = promote_strategy.choose_patience(context).max_wait
+        temporary_objects.wait(connection, outgoing.schema_oid, max_wait=wait, say=context.watcher.say)
     plan = promote_plan.make_plan(connection, direction, incoming, outgoing, context.settings.promote)
     _refuse_without_privileges(connection, plan, trial)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
@@ -95,6 +101,7 @@ def cut_over(
     _refuse_plan(context, connection, plan, locks=not consoles)
     if outgoing is not None and outgoing.schema_oid is not None:
         _warn_prepared_statements(context, connection, incoming, outgoing.schema_oid)
+        _warn_narrow_sequences(context, connection, incoming, outgoing.schema_oid)
     if trial is Trial.SCRIPT:
         return Promoted(schema=context.schema, script=promote_strategy.render_script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
@@ -139,6 +146,15 @@ def _warn_prepared_statements(context: Context, connection: db.Connection, incom
         context.watcher.say(
             f"prepared statements of clients on {listed(changed, _MOST_LISTED)} will fail once if they return columns "
             "that change (SQLSTATE 0A000): `bluegreen diff` shows these columns"
+        )
+
+
+def _warn_narrow_sequences(context: Context, connection: db.Connection, incoming: Release, live_oid: int) -> None:
+    """Report the sequences that cannot go on where live's are."""
+    if narrow := catalog.narrow_sequences(connection, incoming.oid, live_oid):
+        context.watcher.say(
+            f"warning: live has passed the bounds of sequence {listed(narrow, _MOST_LISTED)} of release "
+            f"{incoming.number}: it will be at its end, and give no further value"
         )
 
 

@@ -1,6 +1,7 @@
 """Protect: mark the database as protected, or remove the mark."""
 
 from bluegreen_etl import ledger, model
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.releases.context import Context, refuse_if_protected
 
 
@@ -11,6 +12,7 @@ class Protection(model.Record, frozen=True, kw_only=True):
     protected: bool
 
 
+@guarded
 def protect(context: Context, *, protected: bool) -> Protection:
     """Mark the database as protected, or remove the mark, which needs a confirmation."""
     with context.server.connect("protect") as connection:

@@ -1,11 +1,13 @@
 """Prune: drop stale, failed and superseded releases, and previous releases beyond those kept."""
 
 from bluegreen_etl.cutover import swap
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.releases.context import Context, refuse_if_protected
 from bluegreen_etl.releases.lookup import require_releases
 from bluegreen_etl.releases.retention import Pruned, drop_beyond
 
 
+@guarded
 def prune(context: Context, *, keep: int | None) -> Pruned:
     """Drop the releases that are not needed.
 

@@ -10,6 +10,7 @@ import psycopg
 
 from bluegreen_etl import catalog, config, db, errors, model
 from bluegreen_etl.commands import promote as promote_command
+from bluegreen_etl.errors import unexpected
 from bluegreen_etl.model import SourceFile
 from bluegreen_etl.releases import copy_data
 from bluegreen_etl.releases.build import Build
@@ -127,11 +128,13 @@ def _open_for_caller(context: Context) -> Iterator[OpenRelease]:
             except BaseException as error:
                 failure = error
                 raise
-    except errors.BluegreenError:
+    except Exception as error:
         # An exception of the body goes to the caller unchanged, also one that the driver raised.
         if failure is not None:
             raise failure from failure.__cause__
-        raise
+        if isinstance(error, errors.BluegreenError):
+            raise
+        raise unexpected.explain(error) from error
 
 
 @contextmanager

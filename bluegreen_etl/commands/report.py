@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from bluegreen_etl import catalog, db, ledger, load_stats, model
 from bluegreen_etl.commands import diff, status
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup, verify
 from bluegreen_etl.releases.context import Context
@@ -45,6 +46,7 @@ class Report(model.Record, frozen=True, kw_only=True):
     cutovers_left_out: int
 
 
+@guarded
 def report(context: Context) -> Report:
     """Return the report of a live schema; reads the ledger and the catalogs, no table of the data."""
     with context.server.connect(f"report {context.schema}", to_read=True) as connection:

@@ -9,6 +9,7 @@ from psycopg import sql
 from bluegreen_etl import catalog, db, errors
 from bluegreen_etl.commands import backup, promote
 from bluegreen_etl.cutover import carried
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import StructureFrom
 from bluegreen_etl.releases.build import Build
 from bluegreen_etl.releases.context import Context, refuse_if_protected
@@ -18,6 +19,7 @@ from bluegreen_etl.shadow import backup_files, structure
 from bluegreen_etl.shadow.dump import Entry
 
 
+@guarded
 def restore(context: Context, directory: str) -> Loaded:
     """Fill a new release from a backup and make it ready.
 
@@ -50,6 +52,7 @@ def restore(context: Context, directory: str) -> Loaded:
             return make_ready(build, built, checks)
 
 
+@guarded
 def restore_and_promote(context: Context, directory: str) -> promote.Released:
     """Restore a backup and make it live at once.
 

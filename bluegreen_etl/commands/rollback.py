@@ -2,11 +2,13 @@
 
 from bluegreen_etl.commands import promote_select
 from bluegreen_etl.commands.promote import Promoted, cut_over
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Direction, Trial
 from bluegreen_etl.releases import lookup
 from bluegreen_etl.releases.context import Context
 
 
+@guarded
 def rollback(context: Context, *, number: int | None = None, trial: Trial | None = None) -> Promoted:
     """Make the previous release live again, or another kept one; a `trial` changes nothing.
 

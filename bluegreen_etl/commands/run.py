@@ -5,6 +5,7 @@ from functools import partial
 
 from bluegreen_etl import catalog, child_process, connection_environment, db, errors, names
 from bluegreen_etl.commands import promote as promote_command
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Isolation, StructureFrom
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context
@@ -13,6 +14,7 @@ from bluegreen_etl.releases.plan import LoadPlan, plan_load
 from bluegreen_etl.shadow import dump, outside_keys, scratch_database
 
 
+@guarded
 def run(context: Context, command: Sequence[str], *, isolate: Isolation = Isolation.SCHEMA) -> Loaded:
     """Let a program fill a new release, and make it ready.
 
@@ -36,6 +38,7 @@ def run(context: Context, command: Sequence[str], *, isolate: Isolation = Isolat
             return make_ready(build, built, checks)
 
 
+@guarded
 def run_and_promote(
     context: Context, command: Sequence[str], *, isolate: Isolation = Isolation.SCHEMA
 ) -> promote_command.Released:

@@ -15,6 +15,7 @@ import psycopg
 
 from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.commands import promote as promote_command
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status, StructureFrom
 from bluegreen_etl.releases import copy_data, drop, lookup, retention
 from bluegreen_etl.releases.build import Build
@@ -52,6 +53,7 @@ class Copied(model.Record, frozen=True, kw_only=True):
     repeated: bool
 
 
+@guarded
 def open_shared(context: Context) -> Opened:
     """Create an empty release that is open for parts, without the keys and indexes that `finish` builds.
 
@@ -133,6 +135,7 @@ def _copy_once(
         return part, False
 
 
+@guarded
 def finish(context: Context, number: int, *, expect: Expected | None = None) -> Loaded:
     """Close an open release for parts, build its keys and indexes, check it and make it ready.
 
@@ -160,6 +163,7 @@ def finish(context: Context, number: int, *, expect: Expected | None = None) -> 
             return make_ready(build, built, checks)
 
 
+@guarded
 def finish_and_promote(context: Context, number: int, *, expect: Expected | None = None) -> promote_command.Released:
     """Finish an open release and make it live at once.
 
@@ -169,6 +173,7 @@ def finish_and_promote(context: Context, number: int, *, expect: Expected | None
     return promote_command.and_promote(context, "promote", partial(finish, number=number, expect=expect))
 
 
+@guarded
 def abort(context: Context, number: int) -> retention.Pruned:
     """Drop a release that is open for parts or stale; end the sessions that fill it first.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from bluegreen_etl import catalog, citus, db, errors, ledger, load_stats, model, names
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup, replica_lag
 from bluegreen_etl.releases.context import Context
@@ -60,6 +61,7 @@ class State(model.Record, frozen=True, kw_only=True):
     releases: tuple[Condition, ...]
 
 
+@guarded
 def status(context: Context, *, wait_replicas: float | None = None) -> State:
     """Return which releases are live, ready, kept and left over.
 

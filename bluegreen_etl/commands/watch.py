@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from bluegreen_etl import db, ledger, load_stats, model
+from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.load_stats import Reading, Work
 from bluegreen_etl.model import Release, Status
 from bluegreen_etl.releases import lookup
@@ -46,6 +47,7 @@ class Progress(model.Record, frozen=True, kw_only=True):
     failure: str | None
 
 
+@guarded
 def watch(context: Context, *, every: float, show: Callable[[Progress], None]) -> None:
     """Show the progress of the running load every `every` seconds until it ends; return at once if there is none."""
     with context.server.connect(f"watch {context.schema}", to_read=True) as connection:

@@ -10,7 +10,7 @@ from typing import Literal
 from bluegreen_etl import catalog, db, errors, ledger, model, queries
 from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.config import Promote
-from bluegreen_etl.cutover import matviews, recreate
+from bluegreen_etl.cutover import matviews, recreate, temporary_objects
 from bluegreen_etl.cutover.foreign_keys import Reference
 from bluegreen_etl.cutover.matviews import Rebuilt
 from bluegreen_etl.cutover.recreate import Recreation
@@ -68,7 +68,7 @@ def find_dependents(
     Raises:
         CannotFollow: some cannot be re-created; names them all.
     """
-    dependents = catalog.outside_dependents(connection, live_oid, carried=carried)
+    dependents = temporary_objects.without(catalog.outside_dependents(connection, live_oid, carried=carried))
     if not dependents:
         return Dependents()
     with connection.transaction():
@@ -154,7 +154,7 @@ def refuse_publications(
             hint='Set `publications = "follow"` under [promote]: the publication moves to the new tables, and '
             "subscribers need a fresh copy of them (docs/objects.md). Or remove the tables from the publication.",
         )
-    if any(each.schemas for each in found) and not db.fetch_value(connection, queries.get("session.is_superuser")):
+    if any(each.schemas for each in found) and not queries.value(connection, bool, "session.is_superuser"):
         raise errors.CannotFollow(
             f"publication {listed} is for tables in schema {live_schema}: only a superuser can move it to a release",
             hint="Publish the tables by name (`FOR TABLE …`), or promote as a superuser.",

@@ -13,6 +13,7 @@ from bluegreen_etl import db, errors, interrupts, ledger, model, sqlstates
 from bluegreen_etl.cutover import blockers, steps
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
 from bluegreen_etl.cutover.strategy import Say, Strategy
+from bluegreen_etl.errors import unexpected
 from bluegreen_etl.model import Cutover
 
 _SHOWN = 100  # characters of a statement in a message
@@ -144,12 +145,14 @@ class _Swap:
         """Send the transaction; return the seconds between its first lock and its end."""
         attempt = Try(token=self._token, number=self._tries, waited=self._waited, via=self._strategy.via, terms=terms)
         self._sent = not self._plan.rehearsal
+        unexpected.note_swap(sent=self._sent)
         try:
             messages = steps.messages(steps.steps(self._plan, attempt), distributed=self._plan.distributed)
             return _seconds_between([connection.execute(message.as_bytes(connection)) for message in messages])
         except psycopg.Error as error:
             if not connection.closed:
                 connection.rollback()
+                unexpected.note_swap(sent=False)
                 if self._plan.distributed and error.sqlstate in _NODE_TIMEOUTS:
                     raise errors.LockNotObtained(f"on another node: {error.diag.message_primary}") from error
             raise

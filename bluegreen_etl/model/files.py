@@ -10,11 +10,11 @@ from msgspec import Meta
 from bluegreen_etl.model.record import Record
 from bluegreen_etl.workers import Workers
 
-STDIN = "-"  # where a path is wanted, standard input
+STDIN = "-"  # standard input, in place of a path
 
 
 class Format(StrEnum):
-    """How the bytes of a data file are to be read, once decompressed."""
+    """The format of a data file after decompression."""
 
     CSV = "csv"
     TSV = "tsv"
@@ -24,7 +24,7 @@ class Format(StrEnum):
 
 
 class Compression(StrEnum):
-    """How the bytes of a data file are packed."""
+    """The compression of a data file."""
 
     NONE = "none"
     GZIP = "gz"
@@ -33,42 +33,41 @@ class Compression(StrEnum):
     XZ = "xz"
 
 
-# About how much smaller data files become by compression.
+# Typical ratio of uncompressed to compressed size.
 _PACKED = 5
 
 
 class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the files of one table are written, in the words of PostgreSQL's COPY; None means the format's default."""
+    """The dialect of one table's files, in the terms of PostgreSQL's COPY; None means the default of the format."""
 
-    format: Annotated[Format | None, Meta(description="how they are written; default: what their suffix says")] = None
-    delimiter: Annotated[str | None, Meta(description="what separates values; default: a comma, in TSV a tab")] = None
-    quote: Annotated[str | None, Meta(description='what encloses a value that holds a delimiter; default: `"`')] = None
-    escape: Annotated[
-        str | None, Meta(description="what stands before a quote that is meant as such; default: the quote")
-    ] = None
-    null: Annotated[str | None, Meta(description="the text that stands for NULL; default: nothing, unquoted")] = None
+    format: Annotated[Format | None, Meta(description="format of the files; default: by their suffix")] = None
+    delimiter: Annotated[str | None, Meta(description="separator of fields; default: a comma, in TSV a tab")] = None
+    quote: Annotated[str | None, Meta(description='character around values with a delimiter; default: `"`')] = None
+    escape: Annotated[str | None, Meta(description="character before a literal quote; default: the quote")] = None
+    null: Annotated[str | None, Meta(description="text that means NULL; default: an empty unquoted field")] = None
     header: Annotated[bool, Meta(description="whether the first line names the columns")] = True
-    encoding: Annotated[str | None, Meta(description="PostgreSQL's name of it, such as `LATIN1`; default: UTF8")] = None
+    encoding: Annotated[str | None, Meta(description="PostgreSQL's name, such as `LATIN1`; default: UTF8")] = None
     columns: Annotated[
-        tuple[str, ...] | None, Meta(description="the names, in the file's order, where the file has no header")
+        tuple[str, ...] | None,
+        Meta(description="names of the columns in the file's order, if it has no header"),
     ] = None
     sources: Annotated[
         dict[str, str],
         Meta(
-            description="by column: its name in the file, in JSON also a pointer (RFC 6901) into the object: "
+            description="name in the file by column, in JSON also a pointer (RFC 6901) into the object: "
             '`{ born = "birthDate", city = "/address/city" }`'
         ),
     ] = msgspec.field(default_factory=dict)
     ignore_columns: Annotated[
-        tuple[str, ...], Meta(description='names in the file that are passed over; `"*"`: all that the table lacks')
+        tuple[str, ...], Meta(description='names in the file to skip; `"*"`: all that the table lacks')
     ] = ()
 
 
 class SourceFile(Record, frozen=True, kw_only=True):
-    """A data file found: `path` names it for people, `address` is what is opened where that is something else.
+    """A data file: `path` is its name in messages, `address` what is opened if that differs.
 
-    An address may hold secrets: what leaves a command has none. `size` is what lies on disk, compressed or not, and
-    `sha256` its digest; both are known once it was read, and the size often before.
+    An address may contain secrets; no output of a command contains them. `size` is the number of bytes on disk, and
+    `sha256` their digest; both are known after the file was read, the size often before.
     """
 
     path: str
@@ -82,16 +81,16 @@ class SourceFile(Record, frozen=True, kw_only=True):
 
     @property
     def weight(self) -> int | None:
-        """About how many bytes its text has; None where nobody knows."""
+        """The approximate number of bytes of its text; None if unknown."""
         packed = self.compression is not Compression.NONE or self.format is Format.PARQUET
         return None if self.size is None else self.size * (_PACKED if packed else 1)
 
 
 class Column(Record, frozen=True, kw_only=True):
-    """A column as the server has it; `type` is `format_type`'s text, `domain_over` what a domain stands on.
+    """A column in the server; `type` is the text of `format_type`, `domain_over` the base type of a domain.
 
-    `receive` is the server's function that reads its binary form, where the server has been asked; `fields` are those
-    of a composite type, or of an array's elements where they are composite.
+    `receive` is the server's function for the binary form, if queried; `fields` are those of a composite type, or of
+    composite array elements.
     """
 
     name: str
@@ -101,16 +100,16 @@ class Column(Record, frozen=True, kw_only=True):
     fields: "tuple[Column, ...]" = ()
     not_null: bool = False
     has_default: bool = False
-    generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: no file can fill it
+    generated: bool = False  # GENERATED ALWAYS AS (…) STORED or VIRTUAL: a file cannot fill it
 
     @property
     def base_type(self) -> str:
-        """The type that decides how values are written: a domain's is the one that it stands on."""
+        """The type that determines the text of values: for a domain, its base type."""
         return self.domain_over or self.type
 
 
 class Table(Record, frozen=True, kw_only=True):
-    """A table of a schema with its columns in order; `rows` is the planner's estimate, None when never analyzed."""
+    """A table with its columns in order; `rows` is the planner's estimate, None if never analyzed."""
 
     name: str
     columns: tuple[Column, ...]
@@ -136,10 +135,10 @@ class ForeignKey(Record, frozen=True, kw_only=True):
 
 
 class CopyOptions(Record, frozen=True, kw_only=True):
-    """What COPY must be told so that the server reads a file's blocks as the file means them.
+    """The options of COPY for the blocks of a file.
 
-    `binary`: they are tuples of COPY's binary format, without its header and trailer, and the rest says nothing.
-    `text`: they are lines of COPY's text format, and only the encoding says something.
+    `binary`: blocks are tuples of COPY's binary format without header and trailer; the other options are unused.
+    `text`: blocks are lines of COPY's text format; only the encoding is used.
     """
 
     delimiter: str = ","
@@ -152,17 +151,17 @@ class CopyOptions(Record, frozen=True, kw_only=True):
 
     @property
     def csv(self) -> bool:
-        """Whether the rest says something."""
+        """Whether blocks are CSV, so that the other options are used."""
         return not self.binary and not self.text
 
 
 class Block(NamedTuple):
     """Whole records of one file, ready for COPY.
 
-    `number` counts the file's blocks from 0; `first` is the file's line (CSV) or element (JSON) at which it begins,
-    counted from 1; `lines` is how many lines, or tuples, the server counts in it; `consumed` is how many bytes of
-    the file on disk have been read so far. `origin` is what its reader takes it apart by; `broken`: one of its records
-    cannot be given to COPY, and so there are no data.
+    `number` counts the blocks of the file from 0; `first` is the file's line (CSV) or element (JSON) at which the block
+    begins, counted from 1; `lines` is the number of lines, or tuples, that the server counts; `consumed` is the number
+    of bytes on disk that were read so far. The reader uses `origin` to split the block into records; `broken`: a
+    record cannot be encoded for COPY, so `data` is empty.
     """
 
     number: int
@@ -175,10 +174,10 @@ class Block(NamedTuple):
 
 
 class FileRecord(NamedTuple):
-    """One record of a block: `number` is its line (or element, or row) in the file, `text` what is written there.
+    """A record of a block: `number` is its line (or element, or row) in the file, `text` its text in the file.
 
-    `data` is how COPY takes it, in so many `lines` as the server counts them; `fault` says why it cannot be had so.
-    `size` is how many lines of the file it has.
+    `data` is the record encoded for COPY, in `lines` lines as the server counts; `fault` is why it cannot be encoded.
+    `size` is the number of lines in the file.
     """
 
     number: int
@@ -190,43 +189,43 @@ class FileRecord(NamedTuple):
 
 
 class Reader(Protocol):
-    """One data file opened for COPY: blocks in order, then the file's digest."""
+    """A data file opened for COPY: blocks in order, then the digest of the file."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """The columns that each record holds, in order."""
+        """The columns of each record, in order."""
 
     @property
     def copy_options(self) -> CopyOptions:
-        """How the server is to read the blocks."""
+        """The options with which COPY reads the blocks."""
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
-        """Yield the file's records, prepared by `workers` where that pays.
+        """Yield the records of the file; `workers` encode large files.
 
-        Raises BadSource or BadRow, also when the file changed while it was read.
+        Raises BadSource or BadRow, also if the file changed during the read.
         """
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
-        """Say where `line` (from 1) of a block is in the file: `line 17`, `element 4`."""
+        """Return the place in the file of `line` (from 1) of a block: `line 17`, `element 4`."""
 
     @property
     def sha256(self) -> str:
-        """The digest of the file's bytes on disk, known when blocks() is exhausted."""
+        """The digest of the bytes on disk; blocks() must be exhausted."""
 
     @property
     def size(self) -> int:
-        """How many bytes that were, known when blocks() is exhausted."""
+        """The number of bytes on disk; blocks() must be exhausted."""
 
 
 class FileReader(Reader, Protocol):
-    """One that can take its blocks apart, so that single records may be left out."""
+    """A reader that can split its blocks into records, so that single records can be rejected."""
 
     @property
     def unit(self) -> str:
-        """What the numbers of its records count: line, element or row."""
+        """The unit of record numbers: line, element or row."""
 
     def records(self, block: Block) -> Sequence[FileRecord]:
-        """Take a block apart.
+        """Split a block into records.
 
-        Raises BadSource where it has a record without an end, which may have swallowed any number of others.
+        Raises BadSource if a record has no end, because it may contain any number of other records.
         """

@@ -21,6 +21,7 @@ from bluegreen_etl.shadow import (
     copy,
     defer,
     inherited_metadata,
+    privileges_of_live,
     structure,
     table_reader,
     transform,
@@ -116,7 +117,9 @@ class Build:
             # A script of the project may have changed the role.
             own.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
             structure_from = self.plan.structure
-            return result, ledger.set_structure(own, self.release, schema_oid=oid, structure=structure_from)
+            release = ledger.set_structure(own, self.release, schema_oid=oid, structure=structure_from)
+            privileges_of_live.give(own, release)
+            return result, release
 
         result, self.release = db.retry_on_lock_timeout(own, attempt)
         return result
@@ -302,7 +305,8 @@ class Build:
         transform.drop_temporary(self.connection, self.release, temporary)
 
     def _fill_derived(self) -> None:
-        """Set the sequences past the rows, and fill the materialized views from them."""
+        """Set the sequences past the rows; fill the materialized views, which their owners must be allowed to read."""
+        privileges_of_live.give(self.connection, self.release)
         build_indexes.set_sequences(self.connection, self.release)
         build_indexes.refresh_matviews(self.connection, self.release)
 

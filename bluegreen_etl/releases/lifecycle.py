@@ -12,6 +12,7 @@ from bluegreen_etl.releases import drop, hooks, lookup, verify
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context, adopt, find_live
 from bluegreen_etl.releases.plan import LoadPlan
+from bluegreen_etl.shadow import privileges_of_live
 from bluegreen_etl.wording import counted
 
 
@@ -36,6 +37,7 @@ def open_build(context: Context, connection: db.Connection, plan: LoadPlan) -> I
     """
     release = _open_release(context, connection, plan)
     with failing_cleanly(context, connection, release):
+        _record_live(connection, plan, release)
         yield Build(context, connection, plan, release)
 
 
@@ -64,6 +66,8 @@ def check_built(build: Build, built: Built) -> tuple[CheckResult, ...]:
 def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loaded:
     """Mark a release that has passed its checks as ready, and return what its load did."""
     context, schema = build.context, build.plan.schema
+    if granted := privileges_of_live.verify(build.connection, built.release):
+        context.watcher.say(f"warning: {privileges_of_live.describe(granted)}")
     release = _record_ready(build.connection, built)
     context.watcher.say(f"release {release.number} of {schema} is ready")
     hooks.after_load(context, release)
@@ -103,12 +107,16 @@ def _open_release(context: Context, connection: db.Connection, plan: LoadPlan) -
     if live is None and oid is not None:
         adopt(context, connection, oid)
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
-    if plan.base_oid is not None:
-        preflight.remember_writes(connection, release)
-        preflight.remember_definition(connection, release, carried=plan.carried)
     db.apply_settings(connection, {"application_name": release.session_name})
     ledger.note(connection, release, model.EventKind.LOAD_BEGAN)
     return release
+
+
+def _record_live(connection: db.Connection, plan: LoadPlan, release: Release) -> None:
+    """Record what live is when the load begins, so that promote notices later writes and changes."""
+    if plan.base_oid is not None:
+        preflight.remember_writes(connection, release)
+        preflight.remember_definition(connection, release, carried=plan.carried)
 
 
 def _refuse_open_release(connection: db.Connection, schema: str) -> None:

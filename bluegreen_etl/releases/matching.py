@@ -38,6 +38,7 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
         name: TableFiles(
             files=tuple(_from_file(context.resolved, file) for file in table.files),
             options=_options(settings.sources, table),
+            own=table,
         )
         for name, table in settings.tables.items()
     }
@@ -78,7 +79,8 @@ def find_files_of_table(context: Context, paths: Sequence[str], table: Table) ->
     """
     settings = context.settings
     layers = (settings.sources, *([settings.tables[table.name]] if table.name in settings.tables else []))
-    listed = {table.name: TableFiles(files=tuple(paths), options=_options(*layers))}
+    own = settings.tables.get(table.name, model.SourceOptions())
+    listed = {table.name: TableFiles(files=tuple(paths), options=_options(*layers), own=own)}
     files = tuple(discovery.discover((), tables=listed))
     found = Found(table=table.name, files=files, peeks=tuple(peek_file(file) for file in files))
     refuse_nonconforming(context, [found])
@@ -98,7 +100,7 @@ def refuse_nonconforming(context: Context, found: Sequence[Found]) -> None:
         return
     context.watcher.stage("conformity")
     for item in chosen:
-        schema = readers.conformity().Schema(context.resolved.path(wanted[item.table] or ""))
+        schema = readers.json_schema().Schema(context.resolved.path(wanted[item.table] or ""))
         for file in item.files:
             place = f"[tables.{names.toml_key(item.table)}] json_schema"
             if file.format not in {model.Format.JSON, model.Format.NDJSON}:
@@ -121,7 +123,7 @@ def infer_tables(found: Sequence[Found], tables: Mapping[str, config.TableSettin
             name=item.table,
             columns=tuple(
                 Column(name=column.name, type=_declared(tables, item.table).get(column.name, column.type))
-                for column in inference.infer(item.peeks)
+                for column in inference.infer(item.peeks, item.files)
             ),
         )
         for item in found

@@ -12,7 +12,7 @@ from bluegreen_etl import catalog, citus, db, errors, model, privileges
 from bluegreen_etl.checks import runner
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import StructureFrom, Table
-from bluegreen_etl.releases import matching
+from bluegreen_etl.releases import matching, structure_refusals
 from bluegreen_etl.releases.context import Context, count_jobs, refuse_extensions
 from bluegreen_etl.releases.preflight import (
     refuse_subscribers,
@@ -22,6 +22,7 @@ from bluegreen_etl.releases.preflight import (
 )
 from bluegreen_etl.releases.verify import find_checks
 from bluegreen_etl.shadow import copy
+from bluegreen_etl.shadow.structure import refuse_foreign_partitions
 
 BUILDING_MEMORY = 256  # MB for each connection that builds an index
 # Unknown setting, invalid value, not settable in a session, not permitted to this role.
@@ -83,6 +84,12 @@ def plan_load(
     distributed = citus.is_there(connection)
     if carried and distributed:
         refuse_to_carry_from_whole(context, connection, live_oid, carried[0])
+    if live_oid is not None:
+        structure_refusals.refuse_to_replace(
+            connection, context.schema, live_oid, context.settings.promote, carried=carried
+        )
+        if source is StructureFrom.LIVE:
+            refuse_foreign_partitions(connection, context.schema, live_oid)
     temporary = _temporary_tables(context, found)
     kept = [table for table in tables if table.name in carried]
     tables = _shaped(context, source, tables, found, temporary)

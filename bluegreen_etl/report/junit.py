@@ -1,4 +1,4 @@
-"""Writes check results as JUnit XML, which CI systems show: each check is a test case of the release's suite."""
+"""Write check results as JUnit XML for CI systems: each check is a test case."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from bluegreen_etl.model import CheckResult, CheckStatus
 from bluegreen_etl.releases import lifecycle, verify
 from bluegreen_etl.wording import counted, printable
 
-# What XML 1.0 has no place for, not even as a reference.
+# Characters that XML 1.0 cannot contain, not even as a reference.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -58,7 +58,7 @@ def _title(outcome: object) -> str:
 
 
 def _describe(case: ElementTree.Element, result: CheckResult) -> None:
-    """Say what became of a check; a warning is not a failure, and what it found is its output."""
+    """Add the result of a check to its test case; a warning is no failure, and its rows become output."""
     found = counted(result.failures, "offending row")
     if result.status is CheckStatus.FAILED:
         ElementTree.SubElement(case, "failure", message=found).text = _clean(model.rows_shown(result))

@@ -232,29 +232,35 @@ def bad_key(error: psycopg.Error, name: str) -> errors.BadRow:
 def set_sequences(connection: db.Connection, release: model.Release) -> None:
     """Set the release's sequences past the largest value that was loaded, and never behind live's."""
     own = catalog.sequences(connection, release.oid)
+    fed = catalog.fed_columns(connection, release.oid)
     live_oid = catalog.schema_oid(connection, release.live_schema)
     live = {sequence.name for sequence in catalog.sequences(connection, live_oid)} if live_oid else set()
     for sequence in own:
         places = _sequence_places(release, sequence)
-        if (reached := _reached(connection, release, sequence)) is not None:
+        owner = [(sequence.table, sequence.column)] if sequence.table and sequence.column else []
+        for place in dict.fromkeys([*owner, *fed.get(sequence.name, [])]):
+            reached = _reached(connection, release, sequence, place)
+            if reached is None:
+                continue
             or_equal = sql.SQL(">=" if sequence.ascending else "<=")
             connection.execute(
                 queries.get("catalog.sequence_past", **places, further_or_equal=or_equal, reached=sql.Literal(reached))
             )
         if sequence.name in live:
-            place = sql.Identifier(release.live_schema, sequence.name)
-            connection.execute(queries.get("catalog.sequence_not_behind", **places, live=place))
+            other = sql.Identifier(release.live_schema, sequence.name)
+            connection.execute(queries.get("catalog.sequence_not_behind", **places, live=other))
 
 
-def _reached(connection: db.Connection, release: model.Release, sequence: catalog.Sequence) -> object:
-    """Return the furthest value in the column that a sequence feeds; None if there is no value or no column."""
-    if not (sequence.table and sequence.column):
-        return None
+def _reached(
+    connection: db.Connection, release: model.Release, sequence: catalog.Sequence, place: tuple[str, str]
+) -> object:
+    """Return the furthest value in a column, given as (table, column), that a sequence feeds; None if it is empty."""
+    table, column = place
     query = queries.get(
         "catalog.furthest",
         extreme=sql.SQL("max" if sequence.ascending else "min"),
-        column=sql.Identifier(sequence.column),
-        table=sql.Identifier(release.shadow_schema, sequence.table),
+        column=sql.Identifier(column),
+        table=sql.Identifier(release.shadow_schema, table),
     )
     with connection.cursor(row_factory=scalar_row) as cursor:
         value: object = cursor.execute(query).fetchone()

@@ -6,7 +6,7 @@ import msgspec
 from psycopg import sql
 
 from bluegreen_etl import catalog, config, db, model
-from bluegreen_etl.shadow import dump, outside_keys, structure
+from bluegreen_etl.shadow import dump, outside_keys, privileges_of_live, structure
 
 # These may need an index, as a view that groups by a key does, and pg_dump then writes them after it.
 _NEEDING = frozenset({"VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "AGGREGATE", "RULE"})
@@ -50,6 +50,11 @@ def _recreate(
         db.run_script(connection, structure.DUMP_SETTINGS + before)
         # An object that was created on the shadow since the dump would be lost. Another connection still sees it.
         structure.refuse_dependents(other, release, oid)
+    # Rows will be in the tables for a while before the rest is created.
+    privileges_of_live.give(
+        connection,
+        msgspec.structs.replace(release, schema_oid=catalog.require_schema_oid(connection, release.shadow_schema)),
+    )
 
 
 def _by_table(entries: Sequence[dump.Entry], tables: Mapping[tuple[str, str], str]) -> Iterator[dump.Entry]:

@@ -6,8 +6,10 @@ pg_dump knows every kind of object of its server; with --verbose its plain outpu
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from bluegreen_etl import (
     activity,
@@ -18,6 +20,7 @@ from bluegreen_etl import (
     db,
     errors,
     model,
+    queries,
 )
 from bluegreen_etl.shadow import sql_scanner
 from bluegreen_etl.shadow.sql_scanner import IDENTIFIER
@@ -43,6 +46,10 @@ _END = sql_scanner.scanner(r"^(?P<found>--[ ]Completed[ ]on[ ])")
 _REFERENCES = sql_scanner.scanner(rf"\bREFERENCES[ ](?P<found>(?P<schema>{IDENTIFIER})\.{IDENTIFIER})")
 _OWN_TABLE = re.compile(
     rf"(?P<before>\s*(?:ALTER TABLE (?:ONLY )?|COMMENT ON CONSTRAINT {IDENTIFIER} ON ))(?P<schema>{IDENTIFIER})(?=\.)"
+)
+# pg_dump writes a grant of another role than the owner between two such lines.
+_OTHER_GRANTOR = re.compile(
+    rf"^(?:SET SESSION AUTHORIZATION {IDENTIFIER}|RESET SESSION AUTHORIZATION);\n", re.MULTILINE
 )
 
 FOREIGN_KEY = "FK CONSTRAINT"
@@ -126,7 +133,20 @@ def read(connection: db.Connection, schema: str, settings: config.Settings) -> l
     with tempfile.TemporaryDirectory(prefix="bluegreen-") as directory:
         archive = Path(directory) / "dump"
         run(connection, schema, settings, "--schema-only", "--format=custom", "--compress=0", f"--file={archive}")
-        return read_archive(pg_restore(connection, settings), archive)
+        return granted_by_owner(connection, read_archive(pg_restore(connection, settings), archive))
+
+
+def granted_by_owner(connection: db.Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries with all grants made by the owner, unless the role may act as any other.
+
+    shadow/privileges_of_live.py makes them as their grantors if it can.
+    """
+    if queries.value(connection, bool, "session.is_superuser"):
+        return list(entries)
+    return [
+        msgspec.structs.replace(entry, sql=_OTHER_GRANTOR.sub("", entry.sql)) if entry.type == "ACL" else entry
+        for entry in entries
+    ]
 
 
 def read_archive(program: Path, archive: Path) -> list[Entry]:

@@ -51,7 +51,7 @@ def restore(
         Refused: an object that the dump needs does not exist.
     """
     shadow = release.shadow_schema
-    entries, outside = outside_keys.split(entries, schema)
+    entries, outside = outside_keys.split(dump.granted_by_owner(connection, entries), schema)
     outside_keys.refuse_missing(connection, outside)
     with parked(connection, release, schema):
         db.run_script(connection, DUMP_SETTINGS)
@@ -140,7 +140,7 @@ def _give_privileges(connection: db.Connection, release: model.Release, entries:
 
 
 def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
-    """Give the release's objects, whoever has created them, the owners and privileges of live's.
+    """Give all objects of the release the owners and privileges of live's objects.
 
     Raises:
         Refused: an object outside depends on the release.
@@ -209,7 +209,26 @@ def _refuse_ties(connection: db.Connection, release: model.Release, oid: int) ->
             "of every release would be seen there",
             hint="Detach it (NO INHERIT, DETACH PARTITION), or move its parent into the schema.",
         )
+    refuse_foreign_partitions(connection, release.live_schema, oid)
     refuse_dependents(connection, release, oid)
+
+
+def refuse_foreign_partitions(connection: db.Connection, live_schema: str, oid: int) -> None:
+    """Refuse tables with partitions on another server: a release would write there, where live has its rows too.
+
+    Args:
+        oid: live, or a release of it.
+
+    Raises:
+        NotReplaceable: there is one; names it.
+    """
+    for table, partition in catalog.foreign_partitions(connection, oid):
+        raise errors.NotReplaceable(
+            f"partition {partition} of table {table} of {live_schema} is a foreign table: the rows of a release would "
+            "replace those of live on the other server",
+            hint=f"Detach it: `ALTER TABLE {names.quoted(live_schema, table)} DETACH PARTITION "
+            f"{names.quoted(live_schema, partition)};`, or make it a plain table.",
+        )
 
 
 def refuse_dependents(connection: db.Connection, release: model.Release, oid: int) -> None:

@@ -1,4 +1,4 @@
-"""A data file as a stream of decompressed bytes, while its bytes on disk are counted and hashed."""
+"""Open a data file as a stream of decompressed bytes; count and hash its bytes on disk."""
 
 import bz2
 import contextlib
@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Compression, SourceFile
-from bluegreen_etl.sources import places
+from bluegreen_etl.sources import first_bytes, places
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _DISK_CHUNK = 1 << 20
+_WINDOW = 1 << 31  # of zstd: `--long` writes windows that the default refuses
 
-# What the decompressors raise for a damaged archive; isal, and Python 3.14 for zstd, bring one of their own.
+# What the decompressors raise for a damaged archive; isal and Python 3.14's zstd have their own classes.
 _DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError)
 for _module, _name in (("isal.igzip_lib", "error"), ("compression.zstd", "ZstdError")):
     with contextlib.suppress(ImportError):
         _DAMAGED = (*_DAMAGED, getattr(importlib.import_module(_module), _name))
 
 _UTF8_BOM = b"\xef\xbb\xbf"
-# The longer marks first: UTF-32's begins with UTF-16's.
+# Longer marks first: the mark of UTF-32 begins with that of UTF-16.
 _WIDE_BOMS = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
@@ -38,58 +39,78 @@ _WIDE_BOMS = {
 
 
 class Digest(NamedTuple):
-    """What a file was on disk: the SHA-256 of its bytes in hexadecimal, and how many they were."""
+    """The SHA-256 of a file's bytes on disk in hexadecimal, and their number."""
 
     sha256: str
     size: int
 
 
 def fingerprint(source: SourceFile) -> places.Fingerprint:
-    """Return what lies where the source lies now.
+    """Return the current fingerprint of a source.
 
     Raises:
-        BadSource: it is gone or cannot be reached.
+        BadSource: the file is missing or cannot be reached.
     """
     return places.of(source).fingerprint()
 
 
-def known(digest: Digest | None) -> Digest:
-    """Return the digest of a file that must have been read to its end."""
+def finished_digest(digest: Digest | None) -> Digest:
+    """Return the digest of a file; raise RuntimeError unless the file was read to its end."""
     if digest is None:
         raise RuntimeError("the digest is known when blocks() is exhausted")
     return digest
 
 
 class Stream:
-    """One opened data file: read() its text, then finish() for the digest of what lies on disk."""
+    """An open data file: read() returns its text, finish() the digest of its bytes on disk."""
 
-    def __init__(self, source: SourceFile, disk: "_HashingFile", text: BinaryIO, before: places.Fingerprint) -> None:
+    def __init__(
+        self,
+        source: SourceFile,
+        disk: "_HashingFile",
+        buffered: "io.BufferedReader[_HashingFile]",
+        before: places.Fingerprint,
+    ) -> None:
         self._source = source
         self._disk = disk
-        self._text = text
+        self._buffered = buffered
+        self._text = cast("BinaryIO", buffered)
         self._before = before
+
+    def decompress(self) -> None:
+        """Decompress what follows by the compression that the first bytes show.
+
+        The suffix may be wrong: a server or a program may have compressed or decompressed the file.
+        """
+        with self._refusing_damage():
+            first = self._buffered.peek(first_bytes.LONGEST)[: first_bytes.LONGEST]
+        self._text = _decompressed(self._source, self._text, first_bytes.compression_of(first))
+
+    def close(self) -> None:
+        """Close the decompressor."""
+        self._text.close()
 
     @property
     def consumed(self) -> int:
-        """How many bytes on disk have been read so far."""
+        """The number of bytes on disk that have been read so far."""
         return self._disk.count
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes of text; fewer mean the end.
+        """Return the next `size` bytes of text; fewer at the end.
 
         Raises:
-            BadSource: the disk failed, or the archive is damaged or cut off.
+            BadSource: reading failed, or the archive is damaged or truncated.
         """
         with self._refusing_damage():
             return self._text.read(size)
 
     def finish(self) -> Digest:
-        """Return the digest of the file; the text must have been read to its end.
+        """Return the digest of the file after its text was read to the end.
 
         Raises:
-            BadSource: the disk failed, or the file is not the one that was opened any more.
+            BadSource: reading failed, or the file changed since it was opened.
         """
-        # A decompressor may stop before the file does; the digest is that of the whole file.
+        # A decompressor may stop before the end of the file; the digest covers the whole file.
         with self._refusing_damage():
             while self._disk.read(_DISK_CHUNK):
                 pass
@@ -104,7 +125,7 @@ class Stream:
             self._refuse_changed()
             raise errors.BadSource(
                 f"{self._source.path} cannot be read to its end: {error}",
-                hint="The file is damaged or not complete; write or fetch it again.",
+                hint="The file is damaged or truncated. Write or download it again.",
             ) from error
 
     def _refuse_changed(self) -> None:
@@ -113,44 +134,47 @@ class Stream:
         if ended_early or fingerprint(self._source) != self._before:
             raise errors.BadSource(
                 f"{self._source.path} changed while it was read",
-                hint="Load files that nobody writes to any more; write them elsewhere and move them here.",
+                hint="Write files elsewhere and move them here when they are complete, then load again.",
             )
 
 
 @contextlib.contextmanager
-def opened(source: SourceFile, before: places.Fingerprint | None = None) -> Iterator[Stream]:
-    """Open a data file for reading; `before` is what it was when its columns were read.
+def open_stream(source: SourceFile, before: places.Fingerprint | None = None) -> Iterator[Stream]:
+    """Open a data file for reading; `before` is its fingerprint from when its columns were read.
 
     Raises:
-        BadSource: it cannot be opened, or no decoder is installed for its compression.
+        BadSource: the file cannot be opened, or no decoder for its compression is installed.
     """
     with contextlib.ExitStack() as stack:
         place = places.of(source)
         before = before or place.fingerprint()
         disk = _HashingFile(stack.enter_context(place.open()))
         buffered = io.BufferedReader(disk, _DISK_CHUNK)
-        text = _decompressed(source, cast("BinaryIO", buffered))
-        stack.callback(text.close)
-        yield Stream(source, disk, text, before)
+        stream = Stream(source, disk, buffered, before)
+        stack.callback(stream.close)
+        stream.decompress()
+        yield stream
 
 
 def without_bom(start: bytes, path: str) -> bytes:
-    """Return a file's first bytes without UTF-8's byte order mark.
+    """Return the first bytes of a file without UTF-8 byte order marks.
 
     Raises:
-        BadSource: it is UTF-16 or UTF-32, which COPY cannot read.
+        BadSource: the file is UTF-16 or UTF-32, which COPY cannot read.
     """
+    first_bytes.refuse_other_formats(start, path)
     for mark, encoding in _WIDE_BOMS.items():
         if start.startswith(mark):
             raise errors.BadSource(
-                f"{path} is written in {encoding}, which PostgreSQL cannot read",
-                hint=f"Convert it to UTF-8, for example with: iconv -f {encoding} -t UTF-8.",
+                f"{path} is encoded in {encoding}, which PostgreSQL cannot read",
+                hint=f"Convert it to UTF-8: `iconv -f {encoding} -t UTF-8 {path} > FILE`.",
             )
-    return start.removeprefix(_UTF8_BOM)
+    # Some programs write the mark twice.
+    return start.removeprefix(_UTF8_BOM).removeprefix(_UTF8_BOM)
 
 
 class _HashingFile(io.RawIOBase):
-    """The bytes on disk; each that passes is counted and hashed."""
+    """Count and hash the bytes that are read from disk."""
 
     def __init__(self, file: io.RawIOBase) -> None:
         super().__init__()
@@ -172,13 +196,13 @@ class _HashingFile(io.RawIOBase):
 
 
 class _ZstandardFile(io.RawIOBase):
-    """The text of a .zst file by the package zstandard, whose own reader passes over a cut-off file in silence."""
+    """Decompress a .zst file with the package zstandard, and refuse a truncated file, which its own reader accepts."""
 
     def __init__(self, module: ModuleType, file: BinaryIO) -> None:
         super().__init__()
         self._module = module
         self._file = file
-        self._frame = module.ZstdDecompressor().decompressobj()
+        self._frame = module.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         self._inside = True
         self._packed = b""
         self._text = b""
@@ -196,14 +220,14 @@ class _ZstandardFile(io.RawIOBase):
         return size
 
     def _fill(self) -> bool:
-        """Decompress one more piece; False at the end of the file."""
+        """Decompress the next piece; return False at the end of the file."""
         packed = self._packed or self._file.read(_DISK_CHUNK // 8)
         if not packed:
             if self._inside:
                 raise EOFError("compressed file ended before the end-of-stream marker was reached")
             return False
         if not self._inside:
-            self._frame = self._module.ZstdDecompressor().decompressobj()
+            self._frame = self._module.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         try:
             self._text = self._frame.decompress(packed)
         except self._module.ZstdError as error:
@@ -213,8 +237,8 @@ class _ZstandardFile(io.RawIOBase):
         return True
 
 
-def _decompressed(source: SourceFile, file: BinaryIO) -> BinaryIO:
-    match source.compression:
+def _decompressed(source: SourceFile, file: BinaryIO, compression: Compression) -> BinaryIO:
+    match compression:
         case Compression.NONE:
             return file
         case Compression.GZIP:
@@ -228,21 +252,21 @@ def _decompressed(source: SourceFile, file: BinaryIO) -> BinaryIO:
 
 
 def _ungzip(file: BinaryIO) -> BinaryIO:
-    """Open a .gz file by the package isal where it is installed: it takes a third of the standard library's time."""
+    """Open a .gz file with the package isal if it is installed: it takes a third of the standard library's time."""
     with contextlib.suppress(ImportError):
         return cast("BinaryIO", importlib.import_module("isal.igzip").IGzipFile(fileobj=file, mode="rb"))
     return cast("BinaryIO", gzip.GzipFile(fileobj=file))
 
 
 def _unzstd(path: str, file: BinaryIO) -> BinaryIO:
-    """Open a .zst file by the standard library (Python 3.14) or the package zstandard, whichever there is."""
+    """Open a .zst file with the standard library (Python 3.14) or the package zstandard."""
     with contextlib.suppress(ImportError):
         return cast("BinaryIO", importlib.import_module("compression.zstd").ZstdFile(file))
     try:
         module = importlib.import_module("zstandard")
     except ImportError as error:
         raise errors.BadSource(
-            f"{path} is compressed with zstd, and no decoder is installed",
-            hint="Install the Python package zstandard, or use Python 3.14.",
+            f"{path} is compressed with zstd: no decoder is installed",
+            hint="Run `pip install zstandard`, or use Python 3.14.",
         ) from error
     return cast("BinaryIO", io.BufferedReader(_ZstandardFile(module, file), _DISK_CHUNK))

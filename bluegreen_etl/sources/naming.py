@@ -1,4 +1,4 @@
-"""What a data file's own name says: its table, its format, its compression."""
+"""Parse the name of a data file: its table, its format, its compression."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ _COMPRESSIONS = {
     "bz2": Compression.BZIP2,
     "xz": Compression.XZ,
 }
-SUFFIXES = ".csv, .tsv, .json, .ndjson or .jsonl, and then .gz, .zst, .bz2 or .xz if it is compressed, or in .parquet"
+SUFFIXES = ".csv, .tsv, .json, .ndjson, .jsonl (each may be followed by .gz, .zst, .bz2 or .xz) or .parquet"
 
 
 class Name(NamedTuple):
-    """What a file's name says; `format` is None when no suffix says it."""
+    """A parsed file name; `format` is None if no suffix names one."""
 
     table: str
     format: Format | None
@@ -30,7 +30,7 @@ class Name(NamedTuple):
 
 
 def parse(name: str) -> Name:
-    """Read a file's name: the table is what stands before its first data suffix."""
+    """Parse the name of a file: the table is the part before the first data suffix."""
     parts = name.split(".")
     for index in range(1, len(parts)):
         if parts[index].lower() not in _FORMATS:

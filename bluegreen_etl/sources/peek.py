@@ -1,4 +1,4 @@
-"""A look at a file's first records, for proposing types and for showing; nothing is loaded from it."""
+"""Read a sample of a file: its first records, to infer types and to show; nothing is loaded."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import Format, Record, SourceFile
 from bluegreen_etl.sources import column_mapping, decompress
 from bluegreen_etl.sources.delimited import dialect, header
-from bluegreen_etl.sources.jsonfiles import csv_values, json_reader
+from bluegreen_etl.sources.jsonfiles import json_reader, value_converters
 from bluegreen_etl.sources.readers import parquet
 
 _SIZE = 1 << 20
@@ -18,7 +18,7 @@ _ROWS = 1000
 
 
 class Kind(StrEnum):
-    """What a file itself says about a value: only JSON says anything."""
+    """The type of a value in the file's own syntax; only JSON has types."""
 
     UNKNOWN = "unknown"
     STRING = "string"
@@ -37,10 +37,10 @@ _KINDS = {
 
 
 class Peek(Record, frozen=True, kw_only=True):
-    """A file's first records, at most 1,000 and about 1 MB of text: values as text, None for NULL.
+    """The first records of a file, at most 1,000 and about 1 MB of text: values as text, None for NULL.
 
-    `kinds` has for each column the kinds of its values that are not NULL; in CSV and TSV all are UNKNOWN.
-    `types` are those that the file itself declares, as Parquet does; there are no rows then.
+    `kinds` has the kinds of each column's values that are not NULL; in CSV and TSV all are UNKNOWN.
+    `types` are the types that the file declares, as Parquet does; there are no rows then.
     """
 
     columns: tuple[str, ...]
@@ -50,13 +50,13 @@ class Peek(Record, frozen=True, kw_only=True):
 
 
 def peek_file(source: SourceFile, *, tolerant: bool = False) -> Peek:
-    """Read the first records of a file.
+    """Return the first records of a file.
 
     Raises:
-        BadSource: it cannot be read, is not of its format or encoding, or its columns have no or equal names.
-        BadRow: a record is not as long as the header, or an element is not an object; where that is tolerated it is
-            left out.
-        UsageError: an option does not fit the format.
+        BadSource: the file cannot be read, has another format or encoding, or a column name is missing or repeated.
+        BadRow: a record has another number of fields than the header, or an element is not an object; if `tolerant`,
+            the record is skipped.
+        UsageError: an option does not apply to the format.
     """
     if source.format is Format.PARQUET:
         declared = parquet(source).columns(source)
@@ -67,19 +67,19 @@ def peek_file(source: SourceFile, *, tolerant: bool = False) -> Peek:
 
 def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
     form = dialect.dialect_of(source)
-    with decompress.opened(source) as stream:
+    with decompress.open_stream(source) as stream:
         opening = header.read_opening(stream, form, source, size=_SIZE)
     columns = header.column_names(source, form, opening)
     if columns is None:
         raise errors.BadSource(
-            f"{source.path} has no header, so its columns have no names",
+            f"{source.path} has no header: its columns have no names",
             hint="Set `columns` in the table's options, in the file's order.",
         )
     found = _rows(source, form, opening, len(columns), tolerant=tolerant)
     rows = tuple(itertools.islice(found, _ROWS))
-    ways = column_mapping.keys_of(source)
-    kept = [name not in ways.ignored for name in ways.names(columns)]
-    columns = tuple(itertools.compress(ways.names(columns), kept))
+    mapping = column_mapping.mapping_of(source)
+    kept = [name not in mapping.ignored for name in mapping.names(columns)]
+    columns = tuple(itertools.compress(mapping.names(columns), kept))
     return Peek(
         columns=columns,
         rows=tuple(tuple(itertools.compress(row, kept)) for row in rows),
@@ -90,7 +90,7 @@ def _peek_delimited(source: SourceFile, *, tolerant: bool) -> Peek:
 def _rows(
     source: SourceFile, form: dialect.Dialect, opening: header.Opening, width: int, *, tolerant: bool
 ) -> Iterator[tuple[str | None, ...]]:
-    """Yield the records of data that were read whole."""
+    """Yield the data records that were read completely."""
     end = len(opening.text) if opening.final else dialect.cut(form, opening.text, opening.eol)
     text = header.decode(form, opening.text[:end], source.path, tolerant=tolerant)
     if width > 1:
@@ -111,20 +111,22 @@ def _rows(
 
 
 def _peek_json(source: SourceFile, *, tolerant: bool) -> Peek:
-    ways = column_mapping.keys_of(source)
+    mapping = column_mapping.mapping_of(source)
     first = json_reader.first_elements(source, tolerant=tolerant)
-    records = list(json_reader.records_by_column(ways, first, tolerant=tolerant))
-    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in ways.ignored))
+    records = list(json_reader.records_by_column(mapping, first, tolerant=tolerant))
+    columns = tuple(dict.fromkeys(key for record in records for key in record if key not in mapping.ignored))
     rows = tuple(tuple(_text(record.get(name, b"null")) for name in columns) for record in records)
     kinds = tuple(
-        frozenset(_KINDS[csv_values.kind(record[name])] for record in records if record.get(name, b"null") != b"null")
+        frozenset(
+            _KINDS[value_converters.kind(record[name])] for record in records if record.get(name, b"null") != b"null"
+        )
         for name in columns
     )
     return Peek(columns=columns, rows=rows, kinds=kinds)
 
 
 def _text(value: bytes) -> str | None:
-    """Return a JSON value as text: a string's content, anything else as it is written."""
+    """Return a JSON value as text: the content of a string, any other value undecoded."""
     if value == b"null":
         return None
     return msgspec.json.decode(value, type=str) if value.startswith(b'"') else value.decode()

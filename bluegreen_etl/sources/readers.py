@@ -1,4 +1,4 @@
-"""Which reader a file gets."""
+"""Choose and open the reader of a data file."""
 
 import importlib
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from bluegreen_etl.sources.jsonfiles.json_reader import JsonReader
 def open_reader(
     source: SourceFile, columns: Sequence[Column], *, block_size: int | None = None, tolerant: bool = False
 ) -> FileReader:
-    """Open a data file for COPY into a table with `columns`, all of them, in the table's order.
+    """Open a data file for COPY into a table that has exactly `columns`, in the table's order.
 
-    Its first records are read here, so that most of what can be refused is refused before anything is written.
-    `block_size` is about how many bytes of the file's text a block is made of; by default the format's best.
-    `tolerant`: a record that cannot be prepared makes its block broken, and is no error.
+    Reads the first records, so that most errors are found before anything is written.
+    `block_size` is the approximate number of bytes of text per block; the default depends on the format.
+    `tolerant`: a record that cannot be encoded marks its block as broken instead of raising.
 
     Raises:
-        BadSource: the file cannot be read, is not of its format, or has a column that the table has not.
+        BadSource: the file cannot be read, does not have its format, or has a column that the table lacks.
         BadRow: one of the first JSON elements does not fit the table.
         UsageError: an option does not fit the format.
     """
@@ -34,46 +34,46 @@ def open_reader(
 
 
 def open_batches(data: object, columns: Sequence[Column], *, name: str) -> Reader:
-    """Open Arrow data for COPY into a table with `columns`; `name` is what errors call them.
+    """Open Arrow data for COPY into a table with `columns`; errors use `name` for the data.
 
     Raises:
-        BadSource: its columns do not fit the table, or the extra that reads Arrow is not installed.
+        BadSource: its columns do not fit the table, or the extra `parquet` is not installed.
     """
     try:
         module = importlib.import_module("bluegreen_etl.sources.arrow.in_memory")
     except ImportError as error:
         raise errors.BadSource(
-            f"{name} are Arrow's, and the package {error.name} is not installed",
-            hint="pip install 'bluegreen-etl[parquet]'",
+            f"{name} is Arrow data: the package {error.name} is not installed",
+            hint="Run `pip install 'bluegreen-etl[parquet]'`.",
         ) from error
     return cast("Reader", module.BatchReader(data, columns, name=name))
 
 
 def parquet(source: SourceFile) -> ModuleType:
-    """Return the module that reads Parquet, whose packages take long to import and need not be installed.
+    """Return the module that reads Parquet; its packages are optional and slow to import.
 
     Raises:
-        BadSource: they are not installed.
+        BadSource: a package is not installed.
     """
     try:
         return importlib.import_module("bluegreen_etl.sources.arrow.parquet")
     except ImportError as error:
         raise errors.BadSource(
-            f"{source.path} is Parquet, and the package {error.name} is not installed",
-            hint="pip install 'bluegreen-etl[parquet]'",
+            f"{source.path} is Parquet: the package {error.name} is not installed",
+            hint="Run `pip install 'bluegreen-etl[parquet]'`.",
         ) from error
 
 
-def conformity() -> ModuleType:
-    """Return the module that holds JSON against a JSON Schema, whose package need not be installed.
+def json_schema() -> ModuleType:
+    """Return the module that validates JSON against a JSON Schema; its package is optional.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the package is not installed.
     """
     try:
         return importlib.import_module("bluegreen_etl.sources.jsonfiles.json_schema")
     except ImportError as error:
         raise errors.UsageError(
             f"json_schema needs the package {error.name}, which is not installed",
-            hint="pip install 'bluegreen-etl[schema]'",
+            hint="Run `pip install 'bluegreen-etl[schema]'`.",
         ) from error

@@ -55,7 +55,7 @@ def test_directory_without_data_files_is_refused(bluegreen: Bluegreen, live: Liv
     """The hint says how data files are named."""
     bluegreen.write("data/README.txt", "nothing here")
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == "data holds no data files"
+    assert said.sentence == "data contains no data files"
     assert ".csv, .tsv, .json, .ndjson" in said.hint
 
 
@@ -67,7 +67,7 @@ def test_no_files_named_at_all_is_a_usage_error(bluegreen: Bluegreen, live: Live
 def test_file_of_unknown_format_is_refused(bluegreen: Bluegreen, live: Live) -> None:
     """A file that is named must not be passed over in silence."""
     bluegreen.write("teams.xlsx", b"PK\3\4")
-    assert refused(bluegreen, "load", "teams.xlsx", live=live).sentence == "teams.xlsx is of unknown format"
+    assert refused(bluegreen, "load", "teams.xlsx", live=live).sentence == "the format of teams.xlsx is unknown"
 
 
 def test_file_that_matches_no_table_is_refused_with_the_tables_there_are(bluegreen: Bluegreen, live: Live) -> None:
@@ -258,7 +258,7 @@ def test_utf_16_is_refused_with_the_way_to_convert_it(bluegreen: Bluegreen, live
     bluegreen.write_league()
     bluegreen.write("data/teams.csv", TEAMS.encode("utf-16"))
     said = refused(bluegreen, "load", "data", live=live)
-    assert said.sentence == "data/teams.csv is written in UTF-16, which PostgreSQL cannot read"
+    assert said.sentence == "data/teams.csv is encoded in UTF-16, which PostgreSQL cannot read"
     assert "iconv" in said.hint
 
 
@@ -266,7 +266,7 @@ def test_unknown_encoding_is_a_usage_error(bluegreen: Bluegreen, live: Live) -> 
     """The hint lists names that PostgreSQL knows."""
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "--encoding", "latin-99", code=2, live=live)
-    assert said.sentence == 'encoding "latin-99" is not known'
+    assert said.sentence == 'unknown encoding "latin-99"'
 
 
 def test_what_is_no_file_is_named_as_skipped(bluegreen: Bluegreen, live: Live) -> None:

@@ -16,7 +16,7 @@ def test_json_that_is_no_array_of_objects_is_refused(bluegreen: Bluegreen, live:
     for text, sentence in (
         ('{"teams": [{"id": 1, "name": "Ajax"}]}', "teams.json is a JSON object, not an array of objects"),
         (f"[{GOOD}, 7]", "teams.json, element 2: is a number, not an object"),
-        (f'[{GOOD}, {{"id": 2, "na', "teams.json, element 2: the file ends before its array does"),
+        (f'[{GOOD}, {{"id": 2, "na', "teams.json, element 2: the array is not closed at the end of the file"),
         (f'[{GOOD}, {{"id": 2, "name": "A", "city": "B"}}]', "teams.json has column city, which table teams lacks"),
     ):
         bluegreen.write("teams.json", text)

@@ -19,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def test_value_of_a_file_is_escaped_in_messages_and_in_the_ledger(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow], form: str
 ) -> None:
-    """The value of the broken row is in the error, and in what `status` and `history` show later."""
+    """The value of the bad row is in the error, and in what `status` and `history` show later."""
     bluegreen.write_league(teams=f"id,name\n{EVIL},Ajax\n")
     said = bluegreen("load", "data", "--log-format", form, code=1).stderr
     shown = [said, *(bluegreen(command).stdout for command in ("status", "history", "report"))]

@@ -49,7 +49,7 @@ def test_healthy_database_is_well_and_left_as_it_was(bluegreen: Bluegreen, live:
         (
             "CREATE TABLE public.p (id int); ALTER TABLE league.teams INHERIT public.p",
             "live",
-            "teams inherits from public.p",
+            "teams of league inherits from public.p",
         ),
     ],
 )

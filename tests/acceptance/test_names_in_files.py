@@ -1,4 +1,4 @@
-"""Files whose names differ from the table's: `sources` tells where a value is, `ignore_columns` what is left out."""
+"""Files whose names differ from the table's: `sources` maps them, `ignore_columns` leaves columns out."""
 
 import psycopg
 import pytest
@@ -87,4 +87,5 @@ def test_a_record_of_another_length_is_refused_where_columns_are_left_out(bluegr
     bluegreen.write("data/teams.csv", TEAMS)
     many = "".join(f"x,{number},1,p\n" for number in range(1, 2000))
     bluegreen.write("data/players.csv", f"x,id,team_id,name\n{many}2000,1,short\n")
-    assert "players.csv, line 2001: has not 4 values" in refused(bluegreen, "load", "data", live=live).sentence
+    said = refused(bluegreen, "load", "data", live=live)
+    assert "players.csv, line 2001: the record does not have 4 fields" in said.sentence

@@ -56,7 +56,7 @@ def test_load_and_promote_write_one_json_object_together(bluegreen: Bluegreen, l
 
 
 def test_failed_load_writes_one_json_object_or_nothing(bluegreen: Bluegreen, live: Live) -> None:
-    """Failed checks are data; any other error is talk, and leaves stdout empty."""
+    """Failed checks are data; any other error goes to stderr and leaves stdout empty."""
     bluegreen.write_league(players="id,team_id,name\n")
     assert one_object(bluegreen, "load", "data", code=3)["checks"][0]["sample"] == [["players"]]
     bluegreen.write_league(players="id,team_id,name\n1,one,Ann\n")
@@ -71,8 +71,7 @@ def test_dry_run_of_a_load_writes_nothing(
     before = live.dump()
     done = bluegreen("load", "data", "--dry-run")
     assert done.stderr.splitlines() == [
-        "a load of league would do this: structure from live; copy 2 files into 2 tables; "
-        "check only what comes with every load",
+        "a load of league would do this: structure from live; copy 2 files into 2 tables; run the built-in checks only",
         "dry run: nothing was written",
     ]
     assert "data/players.csv" in done.stdout

@@ -108,4 +108,4 @@ def test_options_of_text_are_refused(bluegreen: Bluegreen, live: Live) -> None:
     bluegreen.write("data/teams.csv", TEAMS)
     write(bluegreen, "data/players.parquet", team_id=[1], name=["Ann"])
     bluegreen.write("bluegreen.toml", '[tables.players]\nnull = "NA"\n')
-    assert refused(bluegreen, "load", "data", live=live, code=2).sentence.endswith("is not for Parquet")
+    assert refused(bluegreen, "load", "data", live=live, code=2).sentence.endswith("does not apply to Parquet")

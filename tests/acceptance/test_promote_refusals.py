@@ -11,7 +11,7 @@ from tests.support import TEAMS, Bluegreen, Live, needs_extension
 
 
 def load(bluegreen: Bluegreen, count: int = 1) -> None:
-    """Load the small league so many times: releases 2, 3, … beside the adopted release 1."""
+    """Load the small league so many times: releases 2, 3, … next to the adopted release 1."""
     bluegreen.write_league()
     for _ in range(count):
         bluegreen("load", "data")
@@ -163,8 +163,8 @@ def test_outside_object_that_cannot_follow_is_named(
 ) -> None:
     """A column elsewhere whose type is live's would keep that of the old release."""
     connection.execute("CREATE TYPE league.mood AS ENUM ('fine')")
-    connection.execute("CREATE SCHEMA app; CREATE TABLE app.tickets (mood league.mood)")
     load(bluegreen)
+    connection.execute("CREATE SCHEMA app; CREATE TABLE app.tickets (mood league.mood)")
     before = live.dump("app")
     said = refused(bluegreen, "promote", live=live)
     assert "app.tickets" in said.sentence

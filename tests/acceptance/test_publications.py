@@ -73,7 +73,7 @@ def test_publication_for_all_tables_is_refused_where_somebody_subscribes(
 
 
 def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Connection) -> None:
-    """Column lists and row filters stay; a subscriber gets what is written after the swap, and all when made anew."""
+    """Column lists and row filters stay; a subscriber gets later writes, and everything after a fresh copy."""
     publisher.execute("CREATE TABLE public.others (id int PRIMARY KEY)")
     publisher.execute(
         "CREATE PUBLICATION players FOR TABLE league.players (id, name) WHERE (id > 0), public.others "
@@ -92,10 +92,10 @@ def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Con
             return [row[0] for row in mirror.execute("SELECT name FROM league.players ORDER BY id")]
 
         scene.wait_until(lambda: names() == ["old player"])
-        there("load", "data")
-        said = refused(there, "promote", live=Live(there.dsn))
+        said = refused(there, "load", "data", live=Live(there.dsn))
         assert said.sentence.startswith("publication players, schemas publishes tables of league")
         there.write("bluegreen.toml", '[promote]\npublications = "follow"\n')
+        there("load", "data")
         done = there("promote")
         assert "publication players was moved: its subscribers lack the rows of release 2" in done.stderr
         assert publisher.execute(PUBLISHED).fetchall() == before

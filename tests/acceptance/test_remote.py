@@ -30,7 +30,7 @@ def test_urls_are_loaded_like_files(bluegreen: Bluegreen, live: Live, connection
 
 
 def test_settings_name_urls(bluegreen: Bluegreen, live: Live) -> None:
-    """Beside files of this machine; what is secret comes from the environment."""
+    """URLs work next to local files; secrets come from the environment."""
     bluegreen.write("teams.csv", TEAMS)
     with serving({"/export": PLAYERS.encode()}) as web:
         bluegreen.write(

@@ -25,7 +25,7 @@ def teams(bluegreen: Bluegreen) -> None:
 
 
 def test_pipe_is_loaded_like_a_file(bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]) -> None:
-    """Beside files; its size is what came."""
+    """Standard input fills a table next to files; its size is what arrived."""
     done = bluegreen.json("load", "teams.csv", "-", *CSV, "--promote", stdin=PLAYERS)
     text = PLAYERS.encode()
     [file] = [file for file in done["loaded"]["files"] if file["table"] == "players"]
@@ -148,7 +148,7 @@ def test_parquet_needs_a_file(bluegreen: Bluegreen, live: Live) -> None:
         bluegreen, "load", "teams.csv", "-", "--table", "players", "--format", "parquet", stdin="PAR1", live=live
     )
     assert said.sentence == "standard input cannot be read from its end"
-    assert said.hint == "Write it to a file first, and load that."
+    assert said.hint == "Write the data to a file, and load the file."
 
 
 def test_closed_input_is_refused(bluegreen: Bluegreen, live: Live) -> None:

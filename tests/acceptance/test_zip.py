@@ -22,7 +22,7 @@ def write_zip(bluegreen: Bluegreen, name: str = "data.zip", **members: str) -> N
 def test_zip_is_loaded_like_the_files_in_it(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Rows, sizes and digests are the same; only the paths tell where they came from."""
+    """Rows, sizes and digests are the same; only the paths show where the data came from."""
     bluegreen.write_league()
     write_zip(bluegreen, teams=TEAMS, players=PLAYERS)
     plain, packed = bluegreen.json("load", "data"), bluegreen.json("load", "data.zip")
@@ -69,9 +69,9 @@ def test_broken_zips_are_refused(bluegreen: Bluegreen, live: Live) -> None:
     assert said.hint == "Did you mean data.zip/export/players.csv?"
     data = (bluegreen.directory / "data.zip").read_bytes()
     bluegreen.write("data.zip", data[:-40])
-    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip is no zip that can be read: ")
+    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip cannot be read as a zip: ")
     bluegreen.write("data.zip", TEAMS)
-    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip is no zip that can be read: ")
+    assert refused(bluegreen, "load", "data.zip").sentence.startswith("data.zip cannot be read as a zip: ")
     assert live.dump() == before
 
 

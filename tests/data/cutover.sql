@@ -79,13 +79,17 @@ SELECT count(*) || '' '' || coalesce(bit_xor(found.hash), 0) FROM (
     END IF;
 END';
 -- advance sequence teams_id_seq
-SELECT pg_catalog.setval('"league"."teams_id_seq"', live.last_value, live.is_called)
-FROM "league__r1"."teams_id_seq" AS live, "league"."teams_id_seq" AS own
+-- A sequence with narrower bounds than live's goes to their end.
+SELECT pg_catalog.setval('"league"."teams_id_seq"', greatest(least(live.last_value, q.seqmax), q.seqmin),
+                         live.is_called OR live.last_value NOT BETWEEN q.seqmin AND q.seqmax)
+FROM "league__r1"."teams_id_seq" AS live, "league"."teams_id_seq" AS own JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = '"league"."teams_id_seq"'::regclass
 WHERE live.last_value > own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
 -- advance sequence countdown
-SELECT pg_catalog.setval('"league"."countdown"', live.last_value, live.is_called)
-FROM "league__r1"."countdown" AS live, "league"."countdown" AS own
+-- A sequence with narrower bounds than live's goes to their end.
+SELECT pg_catalog.setval('"league"."countdown"', greatest(least(live.last_value, q.seqmax), q.seqmin),
+                         live.is_called OR live.last_value NOT BETWEEN q.seqmin AND q.seqmax)
+FROM "league__r1"."countdown" AS live, "league"."countdown" AS own JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = '"league"."countdown"'::regclass
 WHERE live.last_value < own.last_value
    OR live.last_value = own.last_value AND live.is_called AND NOT own.is_called;
 -- re-create the dependents

@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from bluegreen_etl import catalog
 from bluegreen_etl.model import Column
-from bluegreen_etl.sources.arrow import encoders
+from bluegreen_etl.sources.arrow import column_types, encoders
 from tests.support import needs_extension
 
 Connection = psycopg.Connection[TupleRow]
@@ -57,6 +57,18 @@ PAIRS: list[tuple[str, pa.DataType, st.SearchStrategy[Any]]] = [
     ("real", pa.float32(), st.floats(width=32)),
     ("double precision", pa.float64(), DOUBLES),
     ("double precision", pa.int32(), ints(32)),
+    ("double precision", pa.float32(), st.floats(width=32)),
+    ("double precision", pa.float16(), st.floats(width=16)),
+    ("real", pa.float16(), st.floats(width=16)),
+    ("text", pa.binary(), TEXT.map(str.encode)),
+    ("text", pa.dictionary(pa.int32(), pa.int64()), ints(32)),
+    ("jsonb", pa.json_(), JSON),
+    ("jsonb", pa.struct([("b", pa.binary())]), st.fixed_dictionaries({"b": TEXT.map(str.encode)})),
+    ("jsonb", pa.list_(pa.timestamp("us")), st.lists(MOMENTS, max_size=3)),
+    ("date", pa.timestamp("us"), DAYS.map(lambda day: datetime(day.year, day.month, day.day))),
+    ("timestamp", pa.timestamp("ns"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),
+    ("timestamptz", pa.timestamp("ns", "UTC"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),
+    ("time", pa.time64("ns"), TIMES),
     ("boolean", pa.bool_(), st.booleans()),
     ("text", pa.string(), TEXT),
     ("text", pa.large_string(), TEXT),
@@ -104,7 +116,14 @@ TEXTS: list[tuple[str, pa.DataType, Any, str]] = [
     ("point", pa.string(), "(1,2)", "(1,2)"),
     ("uuid", pa.string(), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
     ("interval", pa.duration("us"), timedelta(days=1, microseconds=5), "24:00:00.000005"),
-    ("timestamp", pa.timestamp("ns"), datetime(2024, 2, 29, 12, 0, 0, 5), "2024-02-29 12:00:00.000005"),
+    ("timestamp[]", pa.list_(pa.timestamp("ns")), [1_700_000_000_123_456_000], '{"2023-11-14 22:13:20.123456"}'),
+    ("jsonb", pa.timestamp("ns"), 1_700_000_000_123_456_789, '"2023-11-14T22:13:20.123456789"'),
+    ("text", pa.timestamp("ns"), 1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456789"),
+    ("date[]", pa.list_(pa.date32()), [3_000_000, -800_000], '{10183-09-21,"0222-09-04 BC"}'),
+    ("bytea[]", pa.list_(pa.binary()), [b"\xff"], '{"\\\\xff"}'),
+    ("text[]", pa.list_(pa.binary()), ["Zo\u00eb".encode()], "{Zo\u00eb}"),
+    ("text", pa.uuid(), bytes(16), "00000000-0000-0000-0000-000000000000"),
+    ("interval", pa.month_day_nano_interval(), pa.MonthDayNano([14, 3, 5000]), "1 year 2 mons 3 days 00:00:00.000005"),
     ("timestamptz", pa.timestamp("us"), datetime(2024, 2, 29, 12), "2024-02-29 12:00:00+05:30"),
     ("integer", pa.string(), "17", "17"),
     ("numeric[]", pa.list_(pa.decimal128(9, 2)), [Decimal("1.10"), None], "{1.10,NULL}"),
@@ -172,7 +191,7 @@ def test_binary_is_what_the_server_reads_from_the_text(
         needs_extension(types, kind)
         types.execute("CREATE EXTENSION citext")
     column = column_of(types, kind)
-    target = encoders.target(column, given_type)
+    target = column_types.target(column, given_type)
     assert target is not None
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -193,6 +212,32 @@ def test_other_pairs_go_as_text(
 ) -> None:
     """They are read by the type's own input function."""
     column = column_of(types, kind)
-    assert encoders.target(column, given_type) is None
+    assert column_types.target(column, given_type) is None
     found = copied(types, encoders.Text([column]).encode(batch_of(given_type, [value])), binary=False)
     assert found == [expected, None]
+
+
+EARLY = ["1200-02-15 14:13:20 BC"]
+EDGES: list[tuple[str, pa.DataType, list[int], list[str]]] = [
+    ("date", pa.date32(), [3_000_000, -800_000, -719_529], ["10183-09-21", "0222-09-04 BC", "0002-12-31 BC"]),
+    (
+        "timestamp",
+        pa.timestamp("us"),
+        [-(10**17), 253_402_300_800 * 10**6],
+        ["1200-02-15 14:13:20 BC", "10000-01-01 00:00:00"],
+    ),
+    ("timestamptz", pa.timestamp("s", "UTC"), [-(10**11)], ["1200-02-15 20:06:48+05:53:28 BC"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "given_type", "values", "expected"), EDGES, ids=[kind for kind, *_ in EDGES])
+def test_dates_before_year_1_and_after_9999_are_the_same_in_binary_and_text(
+    types: Connection, kind: str, given_type: pa.DataType, values: list[int], expected: list[str]
+) -> None:
+    """Python cannot represent these dates."""
+    column = column_of(types, kind)
+    target = column_types.target(column, given_type)
+    batch = batch_of(given_type, values)
+    binary = copied(types, encoders.Binary([column], [target]).encode(batch), binary=True)
+    assert binary == copied(types, encoders.Text([column]).encode(batch), binary=False)
+    assert binary[:-1] == expected

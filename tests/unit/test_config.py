@@ -156,7 +156,7 @@ def test_variables_are_numbers_and_booleans_where_those_are_wanted(toml: Write) 
 
 
 def test_mistake_in_an_environment_that_is_not_used_is_found(toml: Write) -> None:
-    """Whoever needs it next does so in a hurry."""
+    """The next reader of this setting is in a hurry."""
     toml("[environments.staging.load]\njbos = 2")
     with pytest.raises(errors.UsageError, match=r"\[environments.staging\]: contains unknown field `jbos`"):
         resolve()
@@ -302,7 +302,7 @@ def test_what_is_named_must_exist(toml: Write) -> None:
         config.resolve({}, file="missing.toml", environ={})
     with pytest.raises(errors.UsageError) as caught:
         resolve(environment="staging")
-    assert caught.value.hint == "Known ones: plain, production. Add [environments.staging]."
+    assert caught.value.hint == "Add `[environments.staging]`, or use one of: plain, production."
 
 
 def test_a_child_gets_no_variable_of_libpq_but_those_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def text_of(reader: Reader) -> bytes:
 
 @pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
 def test_compressed_file_is_read_and_its_own_bytes_are_hashed(suffix: str, compress: Callable[[bytes], bytes]) -> None:
-    """Also one of several members, as appending makes them; the digest is of what lies on disk."""
+    """A file of several members, as appending writes them, is read whole; the digest covers the bytes on disk."""
     data = compress(b"a,b\n1,x\n") + compress(b"2,y\n")
     reader = opened(f"t.csv.{suffix}", data)
     assert text_of(reader) == b"1,x\n2,y\n"
@@ -63,14 +63,13 @@ def test_bytes_after_the_text_are_hashed_too() -> None:
 
 
 @pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
-@pytest.mark.parametrize("damage", ["cut off", "overwritten", "never compressed"])
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
 def test_damaged_archive_is_refused(suffix: str, compress: Callable[[bytes], bytes], damage: str) -> None:
     """Never taken as a shorter file."""
     packed = compress(b"a,b\n" + os.urandom(50_000).hex().encode() + b",x\n")
     damaged = {
         "cut off": packed[:-20],
         "overwritten": packed[:20_000] + b"\0" * 100 + packed[20_100:],
-        "never compressed": b"a,b\n1,x\n",
     }[damage]
     with pytest.raises(errors.BadSource, match=rf"^t.csv.{suffix} cannot be read to its end: "):
         text_of(opened(f"t.csv.{suffix}", damaged))
@@ -90,7 +89,7 @@ def test_gzip_file_is_read_by_either_decoder(gzip_decoder: str) -> None:
     reader = opened("t.csv.gz", data)
     assert text_of(reader) == b"1,x\n" + b"2,y\n" * 100_000
     assert reader.sha256 == hashlib.sha256(data).hexdigest()
-    with decompress.opened(discover(["t.csv.gz"], tables={})[0]) as stream:
+    with decompress.open_stream(discover(["t.csv.gz"], tables={})[0]) as stream:
         assert type(stream._text).__module__ == ("isal.igzip" if gzip_decoder == "isal" else "gzip")
 
 
@@ -120,11 +119,10 @@ def test_zstd_file_is_read() -> None:
 
 
 @pytest.mark.skipif(not HAS_ZSTD, reason="needs Python 3.14 or the package zstandard")
-@pytest.mark.parametrize("data", [ZSTD[:-2], b"a,b\n1,x\n"])
-def test_damaged_zstd_file_is_refused(data: bytes) -> None:
+def test_damaged_zstd_file_is_refused() -> None:
     """A cut-off one too, which zstandard's own reader takes as a shorter file."""
     with pytest.raises(errors.BadSource, match=r"^t.csv.zst cannot be read to its end: "):
-        text_of(opened("t.csv.zst", data))
+        text_of(opened("t.csv.zst", ZSTD[:-2]))
 
 
 @pytest.mark.skipif(HAS_ZSTD, reason="a decoder is installed")
@@ -132,8 +130,8 @@ def test_zstd_file_without_a_decoder_says_what_to_install() -> None:
     """The decoder is not a dependency."""
     with pytest.raises(errors.BadSource) as raised:
         opened("t.csv.zst", ZSTD)
-    assert raised.value.message == "t.csv.zst is compressed with zstd, and no decoder is installed"
-    assert raised.value.hint == "Install the Python package zstandard, or use Python 3.14."
+    assert raised.value.message == "t.csv.zst is compressed with zstd: no decoder is installed"
+    assert raised.value.hint == "Run `pip install zstandard`, or use Python 3.14."
 
 
 def test_consumed_counts_bytes_on_disk() -> None:

@@ -1,4 +1,4 @@
-"""Errors: the exit code of each class, and one list of codes wherever it is told."""
+"""Errors: the exit code of each class, and one list of codes in every place."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,7 @@ FAMILIES = {
     "Refused": 1,
     "NotPermitted": 1,
     "ServerFailed": 1,
+    "InternalError": 1,
     "Interrupted": 1,
     "ChecksFailed": 3,
     "LockNotObtained": 4,

@@ -68,7 +68,7 @@ def refusal(url: str) -> errors.BadSource:
 
 
 def test_url_is_a_file(memory: MemoryFileSystem) -> None:
-    """Its last part is its name, and the storage tells its size."""
+    """The last part of a URL is its name, and the storage reports its size."""
     memory.pipe("/d/players.csv.gz", b"12345")
     assert discover(["memory://d/players.csv.gz"], tables={}) == [
         SourceFile(
@@ -207,7 +207,7 @@ def test_server_that_gives_no_parts_is_told(web: Web) -> None:
         archive.writestr("t.bin", bytes(20_000_000))
     web.pages["/data.zip"] = Page(data.getvalue())
     error = refusal(f"{web.url}/data.zip")
-    assert error.message == f"{web.url}/data.zip cannot be read in parts: its server only gives whole files"
+    assert error.message == f"{web.url}/data.zip cannot be read in parts: the server does not support ranges"
 
 
 def test_compressed_file_arrives_as_it_lies_there(web: Web) -> None:
@@ -228,7 +228,7 @@ def test_source_can_be_sent_to_another_process(web: Web) -> None:
 
 @pytest.mark.parametrize("change", [Page(TEXT, etag="2"), Page(TEXT + b"3,z\n")])
 def test_file_that_changes_is_refused(web: Web, change: Page) -> None:
-    """From when the header was read to the end, by its size or by whatever else the server tells."""
+    """A change from the header to the end is noticed by the size or by any mark that the server sends."""
     [source] = discover([f"{web.url}/t.csv"], tables={})
     reader = open_reader(source, COLUMNS)
     web.pages["/t.csv"] = change
@@ -260,7 +260,7 @@ def test_dropped_connection_is_refused(web: Web, cut: int) -> None:
 @pytest.mark.parametrize(
     ("status", "reason", "hint"),
     [
-        (404, "404 Not Found", "address"),
+        (404, "404 Not Found", "URL"),
         (403, "403 Forbidden", "credentials"),
         (503, "503 Service Unavailable", "network"),
     ],
@@ -283,10 +283,10 @@ def test_server_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("memory://nowhere.csv", "memory://nowhere.csv cannot be read: there is no such file"),
+        ("memory://nowhere.csv", "memory://nowhere.csv cannot be read: the file does not exist"),
         ("memory://nowhere/*.csv", "memory://nowhere/*.csv matches no file"),
         ("memory://d/empty.csv", "memory://d/empty.csv is empty"),
-        ("memory://d/notes.txt", "memory://d/notes.txt is of unknown format"),
+        ("memory://d/notes.txt", "the format of memory://d/notes.txt is unknown"),
         ("http://127.0.0.1:1/x.csv#", "http://127.0.0.1:1/x.csv cannot be read: Connection refused"),
         ("nosuch://x.csv", "nosuch://x.csv cannot be read: Protocol not known: nosuch"),
         ("s3://bucket/x.csv", "s3://bucket/x.csv needs a package that is not installed"),
@@ -308,7 +308,7 @@ def test_missing_fsspec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no dependency of those who load files of their own machine."""
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     error = refusal("https://example.org/x.csv")
-    assert error.message == "https://example.org/x.csv is elsewhere, and the package fsspec is not installed"
+    assert error.message == "https://example.org/x.csv is a remote file: the package fsspec is not installed"
     assert "bluegreen-etl[remote]" in (error.hint or "")
 
 
@@ -333,7 +333,7 @@ def test_missing_fsspec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_url_is_shown_without_secrets(url: str, shown: str) -> None:
-    """Users, passwords and queries; what cannot be told apart is not shown at all."""
+    """Users, passwords and queries are hidden; a URL that cannot be parsed is not shown at all."""
     parts = remote.split(url)
     assert parts is not None
     assert parts.shown == shown

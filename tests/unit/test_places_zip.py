@@ -83,7 +83,7 @@ def test_zip_is_found_in_a_directory_and_by_a_glob() -> None:
     assert found("d") == expected
     assert found("d/*") == expected
     assert found("d/*.zip") == expected[1:]
-    with pytest.raises(errors.BadSource, match=r"^d/docs.ZIP holds no data files$"):
+    with pytest.raises(errors.BadSource, match=r"^d/docs.ZIP contains no data files$"):
         found("d/docs.ZIP")
 
 
@@ -165,7 +165,7 @@ def test_member_reached_twice_is_found_once() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_member_is_read_and_its_own_bytes_are_hashed(method: int) -> None:
-    """Size and digest are those of the file that was packed, so they stay when it is packed anew."""
+    """Size and digest are those of the packed file, so they stay the same when it is packed again."""
     packed("data.zip", {"t.csv": TEXT}, method)
     assert read("data.zip") == (TEXT[4:], hashlib.sha256(TEXT).hexdigest(), len(TEXT))
 
@@ -268,14 +268,14 @@ def test_truncated_zip_is_refused(kept: int) -> None:
     """Its table of contents is at its end."""
     data = packed("data.zip", {"t.csv": TEXT})
     Path("data.zip").write_bytes(data[:kept])
-    assert refusal("data.zip").startswith("data.zip is no zip that can be read: ")
+    assert refusal("data.zip").startswith("data.zip cannot be read as a zip: ")
 
 
 def test_what_is_no_zip_is_refused() -> None:
     """Whatever its name says; also among other files of a directory."""
     Path("d").mkdir()
     Path("d/data.zip").write_bytes(TEXT)
-    assert refusal("d") == "d/data.zip is no zip that can be read: File is not a zip file"
+    assert refusal("d") == "d/data.zip cannot be read as a zip: File is not a zip file"
 
 
 def test_wrong_checksum_is_refused() -> None:
@@ -314,7 +314,7 @@ def test_unsupported_method_is_refused() -> None:
     """Deflate64, as Windows uses it for large files."""
     data = packed("data.zip", {"t.csv": TEXT})
     Path("data.zip").write_bytes(changed(data, 2, 9))
-    assert refusal("data.zip").startswith("data.zip/t.csv is packed in a way that Python cannot unpack: ")
+    assert refusal("data.zip").startswith("data.zip/t.csv uses a compression that Python does not support: ")
 
 
 def test_empty_member_is_refused() -> None:

@@ -104,7 +104,7 @@ def test_record_longer_than_a_block_stays_whole() -> None:
 
 
 def test_options_become_copy_options() -> None:
-    """The server is told what the settings say; a TSV file is delimited by tabs."""
+    """The server gets the options of the settings; a TSV file is delimited by tabs."""
     options = SourceOptions(delimiter=";", quote="'", escape="\\", null="\\N", encoding="win1252")
     assert reader(b"a;b\n", options).copy_options == CopyOptions(
         delimiter=";", quote="'", escape="\\", null="\\N", encoding="win1252"
@@ -149,7 +149,11 @@ def test_without_a_header_all_lines_are_data() -> None:
             't.csv, line 1: "zzz" is not a column of the table',
             "Add it to the table, or remove it from the file.",
         ),
-        (b"a,g\n", 't.csv, line 1: column "g" is generated: no file can fill it', "Remove it from the file."),
+        (
+            b"a,g\n",
+            't.csv, line 1: column "g" is generated: a file cannot fill it',
+            'Remove it, or add `ignore_columns = ["g"]` under `[tables.TABLE]`.',
+        ),
     ],
 )
 def test_header_that_does_not_fit_the_table_is_refused(data: bytes, message: str, hint: str) -> None:

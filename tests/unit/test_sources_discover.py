@@ -71,9 +71,34 @@ def test_glob_means_the_data_files_that_it_matches() -> None:
 
 
 def test_several_files_of_a_table_are_sorted_by_path() -> None:
-    """Files of several formats may fill one table."""
-    touch("d/players.json", "d/players.csv")
-    assert found("d") == [("players", "d/players.csv"), ("players", "d/players.json")]
+    """Files of several formats may fill one table, if each is named or they are in different directories."""
+    touch("d/players.json", "d/players.csv", "e/players.csv")
+    expected = [("players", "d/players.csv"), ("players", "d/players.json")]
+    assert found("d/players.json", "d/players.csv") == expected
+    assert found("d/players.csv", "e") == [("players", "d/players.csv"), ("players", "e/players.csv")]
+    listed = {"players": TableFiles(files=("d/players.*",))}
+    assert [source.path for source in discover(["d"], tables=listed)] == [path for _, path in expected]
+
+
+@pytest.mark.parametrize("other", ["players.csv.gz", "players.json", "players.tsv"])
+@pytest.mark.parametrize("pattern", ["d", "d/*"])
+def test_two_forms_of_one_file_are_refused(pattern: str, other: str) -> None:
+    """Its rows would be loaded twice."""
+    touch("d/players.csv", f"d/{other}")
+    with pytest.raises(errors.BadSource) as refused:
+        found(pattern)
+    assert refused.value.message == (
+        f'd/players.csv and d/{other} have the same name, and both would fill table "players"'
+    )
+    assert refused.value.hint == (
+        'Remove one of them, or list the files of the table: `[tables.players]` `files = ["d/players.csv"]`.'
+    )
+
+
+def test_lock_files_of_office_programs_are_no_tables() -> None:
+    """They are there as long as somebody edits the file."""
+    touch("d/a.csv", "d/~$a.csv", "d/.a.csv")
+    assert found("d") == [("a", "d/a.csv")]
 
 
 def test_file_reached_twice_is_found_once() -> None:
@@ -118,7 +143,7 @@ def test_format_option_makes_any_name_a_data_file() -> None:
 
 
 def test_format_for_all_files_counts_more_than_their_names() -> None:
-    """For files that were asked for; what else lies in a directory does not become data by it."""
+    """Only for requested files; other files of a directory do not become data by it."""
     touch("d/players.txt", "d/teams.json", "d/notes")
     options = SourceOptions(format=Format.NDJSON)
     for paths, tables in (
@@ -156,11 +181,11 @@ def test_missing_path_without_a_close_match_names_the_working_directory() -> Non
     ("path", "message"),
     [
         ("empty.csv", "empty.csv is empty"),
-        ("dir", "dir holds no data files"),
+        ("dir", "dir contains no data files"),
         ("*.tsv", "*.tsv matches no file"),
-        ("*.md", "*.md holds no data files"),
-        ("README.md", "README.md is of unknown format"),
-        ("players.csv.bak", "players.csv.bak is of unknown format"),
+        ("*.md", "*.md contains no data files"),
+        ("README.md", "the format of README.md is unknown"),
+        ("players.csv.bak", "the format of players.csv.bak is unknown"),
         ("fifo.csv", "fifo.csv is not a regular file"),
     ],
 )
@@ -178,7 +203,7 @@ def test_what_cannot_be_loaded_is_refused(path: str, message: str) -> None:
 def test_listed_file_of_unknown_format_is_refused() -> None:
     """A table's own globs say exactly what belongs to it."""
     touch("players.dat")
-    with pytest.raises(errors.BadSource, match=r"^players.dat is of unknown format$"):
+    with pytest.raises(errors.BadSource, match=r"^the format of players.dat is unknown$"):
         found(tables={"players": TableFiles(files=("players.*",))})
 
 
@@ -203,3 +228,27 @@ def test_unreadable_file_is_refused(directory: Path, ordinary_user: None) -> Non
         os.seteuid(65534)
     with pytest.raises(errors.BadSource, match=r"^secret.csv cannot be read: Permission denied$"):
         found("secret.csv")
+
+
+def test_a_default_that_does_not_apply_to_a_format_is_ignored() -> None:
+    """`--null NA` is about the CSV files of a directory; the table's own setting is refused by the reader."""
+    touch("d/a.csv", "d/b.json", "d/c.json")
+    defaults = SourceOptions(null="NA", encoding="LATIN1")
+    own = SourceOptions(null="-")
+    tables = {"c": TableFiles(options=SourceOptions(null="-", encoding="LATIN1"), own=own)}
+    options = {source.path: source.options for source in discover(["d"], tables=tables, options=defaults)}
+    assert options == {"d/a.csv": defaults, "d/b.json": SourceOptions(), "d/c.json": own}
+
+
+@pytest.mark.parametrize("pattern", ["d", "d/t.csv"])
+def test_a_directory_named_like_a_file_is_one_table(pattern: str) -> None:
+    """Spark, Dask and Polars write such directories, with marks of their own in them."""
+    touch("d/t.csv/part-0.csv", "d/t.csv/part-1.csv.gz", "d/t.csv/_SUCCESS", "d/t.csv/.part-0.crc", "d/sub/x.csv")
+    assert found(pattern) == [("t", "d/t.csv/part-0.csv"), ("t", "d/t.csv/part-1.csv.gz")]
+
+
+def test_a_partition_column_is_not_lost() -> None:
+    """Its values are in the names of directories only."""
+    touch("d/t.parquet/year=2024/a.parquet")
+    with pytest.raises(errors.BadSource, match=r"d/t\.parquet/year=2024 is a partition: its files lack column year"):
+        found("d")

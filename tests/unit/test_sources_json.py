@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions, Reader, SourceOptions
 from bluegreen_etl.sources.discovery import TableFiles, discover
-from bluegreen_etl.sources.jsonfiles import elements, json_reader
+from bluegreen_etl.sources.jsonfiles import element_splitter, json_reader
 from bluegreen_etl.sources.readers import open_reader
 
 COLUMNS = (
@@ -183,7 +183,7 @@ def test_columns_with_a_default_are_left_to_it_unless_the_file_has_them() -> Non
     ("key", "message"),
     [
         ("z", 'key "z" is not a column of the table'),
-        ("g", 'column "g" is generated: no file can fill it'),
+        ("g", 'column "g" is generated: a file cannot fill it'),
     ],
 )
 @pytest.mark.parametrize("elements", [3, 3000])
@@ -201,13 +201,13 @@ def test_unknown_key_is_refused_with_its_element(name: str, elements: int, key: 
 
 
 def test_key_that_comes_too_late_for_its_default_is_refused() -> None:
-    """The column was left out of COPY; the option brings it in."""
+    """The column was left out of COPY; the option adds it."""
     columns = (COLUMNS[0], Column(name="late", type="text", has_default=True))
     text = in_array(*['{"id": 1}'] * 2000, '{"late": "x"}')
     with pytest.raises(errors.BadRow) as raised:
         list(reader("t.json", text, columns=columns).blocks())
     assert raised.value.message == (
-        't.json, element 2001: key "late" is in none of the first records, so its column was to get its default'
+        't.json, element 2001: key "late" is not in the sample of the first records, and its column has a default'
     )
     assert raised.value.hint is not None
     assert "`columns`" in raised.value.hint
@@ -223,14 +223,14 @@ def test_key_that_comes_too_late_for_its_default_is_refused() -> None:
     [
         ('{"id": 01}', "JSON is malformed: invalid number (byte 8)"),
         ("3", "is a number, not an object"),
-        ("", "there is nothing beside a comma"),
-        ('{"name": "\\u0000"}', "holds \\u0000, which PostgreSQL cannot store"),
-        ('{"more": {"\\u0000": 1}}', "holds \\u0000, which PostgreSQL cannot store"),
-        ('{"name": "\\ud83d"}', "the JSON ends too early, or holds half of a surrogate pair"),
-        ('{"list": 1}', 'the value of "list" is not a JSON array, as integer[] needs'),
-        ('{"list": {}}', 'the value of "list" is not a JSON array, as integer[] needs'),
-        ('{"list": [[1], 2]}', 'the value of "list" has an element that is not a JSON array, beside others that are'),
-        ('{"list": [[1], [2, 3]]}', 'the value of "list" has arrays of different lengths side by side'),
+        ("", "the element is empty"),
+        ('{"name": "\\u0000"}', "contains \\u0000, which PostgreSQL cannot store"),
+        ('{"more": {"\\u0000": 1}}', "contains \\u0000, which PostgreSQL cannot store"),
+        ('{"name": "\\ud83d"}', "the JSON is truncated, or contains half of a surrogate pair"),
+        ('{"list": 1}', 'the value of "list" is not a JSON array, which integer[] requires'),
+        ('{"list": {}}', 'the value of "list" is not a JSON array, which integer[] requires'),
+        ('{"list": [[1], 2]}', 'the value of "list" mixes arrays and other values as elements'),
+        ('{"list": [[1], [2, 3]]}', 'the value of "list" contains arrays of different lengths'),
         ('{"id": 1} {"id": 2}', "JSON is malformed: trailing characters (byte 11)"),
         ('{"more": ' + "[" * 3000 + "]" * 3000 + "}", "is nested too deeply"),
     ],
@@ -249,11 +249,11 @@ def test_bad_element_is_refused_by_its_number(element: str, message: str, before
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": 1', "the JSON ends too early, or holds half of a surrogate pair"),
+        ('{"id": 1', "the JSON is truncated, or contains half of a surrogate pair"),
         ('{"id": 1}{"id": 2}', "JSON is malformed: trailing characters (byte 10)"),
         ("[1]", "is an array, not an object"),
-        (b'{"name": "\xe9"}', "byte 11 of it is not UTF-8"),
-        (b'{"id": "\xe9"}', "byte 9 of it is not UTF-8"),
+        (b'{"name": "\xe9"}', "byte 11 of the element is not UTF-8"),
+        (b'{"id": "\xe9"}', "byte 9 of the element is not UTF-8"),
     ],
 )
 @pytest.mark.parametrize("before", [2, 2000])
@@ -268,12 +268,12 @@ def test_bad_line_is_refused_by_its_number(line: str | bytes, message: str, befo
 @pytest.mark.parametrize(
     ("end", "error", "message"),
     [
-        ("", errors.BadSource, "t.json, element 2001: the file ends before its array does"),
-        (',{"id": 1', errors.BadSource, "t.json, element 2001: the file ends before its array does"),
-        (',{"id": 1}', errors.BadSource, "t.json, element 2001: the file ends before its array does"),
-        ('] {"id": 1}', errors.BadSource, "t.json goes on after the end of its array"),
-        ("]]", errors.BadSource, "t.json goes on after the end of its array"),
-        (",]", errors.BadRow, "t.json, element 2001: there is nothing beside a comma"),
+        ("", errors.BadSource, "t.json, element 2001: the array is not closed at the end of the file"),
+        (',{"id": 1', errors.BadSource, "t.json, element 2001: the array is not closed at the end of the file"),
+        (',{"id": 1}', errors.BadSource, "t.json, element 2001: the array is not closed at the end of the file"),
+        ('] {"id": 1}', errors.BadSource, "t.json: there is text after the end of the array"),
+        ("]]", errors.BadSource, "t.json: there is text after the end of the array"),
+        (",]", errors.BadRow, "t.json, element 2001: the element is empty"),
     ],
 )
 @pytest.mark.parametrize("size", [None, 64])
@@ -298,7 +298,7 @@ def test_element_that_no_more_text_can_mend_is_refused_early() -> None:
     """The rest of a file is not gathered in memory behind a missing quote; half a number may still become whole."""
     Path("t.json").write_text("[]")
     [source] = discover(["t.json"], tables={})
-    cutter = elements.cutter(source)
+    cutter = element_splitter.splitter_of(source)
     for half in (b'{"n": 1.', b'{"n": 1.2', b'{"n": 1.2e', b'{"n": 1.2e-', b'{"n": tr', b'{"n": "\\'):
         cutter.examine(half, 1, final=False)
     cutter.examine(b'{"n": "x}, {"n": "x"}, ', 2, final=False)
@@ -367,7 +367,7 @@ def test_any_json_is_cut_at_elements_only(
     ],
 )
 def test_every_element_is_found_with_its_place(name: str, text: str, places: list[str]) -> None:
-    """However small the blocks are, and whatever stands in strings."""
+    """However small the blocks are, and whatever strings contain."""
     Path(name).write_text(text, encoding="utf-8")
     [source] = discover([name], tables={})
     for size in (1, 9, 60, None):

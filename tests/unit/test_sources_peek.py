@@ -112,9 +112,9 @@ def test_empty_array_has_no_columns() -> None:
         ('a,b\n"1\n1",2\n3,"4\n', "f.csv, line 4: a quoted value is not closed"),
         ('"a,b\n', "f.csv, line 1: a quoted value is not closed"),
         (b"a,b\n1,2\n3,caf\xe9\n", "f.csv, line 3, byte 6: 0xe9 is not UTF8"),
-        (b"a\0,b\0\n", "f.csv, line 1: holds NUL characters"),
-        (codecs.BOM_UTF16_LE + "a,b\n".encode("utf-16-le"), "f.csv is written in UTF-16, which PostgreSQL cannot read"),
-        (codecs.BOM_UTF32_LE + "a,b\n".encode("utf-32-le"), "f.csv is written in UTF-32, which PostgreSQL cannot read"),
+        (b"a\0,b\0\n", "f.csv, line 1: the header contains NUL characters"),
+        (codecs.BOM_UTF16_LE + "a,b\n".encode("utf-16-le"), "f.csv is encoded in UTF-16, which PostgreSQL cannot read"),
+        (codecs.BOM_UTF32_LE + "a,b\n".encode("utf-32-le"), "f.csv is encoded in UTF-32, which PostgreSQL cannot read"),
     ],
 )
 def test_csv_that_cannot_be_understood_is_refused(data: str | bytes, message: str) -> None:
@@ -132,17 +132,17 @@ def test_csv_that_cannot_be_understood_is_refused(data: str | bytes, message: st
         ('"a"', "f.json is a string, not an array of objects"),
         ("12", "f.json is a number, not an array of objects"),
         ("<xml>", "f.json is not JSON, not an array of objects"),
-        (" \n", "f.json holds no JSON"),
+        (" \n", "f.json contains no JSON"),
         ('[{"a": 1}, {}, 3]', "f.json, element 3: is a number, not an object"),
         ("[null]", "f.json, element 1: is null, not an object"),
         ("[[1]]", "f.json, element 1: is an array, not an object"),
         ('[{"a": 01}]', "f.json, element 1: JSON is malformed: invalid number (byte 7)"),
-        ('[{"a": 1},]', "f.json, element 2: there is nothing beside a comma"),
-        (b'[{"a": "caf\xe9"}]', "f.json, element 1: byte 11 of it is not UTF-8"),
-        ('[{"a": "\\u0000"}]', "f.json, element 1: holds \\u0000, which PostgreSQL cannot store"),
+        ('[{"a": 1},]', "f.json, element 2: the element is empty"),
+        (b'[{"a": "caf\xe9"}]', "f.json, element 1: byte 11 of the element is not UTF-8"),
+        ('[{"a": "\\u0000"}]', "f.json, element 1: contains \\u0000, which PostgreSQL cannot store"),
         ('[{"a": ' + "[" * 5000 + "]" * 5000 + "}]", "f.json, element 1: is nested too deeply"),
-        ("[", "f.json, element 1: the file ends before its array does"),
-        (codecs.BOM_UTF16_BE + "[]".encode("utf-16-be"), "f.json is written in UTF-16, which PostgreSQL cannot read"),
+        ("[", "f.json, element 1: the array is not closed at the end of the file"),
+        (codecs.BOM_UTF16_BE + "[]".encode("utf-16-be"), "f.json is encoded in UTF-16, which PostgreSQL cannot read"),
     ],
 )
 def test_json_that_is_no_array_of_objects_is_refused(data: str | bytes, message: str) -> None:
@@ -172,18 +172,18 @@ def test_json_line_that_is_no_object_is_named_by_its_line() -> None:
             SourceOptions(null="a,b"),
             'option null of table "f" holds the delimiter, the quote or a line end, or marks the end of data',
         ),
-        ("f.csv", SourceOptions(encoding="klingon"), 'encoding "klingon" is not known'),
+        ("f.csv", SourceOptions(encoding="klingon"), 'unknown encoding "klingon"'),
         (
             "f.csv",
             SourceOptions(encoding="SJIS", quote="|"),
-            "option quote of table \"f\" is '|', which encoding SJIS uses inside letters",
+            "option quote of table \"f\" is '|', which encoding SJIS also uses inside characters",
         ),
-        ("f.json", SourceOptions(delimiter=";"), 'option delimiter of table "f" is not for JSON'),
+        ("f.json", SourceOptions(delimiter=";"), 'option delimiter of table "f" does not apply to JSON'),
         ("f.json", SourceOptions(encoding="LATIN1"), 'option encoding of table "f" is LATIN1, but JSON is UTF-8'),
     ],
 )
 def test_options_that_cannot_be_are_a_usage_error(name: str, options: SourceOptions, message: str) -> None:
-    """They stand in the configuration, so that is what is wrong."""
+    """The names are in the configuration, so the configuration is wrong."""
     with pytest.raises(errors.UsageError) as raised:
         peek_file(written(name, "[]", options))
     assert raised.value.message == message
@@ -196,7 +196,7 @@ def test_options_must_name_every_column() -> None:
         peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x",))))
     with pytest.raises(errors.BadSource, match=r'^f.csv, option columns: column "x" appears twice$'):
         peek_file(written("f.csv", "a,b\n", SourceOptions(columns=("x", "x"), header=False)))
-    with pytest.raises(errors.BadSource, match=r"^f.csv has no header, so its columns have no names$"):
+    with pytest.raises(errors.BadSource, match=r"^f.csv has no header: its columns have no names$"):
         peek_file(written("f.csv", "a,b\n", SourceOptions(header=False)))
 
 

@@ -1,1 +1,1 @@
-"""CSV and TSV: the file's own bytes, cut where records end; COPY parses them."""
+"""Read CSV and TSV: split the bytes of the file between records; COPY parses them."""

@@ -1,4 +1,4 @@
-"""CSV and TSV as they are: the file's own bytes in blocks, cut where records end, for COPY to parse."""
+"""Read CSV and TSV as blocks of the file's own bytes, split between records; COPY parses them."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +25,13 @@ class DelimitedReader:
 
         Args:
             source: the file.
-            columns: the table's columns, which the file's must be among.
-            block_size: about how many bytes a block shall have.
-            tolerant: a record that cannot be cut makes its block broken, and is no error.
+            columns: the table's columns; all columns of the file must be among them.
+            block_size: the approximate number of bytes per block.
+            tolerant: a record that cannot be projected marks its block as broken instead of raising.
 
         Raises:
             BadSource: the file cannot be read, or its header does not fit the table.
-            UsageError: its options are not such as COPY can take.
+            UsageError: COPY does not accept the options.
         """
         self._source = source
         self._dialect = dialect.dialect_of(source)
@@ -39,20 +39,20 @@ class DelimitedReader:
         self._tolerant = tolerant
         self._before = decompress.fingerprint(source)
         self._digest: decompress.Digest | None = None
-        with decompress.opened(source, self._before) as stream:
+        with decompress.open_stream(source, self._before) as stream:
             opening = self._open(stream)
         self._eol = opening.eol
         fillable = tuple(column.name for column in columns if not column.generated)
         generated = [column.name for column in columns if column.generated]
         names = header.column_names(source, self._dialect, opening)
-        ways = column_mapping.keys_of(source)
-        held = fillable if names is None else tuple(ways.names(names))
-        kept = tuple(not ways.is_ignored(name, fillable) for name in held)
+        mapping = column_mapping.mapping_of(source)
+        held = fillable if names is None else tuple(mapping.names(names))
+        kept = tuple(not mapping.is_ignored(name, fillable) for name in held)
         self._columns = tuple(itertools.compress(held, kept))
-        self._projection = None if all(kept) else projection.projection(self._dialect, kept)
+        self._projection = None if all(kept) else projection.projection_of(self._dialect, kept)
         where = f"{source.path}, line 1" if source.options.header else source.path
         header.refuse_unknown(self._columns, fillable, generated, where)
-        self._refuse_options(ways)
+        self._refuse_options(mapping)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,45 +61,45 @@ class DelimitedReader:
 
     @property
     def copy_options(self) -> CopyOptions:
-        """How the file is written."""
+        """The options with which COPY reads the file."""
         return self._dialect.copy_options
 
     @property
     def sha256(self) -> str:
         """The digest of the file on disk; blocks() must be exhausted."""
-        return decompress.known(self._digest).sha256
+        return decompress.finished_digest(self._digest).sha256
 
     @property
     def size(self) -> int:
-        """How many bytes the file has on disk; blocks() must be exhausted."""
-        return decompress.known(self._digest).size
+        """The number of bytes on disk; blocks() must be exhausted."""
+        return decompress.finished_digest(self._digest).size
 
     def blocks(self, workers: Workers | None = None) -> Iterator[Block]:
-        """Yield the file's records, without the header; `workers` leave out columns where some are ignored.
+        """Yield the records of the file without the header; `workers` remove ignored columns, if any.
 
         Raises:
             BadSource: the file is damaged, or changed since the header was read.
-            BadRow: a record is longer than PostgreSQL can take, or one to be cut has not as many fields as columns
-                (unless broken records are tolerated).
+            BadRow: a record is longer than PostgreSQL accepts, or has another number of fields than the header
+                (checked only to remove columns, unless `tolerant`).
         """
         blocks = self._whole_blocks()
         yield from self._projected(blocks, self._projection, workers) if self._projection else blocks
 
     def locate(self, block_number: int, block_first: int, line: int) -> str:
-        """Say which line of the file the server means by `line` of a block; may read the file again up to there."""
+        """Return the line of the file for the server's `line` of a block; may read the file again up to that line."""
         if self._eol != b"\r\n" and self._projection is None:
             return f"line {block_first + line - 1}"
         try:
             data = next((block.data for block in self._whole_blocks() if block.number == block_number), b"")
-        except errors.BluegreenError:  # what was read once may be gone
+        except errors.BluegreenError:  # the file may have been removed meanwhile
             return f"line {block_first + line - 1} or after it"
         return f"line {block_first + data.count(self._feed, 0, self._position(data, line))}"
 
     def records(self, block: Block) -> list[FileRecord]:
-        """Take a block apart.
+        """Split a block into records.
 
         Raises:
-            BadSource: its last record has a quote that is not closed.
+            BadSource: the last record has an unclosed quote.
         """
         data = block.origin if isinstance(block.origin, bytes) else block.data
         pattern = dialect.one_record(self._dialect, self._eol)
@@ -118,22 +118,22 @@ class DelimitedReader:
         if self._projection:
             try:
                 data = b"".join(record for _, record in projection.records(self._projection, written))
-            except projection.Misfit:
+            except projection.WrongFieldCount:
                 fault = projection.complaint(self._projection)
         text = written.decode(self._dialect.codec, "backslashreplace").rstrip("\r\n")
         return FileRecord(line, text, data, data.count(self._eol[:1]), fault, written.count(self._feed))
 
     def _position(self, data: bytes, line: int) -> int:
-        """Return where in a block `line` is, as the server counts."""
+        """Return the offset of `line` in a block, as the server counts lines."""
         position = -1
         if self._projection:
             last = 0
-            for position, record in projection.records(self._projection, data):  # noqa: B007 the last one if no other is
+            for position, record in projection.records(self._projection, data):  # noqa: B007 the last record if no line matches
                 last += record.count(self._eol[:1])
                 if line <= last:
                     break
             return position
-        # An editor counts line feeds, also those inside values, which the server does not count in such a file.
+        # An editor also counts line feeds inside values; in a CR LF file the server does not.
         for _ in range(line - 1):
             position = data.find(b"\r", position + 1)
         return position + 2
@@ -150,42 +150,42 @@ class DelimitedReader:
             yield block._replace(data=data or b"", lines=lines, origin=block.data, broken=data is None)
 
     def _whole_blocks(self) -> Iterator[Block]:
-        with decompress.opened(self._source, self._before) as stream:
+        with decompress.open_stream(self._source, self._before) as stream:
             line = 1
             opening = self._open(stream)
             if self._source.options.header:
                 line += opening.text.count(self._feed, 0, opening.first)
             for number, data in enumerate(self._pieces(stream, opening)):
-                # Where lines end in CR LF the server counts the CR.
+                # If lines end in CR LF, the server counts the CR.
                 lines = data.count(self._eol[:1])
                 yield Block(number, line, lines, dialect.without_end_marker(self._dialect, data), stream.consumed)
                 line += data.count(self._feed) if len(self._eol) > 1 else lines
             self._digest = stream.finish()
 
-    def _refuse_options(self, ways: column_mapping.Keys) -> None:
-        """Refuse options that are not for such a file."""
+    def _refuse_options(self, mapping: column_mapping.ColumnMapping) -> None:
+        """Refuse options that this file cannot use."""
         if self._projection and self._dialect.codec in dialect.EMBEDDING:
             raise errors.BadConfiguration(
                 f'option ignore_columns of table "{self._source.table}" is not for files in '
                 f"{self._dialect.copy_options.encoding}",
                 hint="Convert the file to UTF-8.",
             )
-        if any(len(path) > 1 for _, path in ways.paths):
+        if any(len(path) > 1 for _, path in mapping.paths):
             raise errors.BadConfiguration(
-                f'option sources of table "{self._source.table}" leads into objects, which {self._source.path} has not',
-                hint="Name the file's column; only JSON has objects.",
+                f'option sources of table "{self._source.table}" has a path into objects: {self._source.path} has none',
+                hint="Use the name of a column in the file; only JSON has objects.",
             )
 
     @property
     def _feed(self) -> bytes:
-        """What ends a line as an editor counts them."""
+        """The character that ends a line for an editor."""
         return self._eol[-1:]
 
     def _open(self, stream: decompress.Stream) -> header.Opening:
         return header.read_opening(stream, self._dialect, self._source, size=self._size)
 
     def _pieces(self, stream: decompress.Stream, opening: header.Opening) -> Iterator[bytes]:
-        """Yield the text after the header in runs of whole records, each ending in a line end."""
+        """Yield the text after the header in pieces of whole records, each with a final line end."""
         buffer = opening.text[opening.first :] if self._source.options.header else opening.text
         final = opening.final
         while True:
@@ -195,12 +195,12 @@ class DelimitedReader:
                 yield data
             if final:
                 return
-            # What was held back are empty lines, which only the file's end makes meaningless.
+            # Empty lines are held back: only at the end of the file do they mean nothing.
             buffer = buffer[min(len(data), end) :]
             if len(buffer) > header.LONGEST_RECORD:
                 raise errors.BadRow(
                     f"{self._source.path}: a record before byte {stream.consumed} is longer than 1 GB",
-                    hint="Look for a quote that is not closed.",
+                    hint="Look for an unclosed quote before this byte.",
                 )
             wanted = max(self._size, len(buffer))
             more = stream.read(wanted)
@@ -208,9 +208,9 @@ class DelimitedReader:
             buffer += more
 
     def _finished(self, records: bytes) -> bytes:
-        """Return records with a line end after the last one, and without the empty lines after that.
+        """Return records with a final line end and without trailing empty lines.
 
-        In a file of one column an empty line is a record.
+        In a file with one column an empty line is a record.
         """
         tail = records[-2 * len(b"\r\n") :]
         text = tail.rstrip(b"\r\n")

@@ -1,4 +1,4 @@
-"""How a delimited file is written: where its records end and what its fields say, by the rules of COPY's CSV."""
+"""Parse the records and fields of a dialect (delimiter, quote, escape, null text, encoding) as COPY's CSV does."""
 
 import re
 from collections.abc import Iterator
@@ -8,39 +8,39 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import CopyOptions, Format, SourceFile
 from bluegreen_etl.sources.delimited import encodings
 
-# From here on, ASCII characters are also second bytes of the multi-byte encodings that only clients may use.
+# From this code on, ASCII bytes also occur as second bytes in the multi-byte encodings that only clients may use.
 _FIRST_TRAIL_BYTE = 0x30
-# Encodings of which a letter's later bytes can be ASCII ones.
+# Encodings whose characters may contain ASCII bytes after the first byte.
 EMBEDDING = frozenset({"cp932", "shift_jis_2004", "cp949", "cp950", "gbk", "gb18030", "johab"})
 
 
-class Row(NamedTuple):
-    """One record read on the client: `line` is where it begins, counted from 1; None is NULL."""
+class ParsedRecord(NamedTuple):
+    """A record parsed on the client: `line` is its first line, counted from 1; None is NULL."""
 
     line: int
     values: tuple[str | None, ...]
 
 
 class Dialect(NamedTuple):
-    """A file's options with the patterns that follow from them; `field` and `quoted` are for decoded text."""
+    """The dialect of a file and the patterns that follow from it; `field` and `quoted` match decoded text."""
 
     copy_options: CopyOptions
     codec: str
     quote: bytes
-    value: bytes  # a pattern for a quoted value
-    doubled: bool  # a quote inside a quoted value is written twice, so that counting quotes is enough
+    value: bytes  # pattern of a quoted value
+    doubled: bool  # quotes inside a quoted value are doubled, so counting quotes finds record ends
     first_record: re.Pattern[bytes]
-    record: bytes  # a pattern for one record that ends in a line feed
+    record: bytes  # pattern of one record that ends in a line feed
     marker: re.Pattern[bytes]
     field: re.Pattern[str]
     quoted: re.Pattern[str]
 
 
 def dialect_of(source: SourceFile) -> Dialect:
-    """Return how `source` is written, from its format and options.
+    """Return the dialect of `source` from its format and options.
 
     Raises:
-        UsageError: an option is not one that COPY can take.
+        UsageError: COPY does not accept an option.
     """
     given = source.options
     quote = '"' if given.quote is None else given.quote
@@ -53,7 +53,7 @@ def dialect_of(source: SourceFile) -> Dialect:
     )
     codec = encodings.codec(options.encoding)
     _check(options, codec, source.table)
-    # Possessive quantifiers: a record is read once, never tried again.
+    # Possessive quantifiers: a record is matched once, without backtracking.
     q, e, d = re.escape(options.quote), re.escape(options.escape), re.escape(options.delimiter)
     doubled = options.quote == options.escape
     inner = f"[^{q}]++|{q}{q}" if doubled else f"[^{q}{e}]++|{e}."
@@ -75,7 +75,7 @@ def dialect_of(source: SourceFile) -> Dialect:
 
 
 def cut(dialect: Dialect, buffer: bytes, eol: bytes) -> int:
-    """Return where the last whole record of `buffer` ends; 0 when it holds none. `buffer` begins with a record."""
+    """Return the end of the last whole record in `buffer`, 0 if there is none; `buffer` must begin with a record."""
     last = eol[-1:]
     if not dialect.doubled:
         found = re.compile(one_record(dialect, eol).pattern + b"*+", re.DOTALL).match(buffer)
@@ -89,28 +89,28 @@ def cut(dialect: Dialect, buffer: bytes, eol: bytes) -> int:
         inside ^= buffer.count(dialect.quote, newline, end) % 2
         if not inside:
             return newline + 1
-        # Nothing before the quote that opened this value can end a record of it: go there in one step.
+        # No record ends inside this quoted value: continue before its opening quote.
         end = buffer.rfind(dialect.quote, 0, newline)
         inside = 0
 
 
 def one_record(dialect: Dialect, eol: bytes) -> re.Pattern[bytes]:
-    """Return the pattern of a record in a file whose lines end so."""
+    """Return the pattern of one record in a file with this line end."""
     return re.compile(dialect.record.replace(b"\n", eol[-1:]), re.DOTALL)
 
 
 def without_end_marker(dialect: Dialect, records: bytes) -> bytes:
-    r"""Return records with each that is exactly `\.` quoted: to a server before 18 it is the end of data."""
+    r"""Return records with each record `\.` quoted: servers before 18 take it for the end of data."""
     special = {dialect.copy_options.delimiter, dialect.copy_options.quote}
-    # Most files hold no backslash at all, and one byte is found much faster than two.
+    # Most files contain no backslash, and a search for one byte is much faster than for two.
     if b"\\" not in records or b"\\." not in records or "\\" in special:
         return records
     quoted = dialect.quote + b"\\." + dialect.quote
     return dialect.marker.sub(lambda found: found[1] or quoted, records)
 
 
-def parse(dialect: Dialect, text: str) -> Iterator[Row]:
-    """Yield the records of decoded text; the last one may lack its line end.
+def parse(dialect: Dialect, text: str) -> Iterator[ParsedRecord]:
+    """Yield the records of decoded text; the last record may lack a line end.
 
     Raises:
         ValueError: a quoted value is not closed; its argument is the line where the record begins.
@@ -125,12 +125,12 @@ def parse(dialect: Dialect, text: str) -> Iterator[Row]:
                 raise ValueError(line)
             values.append(_value(dialect, found[1]))
             position, stop = found.end(), found[2]
-        yield Row(line, tuple(values))
+        yield ParsedRecord(line, tuple(values))
         line += max(text.count("\n", begin, position), text.count("\r", begin, position))
 
 
 def _value(dialect: Dialect, field: str) -> str | None:
-    """Return what a field says; only one without any quotes can be NULL."""
+    """Return the value of a field; only a field without quotes can be NULL."""
     options = dialect.copy_options
     if options.quote not in field:
         return None if field == options.null else field
@@ -139,27 +139,27 @@ def _value(dialect: Dialect, field: str) -> str | None:
 
 
 def _check(options: CopyOptions, codec: str, table: str) -> None:
-    """Refuse what COPY would refuse, and what would make the cutting of records uncertain."""
+    """Refuse options that COPY refuses, or with which record ends would be ambiguous."""
     for name in ("delimiter", "quote", "escape"):
         character: str = getattr(options, name)
         if len(character) != 1 or not character.isascii() or character in "\r\n\0":
             raise errors.BadConfiguration(
                 f'option {name} of table "{table}" is {character!r}, not one ASCII character',
-                hint=f"Give one character as {name}; a tab is written \\t.",
+                hint=f'Set `{name}` to one character; write a tab as `"\\t"`.',
             )
         if codec in EMBEDDING and name != "delimiter" and ord(character) >= _FIRST_TRAIL_BYTE:
             raise errors.BadConfiguration(
                 f'option {name} of table "{table}" is {character!r}, '
-                f"which encoding {options.encoding} uses inside letters",
+                f"which encoding {options.encoding} also uses inside characters",
                 hint="Convert the file to UTF-8.",
             )
     if options.delimiter == options.quote:
         raise errors.BadConfiguration(
             f'options delimiter and quote of table "{table}" are the same character',
-            hint="Give two different ones.",
+            hint="Set two different characters.",
         )
     if {options.delimiter, options.quote, "\r", "\n"} & set(options.null) or options.null == "\\.":
         raise errors.BadConfiguration(
             f'option null of table "{table}" holds the delimiter, the quote or a line end, or marks the end of data',
-            hint="Give a text that can stand unquoted in the file.",
+            hint="Set `null` to a text that may occur unquoted in the file.",
         )

@@ -1,8 +1,8 @@
-"""PostgreSQL's names of encodings, and Python's codec for each."""
+"""Map PostgreSQL's names of encodings to Python's codecs."""
 
 from bluegreen_etl import errors
 
-# By PostgreSQL's own comparison: letters and digits only, in lower case. EUC_TW and MULE_INTERNAL have no codec.
+# PostgreSQL compares letters and digits only, in lower case. EUC_TW and MULE_INTERNAL have no codec.
 _CODECS = {
     "utf8": "utf-8",
     "unicode": "utf-8",
@@ -31,16 +31,16 @@ _CODECS = {
 
 
 def codec(encoding: str) -> str:
-    """Return Python's codec for the name of an encoding that PostgreSQL knows.
+    """Return Python's codec for PostgreSQL's name of an encoding.
 
     Raises:
-        UsageError: PostgreSQL or Python does not know it.
+        UsageError: PostgreSQL or Python does not support the encoding.
     """
     plain = "".join(letter for letter in encoding.lower() if letter.isalnum())
     try:
         return _CODECS[plain]
     except KeyError:
         raise errors.BadConfiguration(
-            f'encoding "{encoding}" is not known',
+            f'unknown encoding "{encoding}"',
             hint="Use one of PostgreSQL's names, such as UTF8, LATIN1, WIN1252 or SJIS.",
         ) from None

@@ -1,24 +1,30 @@
-"""The beginning of a delimited file: its first record, the names of its columns, and how its lines end."""
+"""Read the beginning of a delimited file: its header, the names of its columns, and its line end."""
 
 import difflib
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import SourceFile
+from bluegreen_etl.names import toml_key
 from bluegreen_etl.sources import decompress
 from bluegreen_etl.sources.delimited import dialect
 
-# PostgreSQL cannot take a longer one; a quote that is never closed would otherwise read the whole file into memory.
+# PostgreSQL refuses a longer record; without a limit an unclosed quote would read the whole file into memory.
 LONGEST_RECORD = 1 << 30
+# PostgreSQL's limit for the columns of a table.
+MOST_COLUMNS = 1600
+# Far more than the names of all columns need.
+LONGEST_HEADER = 1 << 24
 # Enough for the longest byte order mark.
 SHORTEST_READ = 4
 
 
 class Opening(NamedTuple):
-    """What was read first: `first` bytes of `text` are the first record, `final` says that there is no more.
+    """The first text of a file: `first` is the length of the first record; if `final`, `text` is the whole file.
 
-    `eol` is how the first record of data ends, which need not be how the header does.
+    `eol` is the line end of the first data record, which may differ from that of the header.
     """
 
     text: bytes
@@ -28,10 +34,10 @@ class Opening(NamedTuple):
 
 
 def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: SourceFile, *, size: int) -> Opening:
-    """Read `size` bytes, or as many as the header and the first record of data take.
+    """Read `size` bytes, or as many as the header and the first data record need.
 
     Raises:
-        BadSource: not a text that PostgreSQL can read, or one of the two has no end.
+        BadSource: PostgreSQL cannot read the text, or one of the two records has no end.
     """
     text = b""
     while len(text) <= LONGEST_RECORD:
@@ -41,9 +47,14 @@ def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: Sourc
         final = len(more) < wanted
         first = form.first_record.match(text)
         data = form.first_record.match(text, first.end()) if first and source.options.header else first
-        # A carriage return that was read last may be half of a line end.
+        # A carriage return at the end of the buffer may be half of a line end.
         if first and data and (final or data.end() < len(text)):
             return Opening(text, first.end(), data[data.re.groups], final)
+        if source.options.header and (first.end() if first else len(text)) > LONGEST_HEADER:
+            raise errors.BadSource(
+                f"{source.path}, line 1: the header is longer than {LONGEST_HEADER >> 20} MB",
+                hint="Check the file; if it has no header, set `header = false` and `columns`.",
+            )
         if final:
             eol = first[first.re.groups] if first else b"\n"
             return Opening(text, first.end() if first else len(text), eol, final)
@@ -65,25 +76,41 @@ def column_names(source: SourceFile, form: dialect.Dialect, opening: Opening) ->
     if header is not None and len(names) != len(header):
         raise errors.WrongColumns(
             f"{source.path} has {len(header)} columns, the options name {len(names)}",
-            hint="Name every column of the file in `columns`, in the file's order.",
+            hint="List every column of the file in `columns`, in the file's order.",
         )
     where = f"{source.path}, line 1" if names is header else f"{source.path}, option columns"
+    if len(names) > MOST_COLUMNS and not source.options.ignore_columns:
+        raise errors.BadSource(
+            f"{where}: {len(names)} columns, and PostgreSQL accepts {MOST_COLUMNS}",
+            hint="Check the delimiter, or split the file.",
+        )
+    seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name:
-            raise errors.BadSource(
-                f"{where}: column {position} has no name",
-                hint="Name it in the header; if the file has none, set `header = false` and `columns`.",
-            )
-        if names.index(name) < position - 1:
-            raise errors.BadSource(f'{where}: column "{name}" appears twice', hint="Rename or remove one of the two.")
+            raise errors.BadSource(f"{where}: column {position} has no name", hint=_renaming_hint(source, names))
+        if name in seen:
+            raise errors.BadSource(f'{where}: column "{name}" appears twice', hint=_renaming_hint(source, names))
+        seen.add(name)
     return names
+
+
+def _renaming_hint(source: SourceFile, names: Sequence[str]) -> str:
+    """Return the lines that give each column a name of its own and skip those that had none."""
+    unique: list[str] = []
+    for position, name in enumerate(names, start=1):
+        unique.append(name if name and name not in unique else f"{name or 'column'}_{position}")
+    unnamed = [own for own, name in zip(unique, names, strict=True) if not name]
+    lines = [f"columns = {json.dumps(unique, ensure_ascii=False)}"]
+    if unnamed:
+        lines.append(f"ignore_columns = {json.dumps(unnamed)}")
+    return f"Rename it in the file, or write under `[tables.{toml_key(source.table)}]`: `{'`, `'.join(lines)}`."
 
 
 def _header(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tuple[str, ...]:
     text = decode(form, opening.text[: opening.first], source.path)
     if "\0" in text:
         raise errors.BadSource(
-            f"{source.path}, line 1: holds NUL characters", hint="If it is UTF-16, convert it to UTF-8."
+            f"{source.path}, line 1: the header contains NUL characters", hint="If it is UTF-16, convert it to UTF-8."
         )
     try:
         values = next(dialect.parse(form, text)).values
@@ -93,10 +120,10 @@ def _header(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tupl
 
 
 def decode(form: dialect.Dialect, data: bytes, path: str, *, tolerant: bool = False) -> str:
-    """Decode the file's first bytes.
+    """Decode the first bytes of a file.
 
     Raises:
-        BadSource: they are not in the encoding that the options say, unless `tolerant`.
+        BadSource: the bytes are not valid in the encoding of the options, unless `tolerant`.
     """
     try:
         return data.decode(form.codec, "backslashreplace" if tolerant else "strict")
@@ -105,27 +132,29 @@ def decode(form: dialect.Dialect, data: bytes, path: str, *, tolerant: bool = Fa
         byte = error.start - data.rfind(b"\n", 0, error.start)
         raise errors.BadSource(
             f"{path}, line {line}, byte {byte}: 0x{data[error.start]:02x} is not {form.copy_options.encoding}",
-            hint='Set `encoding` in the table\'s options to how the file is written, such as "LATIN1" or "WIN1252".',
+            hint='Name its encoding under `[tables.TABLE]`: `encoding = "WIN1252"` or `encoding = "LATIN1"`.',
         ) from error
 
 
 def unclosed(path: str, line: int) -> errors.BadSource:
-    """Return the error for a quoted value without an end."""
+    """Return the error for an unclosed quote."""
     return errors.BadSource(
-        f"{path}, line {line}: a quoted value is not closed", hint="Close it, or double a quote that is meant as such."
+        f"{path}, line {line}: a quoted value is not closed",
+        hint="Close the quote, or double it if it belongs to the value.",
     )
 
 
 def refuse_unknown(names: Sequence[str], known: Sequence[str], generated: Sequence[str], where: str) -> None:
-    """Refuse names that the table cannot take from a file.
+    """Refuse names that are not columns that a file can fill.
 
     Raises:
-        BadSource: a name is no column of the table, or a generated one.
+        BadSource: the table lacks a column of this name, or the column is generated.
     """
     for name in names:
         if name in generated:
             raise errors.WrongColumns(
-                f'{where}: column "{name}" is generated: no file can fill it', hint="Remove it from the file."
+                f'{where}: column "{name}" is generated: a file cannot fill it',
+                hint=f'Remove it, or add `ignore_columns = ["{name}"]` under `[tables.TABLE]`.',
             )
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)

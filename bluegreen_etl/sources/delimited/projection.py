@@ -1,4 +1,4 @@
-"""Leaves columns out of delimited records, whose every other byte stays as it is: COPY itself cannot skip a column."""
+"""Remove columns from delimited records and keep every other byte: COPY itself cannot skip a column."""
 
 import functools
 import re
@@ -10,7 +10,7 @@ from bluegreen_etl.sources.delimited.dialect import Dialect
 
 
 class Projection(NamedTuple):
-    """Which fields of a record stay, by position, and how records are written: the delimiter, and a quoted value."""
+    """The fields to keep, by position, and the delimiter, the quote, and the pattern of a quoted value."""
 
     kept: tuple[bool, ...]
     delimiter: bytes
@@ -18,28 +18,28 @@ class Projection(NamedTuple):
     value: bytes
 
 
-class Misfit(ValueError):
-    """A record of another length; its argument is where it begins."""
+class WrongFieldCount(ValueError):
+    """A record has an unexpected number of fields; the argument is its offset."""
 
 
-def projection(dialect: Dialect, kept: tuple[bool, ...]) -> Projection:
-    """Return what leaves out the fields that are not kept."""
+def projection_of(dialect: Dialect, kept: tuple[bool, ...]) -> Projection:
+    """Return the projection that removes the fields that are not `kept`."""
     return Projection(kept, dialect.copy_options.delimiter.encode(), dialect.quote, dialect.value)
 
 
 def project(projection: Projection, data: bytes, first: int, where: str) -> bytes:
-    """Return whole records without the fields that are left out.
+    """Return whole records without the removed fields.
 
     Args:
-        data: records, the last one with its line end, the first one at line `first` of its file.
-        where: how an error begins, with a place for the line.
+        data: records with their line ends; the first record is at line `first` of the file.
+        where: the beginning of an error message, with a placeholder for the line.
 
     Raises:
-        BadRow: a record has not as many fields as there are columns.
+        BadRow: a record has an unexpected number of fields.
     """
     try:
         return b"".join(record for _, record in records(projection, data))
-    except Misfit as error:
+    except WrongFieldCount as error:
         feed = data[-1:]
         raise errors.BadRow(
             f"{where.format(first + data.count(feed, 0, error.args[0]))}: {complaint(projection)}",
@@ -48,7 +48,7 @@ def project(projection: Projection, data: bytes, first: int, where: str) -> byte
 
 
 def try_project(projection: Projection, data: bytes, first: int, where: str) -> bytes | None:
-    """Return what `project` does; None where a record has not as many fields as there are columns."""
+    """Return the result of `project`; None if a record has an unexpected number of fields."""
     try:
         return project(projection, data, first, where)
     except errors.BadRow:
@@ -56,29 +56,29 @@ def try_project(projection: Projection, data: bytes, first: int, where: str) -> 
 
 
 def complaint(projection: Projection) -> str:
-    """Return what is wrong with a record that is a Misfit."""
-    return f"has not {len(projection.kept)} values"
+    """Return the message for a record with an unexpected number of fields."""
+    return f"the record does not have {len(projection.kept)} fields"
 
 
 def records(projection: Projection, data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield what `project` makes of each record, and where in `data` the record begins.
+    """Yield the offset in `data` and the remaining bytes of each record.
 
     Raises:
-        Misfit: a record has not as many fields as there are columns.
+        WrongFieldCount: a record has an unexpected number of fields.
     """
     match = _pattern(projection).match
     position = 0
     while position < len(data):
         found = match(data, position)
         if found is None:
-            raise Misfit(position)
+            raise WrongFieldCount(position)
         yield position, b"".join(found.groups())
         position = found.end()
 
 
 @functools.lru_cache(maxsize=8)
 def _pattern(projection: Projection) -> re.Pattern[bytes]:
-    """Return a pattern for one record; its groups are what stays of it."""
+    """Return a pattern for one record; its groups are the kept parts."""
     delimiter = re.escape(projection.delimiter)
     quote = re.escape(projection.quote)
     field = rb"(?:[^" + delimiter + quote + rb"\r\n]++|" + projection.value + rb")*+"

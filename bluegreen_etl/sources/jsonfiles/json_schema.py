@@ -1,4 +1,4 @@
-"""Holds every element of a JSON file against a JSON Schema, before anything is loaded."""
+"""Validate every element of a JSON file against a JSON Schema before anything is loaded."""
 
 from pathlib import Path
 
@@ -13,35 +13,37 @@ _SHOWN = 200
 
 
 class Schema:
-    """A JSON Schema in a file; `format` is a condition in it, not a remark."""
+    """A JSON Schema in a file; its `format` keywords are enforced."""
 
     def __init__(self, file: Path) -> None:
-        """Read it.
+        """Read the schema.
 
         Raises:
-            UsageError: there is none, or it is not a JSON Schema.
+            UsageError: the file is missing, or is not a JSON Schema.
         """
         self._file = file
         try:
             document = msgspec.json.decode(file.read_bytes())
-            # References count from the file.
+            # References are relative to the file.
             self._validator = jsonschema_rs.validator_for(
                 document, validate_formats=True, base_uri=file.absolute().as_uri()
             )
         except OSError as error:
             raise errors.BadConfiguration(
-                f"{file} cannot be read: {error.strerror}", hint="Check json_schema."
+                f"{file} cannot be read: {error.strerror}", hint="Correct the path in `json_schema`."
             ) from error
-        # A reference that leads nowhere is a ValueError too.
+        # An unresolved reference is a ValueError too.
         except (msgspec.DecodeError, ValueError) as error:
             reason = getattr(error, "message", str(error))
-            raise errors.BadConfiguration(f"{file} is not a JSON Schema: {reason}", hint="Correct it.") from error
+            raise errors.BadConfiguration(
+                f"{file} is not a JSON Schema: {reason}", hint="Correct the schema."
+            ) from error
 
     def check(self, source: SourceFile) -> None:
-        """Read a file to its end.
+        """Read a file to its end and refuse its first invalid element.
 
         Raises:
-            BadRow: an element is not as the schema says, or is not JSON.
+            BadRow: an element violates the schema, or is not JSON.
             BadSource: the file cannot be read, or is not an array of objects.
         """
         for element in json_reader.every_element(source):
@@ -58,5 +60,5 @@ class Schema:
         said = wrong.message if len(wrong.message) <= _SHOWN else f"{wrong.message[:_SHOWN]}…"
         raise errors.BadRow(
             f"{where}{', ' if place else ''}{place}: {said}",
-            hint=f"Mend the file, or its schema {self._file}, and load again.",
+            hint=f"Fix the file, or its schema {self._file}, and load again.",
         )

@@ -1,6 +1,6 @@
-"""Where data files may lie: files of this machine, members of a zip, standard input, URLs.
+"""Places of data files: local files, members of a zip, standard input, URLs.
 
-find lists what a path, a directory, a glob or a URL means, and of gives the place of one file to whoever opens it.
+`find` lists the files of a path, a directory, a glob or a URL; `of` returns the place of one file.
 """
 
 from urllib.parse import unquote
@@ -8,22 +8,22 @@ from urllib.parse import unquote
 from bluegreen_etl import errors
 from bluegreen_etl.model import STDIN, SourceFile
 from bluegreen_etl.sources.places import local, remote, stdin, zip_members
-from bluegreen_etl.sources.places.base import Fingerprint, Found, Place
+from bluegreen_etl.sources.places.interface import Fingerprint, Found, Place
 from bluegreen_etl.sources.places.remote import take_redirects
 
 __all__ = ["Fingerprint", "Found", "Place", "find", "find_skipped", "is_anchored", "of", "shown", "take_redirects"]
 
 
 def of(source: SourceFile) -> Place:
-    """Return the place where a source lies."""
+    """Return the place of a source."""
     return _at(source.address or (source.path,))
 
 
 def find(pattern: str) -> list[Found]:
-    """Return the data files that a path, a directory, a glob or a URL means, a zip standing for what is in it.
+    """Return the data files of a path, a directory, a glob or a URL; for a zip, the files in it.
 
     Raises:
-        BadSource: there are none, or they cannot be listed.
+        BadSource: there is no file, or the files cannot be listed.
     """
     if pattern == STDIN:
         return [stdin.find()]
@@ -42,12 +42,12 @@ def find_skipped(pattern: str) -> list[str]:
 
 
 def is_anchored(pattern: str) -> bool:
-    """Whether a pattern means the same whatever directory it is read from."""
+    """Whether a pattern is independent of the working directory."""
     return pattern == STDIN or remote.split(pattern) is not None
 
 
 def shown(pattern: str) -> str:
-    """Return a path, a glob or a URL as it may be shown."""
+    """Return a path, a glob or a URL without secrets."""
     url = remote.split(pattern)
     return url.shown if url else stdin.PATH if pattern == STDIN else pattern
 
@@ -64,7 +64,7 @@ def _at(address: tuple[str, ...]) -> Place:
 
 
 def _find_here(pattern: str) -> list[Found] | None:
-    """Return what is there; None when the pattern means nothing, not even a zip of nothing."""
+    """Return the matching files; None if nothing matches, not even an empty zip."""
     outer = local.find(pattern)
     found = [inner for each in outer for inner in _unpacked(each)]
     for path, rest in zip_members.splits(pattern):
@@ -73,8 +73,8 @@ def _find_here(pattern: str) -> list[Found] | None:
 
 
 def _find_at(url: remote.URL) -> list[Found] | None:
-    """Return what is there; None as for files of this machine."""
-    # Asking for a path inside of a zip takes a request, and many servers answer one to anything.
+    """Return the matching files; None as in `_find_here`."""
+    # A path inside a zip is not requested as such: many servers answer any path.
     for path, rest in zip_members.splits(url.rest):
         return [inner for each in remote.find(url._replace(rest=path)) for inner in _matching(each, rest)] or None
     outer = remote.find(url)
@@ -86,7 +86,7 @@ def _unpacked(outer: Found) -> list[Found]:
 
 
 def _matching(outer: Found, pattern: str) -> list[Found]:
-    # A directory may be called like a zip; what lies in it has been found by its path already.
+    # A directory may be named like a zip; its files were found by path already.
     return [] if outer.inside or not outer.is_zip else zip_members.matching(outer, _at(outer.address), pattern)
 
 

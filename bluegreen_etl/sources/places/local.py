@@ -1,4 +1,4 @@
-"""Files of this machine."""
+"""Local files."""
 
 import difflib
 import glob
@@ -8,26 +8,30 @@ import stat
 from pathlib import Path
 
 from bluegreen_etl import errors
-from bluegreen_etl.sources.places import base
-from bluegreen_etl.sources.places.base import Fingerprint, Found
+from bluegreen_etl.sources import naming
+from bluegreen_etl.sources.places import interface
+from bluegreen_etl.sources.places.interface import Fingerprint, Found
+
+# Hidden files, and lock files of office programs.
+_HIDDEN = (".", "~$")
 
 
 class LocalFile:
-    """A file by its path; implements places.Place."""
+    """A local file; implements places.Place."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def fingerprint(self) -> Fingerprint:
-        """Return what the path holds now, having opened it: that is the only sure test of permission."""
+        """Return the current fingerprint; opens the file, the only reliable test of permission."""
         try:
-            # To open a pipe would be to wait for its writer.
+            # Opening a pipe would wait for its writer.
             if not stat.S_ISREG(Path(self.path).stat().st_mode):
                 raise errors.BadSource(f"{self.path} is not a regular file", hint="Write the data to a file first.")
             with Path(self.path).open("rb", buffering=0) as file:
                 now = os.fstat(file.fileno())
         except OSError as error:
-            raise base.unreadable(self.path, error) from error
+            raise interface.unreadable(self.path, error) from error
         return Fingerprint(now.st_size, (now.st_dev, now.st_ino, now.st_mtime_ns))
 
     def open(self) -> io.RawIOBase:
@@ -35,31 +39,55 @@ class LocalFile:
         try:
             return Path(self.path).open("rb", buffering=0)
         except OSError as error:
-            raise base.unreadable(self.path, error) from error
+            raise interface.unreadable(self.path, error) from error
 
     def open_seekable(self) -> io.RawIOBase:
-        """Open the file, which can be read in any order."""
+        """Open the file for reading in any order."""
         return self.open()
 
 
 def find(pattern: str) -> list[Found]:
-    """Return the files that a path, a directory or a glob means, hidden files and sub-directories left out.
+    """Return the files of a path, a directory or a glob, without hidden files and subdirectories.
+
+    A directory named like a data file, such as t.parquet/, is one table in several files.
 
     Raises:
-        BadSource: they cannot be listed.
+        BadSource: the files cannot be listed.
     """
     path = Path(pattern)
     try:
         if path.is_dir():
-            entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-            return [_found(str(entry), inside=True) for entry in sorted(entries) if entry.is_file()]
+            if naming.parse(path.name).format:
+                return _parts(path)
+            entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
+            found = [[_found(str(entry), inside=True)] if entry.is_file() else _parts(entry) for entry in entries]
+            return [each for several in found for each in several]
         if path.exists():
             return [_found(pattern.rstrip("/"), named=True)]
     except OSError as error:
-        raise base.unreadable(pattern, error) from error
-    # Path.glob refuses absolute patterns, and users write them.
+        raise interface.unreadable(pattern, error) from error
+    # Path.glob refuses absolute patterns.
     matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
     return [_found(match) for match in matches if Path(match).is_file()]
+
+
+def _parts(directory: Path) -> list[Found]:
+    """Return the files of a directory that is one table, such as t.parquet/; no files if it is not named so.
+
+    Raises:
+        BadSource: a subdirectory holds the value of a partition column, which the files lack.
+    """
+    if naming.parse(directory.name).format is None or not directory.is_dir():
+        return []
+    parts = sorted(entry for entry in directory.iterdir() if not entry.name.startswith((*_HIDDEN, "_")))
+    for part in parts:
+        if part.is_dir() and "=" in part.name:
+            raise errors.BadSource(
+                f"{part} is a partition: its files lack column {part.name.partition('=')[0]}",
+                hint="Write the column into the files.",
+            )
+    names = [part for part in parts if part.is_file() and naming.parse(part.name).format]
+    return [_found(str(part), inside=True)._replace(name=directory.name) for part in names]
 
 
 def find_skipped(pattern: str) -> list[str]:
@@ -71,15 +99,20 @@ def find_skipped(pattern: str) -> list[str]:
         else:
             entries = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
     except OSError as error:
-        raise base.unreadable(pattern, error) from error
+        raise interface.unreadable(pattern, error) from error
     return [entry for entry in entries if not Path(entry).is_file() and not Path(entry).is_dir()]
 
 
 def missing(pattern: str) -> errors.BadSource:
-    """Return the error for a pattern that means no file."""
+    """Return the error for a pattern that matches no file."""
     if glob.has_magic(pattern):
         return errors.BadSource(f"{pattern} matches no file", hint="Check the glob and the working directory.")
     path = Path(pattern)
+    if path.is_dir():
+        return errors.BadSource(
+            f"{pattern} contains no files: subdirectories are not searched",
+            hint=f"Name them with a glob: `{path}/**/*.csv`.",
+        )
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     if close := difflib.get_close_matches(path.name, siblings, n=1):
         hint = f"Did you mean {path.with_name(close[0])}?"

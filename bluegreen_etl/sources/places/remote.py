@@ -1,4 +1,4 @@
-"""Files elsewhere, by URL: whatever the package fsspec knows. Credentials in a URL are never shown."""
+"""Remote files by URL, through the package fsspec. Credentials in a URL are never shown."""
 
 import contextlib
 import importlib
@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from bluegreen_etl import errors
-from bluegreen_etl.sources.places.base import Fingerprint, Found
+from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(?:([^/?#]*)@)?([^?]*)(\?.*)?\Z", re.IGNORECASE | re.DOTALL)
 _HTTP = ("http", "https")
-# What stands before the @ here is where the file lies, not who reads it.
+# In these schemes the part before the @ is the container of the file, not a user.
 _CONTAINERS = ("abfs", "abfss", "az", "wasb", "wasbs")
-# A password with a slash in it ends the host too early, and what seems to be a port is the first half of it.
+# A slash in a password ends the host too early: the apparent port is then part of the password.
 _BROKEN_HOST = re.compile(r"(?!\[)[^/]*:(?!\d*(?:/|\Z))")
-# What tells one state of a file from the next, by the names that the storages have for it. Not all that they tell:
-# the time of the last access changes by reading.
+# Attributes that identify a version of a file, by the names in different storages. Not all attributes: the time of
+# the last access changes by reading.
 _VERSIONS = frozenset(
     {
         *("etag", "lastmodified", "contentmd5", "digest", "md5hash", "generation", "versionid", "hex"),
@@ -33,9 +33,9 @@ _VERSIONS = frozenset(
 )
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
-_LOOK = "Check the address and the network, and load again."
+_LOOK = "Check the URL and the network, and load again."
+_SECONDS = 300.0  # timeout of one read
 _redirects: dict[str, str] = {}  # hosts to which servers have sent this process, until they are reported
-_SECONDS = 300.0  # that a server may take for the next bytes
 
 
 class URL(NamedTuple):
@@ -48,7 +48,7 @@ class URL(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The URL as it may be shown."""
+        """The URL without secrets."""
         if _BROKEN_HOST.match(self.rest):
             return f"{self.scheme}://…"
         named = self.user is not None and self.scheme in _CONTAINERS and ":" not in self.user
@@ -56,12 +56,12 @@ class URL(NamedTuple):
 
     @property
     def whole(self) -> str:
-        """The URL as it is opened."""
+        """The URL with secrets, as it is opened."""
         return f"{self.scheme}://{'' if self.user is None else f'{self.user}@'}{self.rest}{self.query}"
 
     @property
     def has_secrets(self) -> bool:
-        """Whether there is more to the URL than may be shown."""
+        """Whether the URL contains secrets."""
         return self.whole != self.shown
 
     @property
@@ -72,12 +72,12 @@ class URL(NamedTuple):
 
 
 def split(text: str) -> URL | None:
-    """Return the parts of a URL; None when the text is a path."""
+    """Return the parts of a URL; None if the text is a path."""
     found = _URL.match(text)
     if found is None:
         return None
     scheme, user, rest, query = found[1].lower(), found[2], found[3], found[4] or ""
-    if scheme not in _HTTP and "=" not in query:  # a glob's, or part of a name
+    if scheme not in _HTTP and "=" not in query:  # part of a glob or a name
         rest, query = rest + query, ""
     if scheme in _HTTP and "#" in rest:
         rest, query = rest.partition("#")[0], ""
@@ -85,20 +85,20 @@ def split(text: str) -> URL | None:
 
 
 class RemoteFile:
-    """A file by its URL; implements places.Place."""
+    """A remote file; implements places.Place."""
 
     def __init__(self, url: URL) -> None:
         self.path = url.shown
         self._url = url
 
     def fingerprint(self) -> Fingerprint:
-        """Return what the storage tells of the file now."""
+        """Return the current fingerprint from the attributes in the storage."""
         with _translated(self._url):
             system, path = _system(self._url)
             system.invalidate_cache()
             about = system.info(path)
         if about.get("type") == "directory":
-            raise errors.BadSource(f"{self.path} is a directory", hint="Let its URL end in a slash.")
+            raise errors.BadSource(f"{self.path} is a directory", hint="Add a slash to the end of the URL.")
         versions = {
             key: str(value)
             for key, value in about.items()
@@ -110,15 +110,15 @@ class RemoteFile:
         return Fingerprint(size, tuple(sorted(versions.items())))
 
     def open(self) -> io.RawIOBase:
-        """Open it; HTTP by one request, because not every server gives parts of a file."""
+        """Open the file; HTTP uses one request, because not every server supports ranges."""
         return self._opened({"block_size": 0} if self._url.scheme in _HTTP else {})
 
     def open_seekable(self) -> io.RawIOBase:
-        """Open it for requests of its parts."""
+        """Open the file for range requests."""
         return self._opened({})
 
     def _is_empty(self) -> bool:
-        """Whether there is nothing in it: to a question without an answer's body, some servers say 0 of any file."""
+        """Whether the file is empty: some servers report size 0 for any file in answer to HEAD."""
         with self.open() as file:
             return not file.read(1)
 
@@ -129,15 +129,15 @@ class RemoteFile:
 
 
 def find(url: URL) -> list[Found]:
-    """Return the files that a URL, a directory or a glob means, hidden files and sub-directories left out.
+    """Return the files of a URL, a directory or a glob, without hidden files and subdirectories.
 
     Raises:
-        BadSource: they cannot be listed, or the package that would do it is not installed.
+        BadSource: the files cannot be listed, or the package for the scheme is not installed.
     """
     with _translated(url):
         system, path = _system(url)
         if url.has_magic:
-            # The part before the glob is the same in the URL as in the names that the storage lists.
+            # The part before the glob is equal in the URL and in the listed names.
             listed = system.glob(path, detail=True).values()
             base, own_base = (re.split(r"[^/]*[*?\[]", text, maxsplit=1)[0] for text in (url.rest, path))
         elif url.rest.endswith("/") or (url.scheme not in _HTTP and system.isdir(path)):
@@ -159,8 +159,8 @@ def take_redirects() -> dict[str, str]:
 
 
 def missing(url: URL) -> errors.BadSource:
-    """Return the error for a URL that means no file."""
-    return errors.BadSource(f"{url.shown} matches no file", hint="Look at what is there under this address.")
+    """Return the error for a URL that matches no file."""
+    return errors.BadSource(f"{url.shown} matches no file", hint="Check the URL.")
 
 
 def _found(url: URL, *, named: bool = False, inside: bool = False) -> Found:
@@ -175,16 +175,16 @@ def _system(url: URL) -> tuple[Any, str]:
         core = importlib.import_module("fsspec.core")
     except ImportError as error:
         raise errors.BadSource(
-            f"{url.shown} is elsewhere, and the package fsspec is not installed",
-            hint="pip install 'bluegreen-etl[remote]', and the storage's own package: s3fs, gcsfs, adlfs.",
+            f"{url.shown} is a remote file: the package fsspec is not installed",
+            hint="Run `pip install 'bluegreen-etl[remote]'`, and install s3fs, gcsfs or adlfs for their storages.",
         ) from error
     options = {"get_client": _http_client} if url.scheme in _HTTP else {}
     system, path = core.url_to_fs(url.whole, **options)
     return system, path
 
 
-async def _http_client(**options: Any) -> Any:  # noqa: ANN401 - what fsspec's settings say, and aiohttp's session
-    """Return a session that takes files as they lie there, however long that takes, through the proxy that is set."""
+async def _http_client(**options: Any) -> Any:  # noqa: ANN401 - fsspec's settings; aiohttp's session
+    """Return a session without decompression and total timeout, which uses the configured proxy."""
     aiohttp = importlib.import_module("aiohttp")
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_follow_redirect)
@@ -216,9 +216,9 @@ async def _follow_redirect(_session: object, _context: object, redirect: Any) ->
 
 
 class _Fetched(io.RawIOBase):
-    """The bytes of a remote file, with errors that are ours."""
+    """The bytes of a remote file; errors become BadSource."""
 
-    def __init__(self, url: URL, file: Any, *, in_parts: bool) -> None:  # noqa: ANN401 - whatever fsspec opens
+    def __init__(self, url: URL, file: Any, *, in_parts: bool) -> None:  # noqa: ANN401 - any file object of fsspec
         super().__init__()
         self._url = url
         self._file = file
@@ -239,8 +239,8 @@ class _Fetched(io.RawIOBase):
                 if not self._in_parts or self._url.scheme not in _HTTP:
                     raise
                 raise errors.BadSource(
-                    f"{self._url.shown} cannot be read in parts: its server only gives whole files",
-                    hint="Fetch it to this machine first.",
+                    f"{self._url.shown} cannot be read in parts: the server does not support ranges",
+                    hint="Download the file, and load the local copy.",
                 ) from (None if self._url.has_secrets else error)
         view[: len(data)] = data
         return len(data)
@@ -253,31 +253,31 @@ class _Fetched(io.RawIOBase):
         return int(self._file.tell())
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # it was read, or is of no interest any more
+        with contextlib.suppress(Exception):  # the file was read, or is no longer needed
             self._file.close()
         super().close()
 
 
 @contextlib.contextmanager
 def _translated(url: URL, what: str = "cannot be read") -> Iterator[None]:
-    """Turn what any storage raises into one sentence."""
+    """Convert any exception of a storage to BadSource."""
     try:
         yield
     except errors.BluegreenError:
         raise
     except ImportError as error:
-        hint = "pip install 'bluegreen-etl[remote]'." if url.scheme in _HTTP else f"{error}."
+        hint = "Run `pip install 'bluegreen-etl[remote]'`." if url.scheme in _HTTP else f"{error}."
         raise errors.BadSource(f"{url.shown} needs a package that is not installed", hint=hint) from error
-    except Exception as error:  # the packages have no class in common
+    except Exception as error:  # the packages have no common exception class
         if isinstance(error.__cause__, errors.BadSource):  # of ours, and wrapped by fsspec
             raise error.__cause__ from None
         reason, hint = _reason(error, secret=url.has_secrets)
-        # Errors quote the URL that failed; a traceback must not show it either.
+        # Errors quote the full URL; a traceback must not show it either.
         raise errors.BadSource(f"{url.shown} {what}: {reason}", hint=hint) from (None if url.has_secrets else error)
 
 
 def _reason(error: BaseException, *, secret: bool) -> tuple[str, str]:
-    """Return what went wrong, and what to do."""
+    """Return the cause and the hint for an exception."""
     aiohttp = sys.modules.get("aiohttp")
     while error.__cause__ is not None:
         if aiohttp and isinstance(error, aiohttp.ClientPayloadError):
@@ -289,11 +289,11 @@ def _reason(error: BaseException, *, secret: bool) -> tuple[str, str]:
     if isinstance(error, PermissionError):
         return "permission denied", "Check the credentials."
     if isinstance(error, FileNotFoundError):
-        return "there is no such file", _LOOK
+        return "the file does not exist", _LOOK
     if isinstance(error, TimeoutError):
-        return "no answer in time", "Check the network, and load again."
+        return "the server did not answer in time", "Check the network, and load again."
     if isinstance(error, ConnectionError) and error.errno:
-        text = os.strerror(error.errno)  # asyncio's own text is about the call that failed
+        text = os.strerror(error.errno)  # asyncio's text is about the failed call
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     else:

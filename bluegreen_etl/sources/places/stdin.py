@@ -1,8 +1,7 @@
-"""Standard input: bytes that come once. The first of them stay in memory, so that they can be looked at before."""
+"""Standard input can be read once; its first bytes stay in memory, so that a sample can be read first."""
 
 import io
 import os
-import re
 import select
 import stat
 import sys
@@ -12,28 +11,22 @@ from typing import TYPE_CHECKING
 
 from bluegreen_etl import errors, interrupts
 from bluegreen_etl.model import STDIN, Compression
-from bluegreen_etl.sources.places import base
-from bluegreen_etl.sources.places.base import Fingerprint, Found
+from bluegreen_etl.sources import first_bytes
+from bluegreen_etl.sources.places import interface
+from bluegreen_etl.sources.places.interface import Fingerprint, Found
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PATH = "standard input"
-# Looking takes about 1 MB of text, more only where a single record is longer.
+# A sample is about 1 MB of text; more only if a single record is longer.
 _KEPT = 16 << 20
 _CHUNK = 1 << 20
-_LOOK_UP = 0.2  # seconds between two looks whether the load has been stopped
-_MAGIC = {
-    Compression.GZIP: re.compile(rb"\x1f\x8b"),
-    Compression.ZSTD: re.compile(rb"\x28\xb5\x2f\xfd"),
-    Compression.BZIP2: re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
-    Compression.XZ: re.compile(rb"\xfd7zXZ\0"),
-}
-_LONGEST_MAGIC = 10
+_LOOK_UP = 0.2  # seconds between checks for an interrupt
 
 
-class Kept:
-    """What comes out of a descriptor, by offsets; only the first `limit` bytes can be had more than once."""
+class RereadableInput:
+    """Reads a descriptor by offsets; only the first `limit` bytes can be read repeatedly."""
 
     def __init__(self, descriptor: int, *, limit: int = _KEPT) -> None:
         self._descriptor = descriptor
@@ -46,13 +39,13 @@ class Kept:
             regular = stat.S_ISREG(status.st_mode)
             self.size = status.st_size - os.lseek(descriptor, 0, os.SEEK_CUR) if regular else None
         except OSError as error:
-            raise base.unreadable(PATH, error) from error
+            raise interface.unreadable(PATH, error) from error
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return at least one and at most `size` bytes from an offset; none at the end.
+        """Return at least one and at most `size` bytes from an offset; no bytes at the end.
 
         Raises:
-            BadSource: they have been read and were too many to keep.
+            BadSource: the bytes were read before and are no longer in memory.
         """
         with self._guard:
             if offset < len(self._start):
@@ -60,7 +53,7 @@ class Kept:
             if offset != self._position:
                 raise errors.BadSource(
                     f"{PATH} cannot be read a second time beyond its first {self._limit >> 20} MB",
-                    hint="Write it to a file first, and load that.",
+                    hint="Write the data to a file, and load the file.",
                 )
             data = self._read(size)
             self._position += len(data)
@@ -69,7 +62,7 @@ class Kept:
             return data
 
     def _read(self, size: int) -> bytes:
-        # Whoever writes may pause for hours, and a load that has failed elsewhere must not wait for that.
+        # The writer may pause for hours; a load that has failed must not wait for it.
         while not select.select([self._descriptor], [], [], _LOOK_UP)[0]:
             if interrupts.stopped():
                 raise errors.Interrupted("stopped while waiting for standard input")
@@ -81,56 +74,59 @@ class StandardInput:
 
     path = PATH
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: RereadableInput) -> None:
         self._kept = kept
 
     def fingerprint(self) -> Fingerprint:
-        """Return the size, which is known where a file was redirected; nobody else can change what comes."""
+        """Return the size, known only for a redirected file; the content cannot change."""
         return Fingerprint(self._kept.size, None)
 
     def open(self) -> io.RawIOBase:
-        """Open it from its start."""
+        """Open standard input from its start."""
         return _Reading(self._kept)
 
     def open_seekable(self) -> io.RawIOBase:
-        """Refuse: what comes once cannot be read in any order."""
-        raise errors.BadSource(f"{PATH} cannot be read from its end", hint="Write it to a file first, and load that.")
+        """Refuse: standard input cannot be read in any order."""
+        raise errors.BadSource(
+            f"{PATH} cannot be read from its end", hint="Write the data to a file, and load the file."
+        )
 
 
 @cache
 def standard_input() -> StandardInput:
-    """Return the one there is.
+    """Return the standard input of this process.
 
     Raises:
-        BadSource: it is closed.
+        BadSource: standard input is closed.
     """
-    # Where it is closed its number may be that of another file by now.
+    # If it is closed, its descriptor may belong to another file.
     if sys.__stdin__ is None:
         raise errors.BadSource(f"{PATH} is closed", hint="Redirect a file or a pipe into the command.")
-    return StandardInput(Kept(0))
+    return StandardInput(RereadableInput(0))
 
 
 def find() -> Found:
-    """Return standard input, with a name that says how it is compressed, going by its first bytes.
+    """Return standard input, with a name that has the suffix of its compression, detected from its first bytes.
 
     Raises:
-        BadSource: there is nothing in it, or it cannot be read.
+        BadSource: standard input is empty, or cannot be read.
     """
     try:
         with io.BufferedReader(standard_input().open()) as file:
-            first = file.read(_LONGEST_MAGIC)
+            first = file.read(first_bytes.LONGEST)
     except OSError as error:
-        raise base.unreadable(PATH, error) from error
+        raise interface.unreadable(PATH, error) from error
     if not first:
-        raise errors.BadSource(f"{PATH} is empty", hint="Look at the command that writes into it.")
-    suffix = next((f".{compression}" for compression, magic in _MAGIC.items() if magic.match(first)), "")
+        raise errors.BadSource(f"{PATH} is empty", hint="Check the command that writes to the pipe.")
+    compression = first_bytes.compression_of(first)
+    suffix = "" if compression is Compression.NONE else f".{compression}"
     return Found(PATH, (STDIN,), STDIN + suffix, (STDIN,), named=True)
 
 
 class _Reading(io.RawIOBase):
-    """One opening, with a place in the input of its own."""
+    """One reader of standard input with its own offset."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: RereadableInput) -> None:
         super().__init__()
         self._kept = kept
         self._offset = 0

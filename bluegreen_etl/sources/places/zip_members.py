@@ -1,4 +1,4 @@
-"""What is in a zip: each of its files is a data file of its own."""
+"""Read the files in a zip: each of them is a data file."""
 
 import contextlib
 import difflib
@@ -14,21 +14,21 @@ from typing import IO, TYPE_CHECKING
 from bluegreen_etl import errors
 from bluegreen_etl.model import Compression
 from bluegreen_etl.sources import naming
-from bluegreen_etl.sources.places.base import ZIP, Fingerprint, Found, Place
+from bluegreen_etl.sources.places.interface import ZIP, Fingerprint, Found, Place
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BUFFER = 1 << 16
-_SEPARATORS = re.compile(r"[/\\]")  # the second one is from Windows, and wrong
+_SEPARATORS = re.compile(r"[/\\]")  # backslashes are invalid, but some Windows programs write them
 _ENCRYPTED = 1  # of ZipInfo.flag_bits
 _INSIDE = re.compile(re.escape(ZIP) + "/", re.IGNORECASE)
-# What zipfile raises where bytes are not what the zip's own records say.
+# What zipfile raises for a damaged zip.
 _DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError)
 
 
 class Member:
-    """A file in a zip, which may lie anywhere itself; implements places.Place."""
+    """A file in a zip, which may be in any place; implements places.Place."""
 
     def __init__(self, archive: Place, name: str) -> None:
         self.path = f"{archive.path}/{name}"
@@ -36,18 +36,18 @@ class Member:
         self._name = name
 
     def fingerprint(self) -> Fingerprint:
-        """Return what the zip says of the file, having opened it; its bytes are those that the zip has packed."""
+        """Return the fingerprint of the zip and the file's entry in it, after opening the file."""
         before = self._archive.fingerprint()
         with contextlib.closing(self._opened()) as file:
             info = file.info
         return Fingerprint(info.file_size, (before, info.CRC, info.header_offset))
 
     def open(self) -> io.RawIOBase:
-        """Open the file; the end of reading finds out whether its checksum is right."""
+        """Open the file; its checksum is verified at the end of the read."""
         return self._opened()
 
     def open_seekable(self) -> io.RawIOBase:
-        """Open the file; going back in it is to unpack it again from its start."""
+        """Open the file; seeking backwards decompresses it again from its start."""
         return self._opened()
 
     def _opened(self) -> "_Unpacked":
@@ -56,14 +56,18 @@ class Member:
             try:
                 info = archive.getinfo(self._name)
                 if info.flag_bits & _ENCRYPTED:
-                    raise errors.BadSource(f"{self.path} is encrypted", hint="Unpack it with its password first.")
+                    raise errors.BadSource(
+                        f"{self.path} is encrypted", hint="Unpack it with its password, and load the unpacked file."
+                    )
                 file = stack.enter_context(archive.open(info))
             except KeyError as error:
-                raise errors.BadSource(f"{self.path} does not exist", hint="Look into the zip again.") from error
+                raise errors.BadSource(
+                    f"{self.path} does not exist", hint=f"List the zip: `unzip -l {self._archive.path}`."
+                ) from error
             except (NotImplementedError, RuntimeError) as error:
                 raise errors.BadSource(
-                    f"{self.path} is packed in a way that Python cannot unpack: {error}",
-                    hint="Unpack it first, or write the zip again with deflate.",
+                    f"{self.path} uses a compression that Python does not support: {error}",
+                    hint="Unpack it, or write the zip with deflate.",
                 ) from error
             except _DAMAGED as error:
                 raise _damaged(self.path, error) from error
@@ -71,12 +75,12 @@ class Member:
 
 
 def unpacked(found: Found, archive: Place) -> list[Found]:
-    """Return the files that are in a zip, in its order.
+    """Return the files in a zip, in its order.
 
-    A zip that is called like a data file and holds one file only is taken as that file, compressed: as .gz is.
+    A zip named like a data file that contains one file is treated as that file, compressed, as .gz is.
 
     Raises:
-        BadSource: it is no zip.
+        BadSource: the file is not a zip.
     """
     names = _names(archive)
     own = found.name[: -len(ZIP)]
@@ -88,10 +92,10 @@ def unpacked(found: Found, archive: Place) -> list[Found]:
 
 
 def matching(found: Found, archive: Place, pattern: str) -> list[Found]:
-    """Return the files in a zip that a path, a directory or a glob in it means.
+    """Return the files in a zip that match a path, a directory or a glob.
 
     Raises:
-        BadSource: it is no zip.
+        BadSource: the file is not a zip.
     """
     names = _names(archive)
     if pattern in names:
@@ -105,18 +109,18 @@ def matching(found: Found, archive: Place, pattern: str) -> list[Found]:
 
 
 def closest(archive: Place, name: str) -> str | None:
-    """Return the file in a zip whose name is most like `name`."""
+    """Return the name in a zip that is most similar to `name`."""
     return next(iter(difflib.get_close_matches(name, _names(archive), n=1)), None)
 
 
 def splits(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each way to read a path as that of a zip and that of a file in it."""
+    """Yield each split of a path into the path of a zip and a path in it."""
     for found in _INSIDE.finditer(path):
         yield path[: found.end() - 1], path[found.end() :]
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of a member; closing it closes the zip."""
+    """The bytes of a member; closing them closes the zip."""
 
     def __init__(self, info: zipfile.ZipInfo, file: IO[bytes], resources: contextlib.ExitStack) -> None:
         super().__init__()
@@ -183,7 +187,7 @@ def _found(archive: Found, name: str, alias: str | None = None, *, named: bool =
 
 
 def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Whether the parts of a path are such as the parts of a glob say; `**` is any number of directories."""
+    """Whether the parts of a path match the parts of a glob; `**` matches any number of directories."""
     if not patterns:
         return not parts
     if patterns[0] == "**":
@@ -193,6 +197,6 @@ def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
 
 def _damaged(path: str, error: Exception) -> errors.BadSource:
     return errors.BadSource(
-        f"{path} is no zip that can be read: {error}",
-        hint="The file is damaged or not complete; write or fetch it again.",
+        f"{path} cannot be read as a zip: {error}",
+        hint="The file is damaged or truncated. Write or download it again.",
     )

@@ -1,4 +1,4 @@
-"""Structs that msgspec decodes the objects of a shape into: a field for each column, nested as in the object."""
+"""Define the structs into which msgspec decodes objects: one field per column, nested as in the object."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from bluegreen_etl.model import Column
-from bluegreen_etl.sources.column_mapping import ALL_STRANGERS, Keys
-from bluegreen_etl.sources.jsonfiles import csv_values
+from bluegreen_etl.sources.column_mapping import ALL_UNKNOWN, ColumnMapping
+from bluegreen_etl.sources.jsonfiles import value_converters
 
-# Types whose values are strings in JSON, so that msgspec may expect that; any other value is a surprise.
+# Types whose values are strings in JSON, so the struct expects strings; other values take the exact path.
 _STRINGS = (
     *("text", "citext", "character", '"char"', "name", "uuid", "bytea", "inet", "cidr"),
     *("date", "time", "interval"),
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Special(NamedTuple):
-    """A value to be converted: which one of which struct, and the column that says how."""
+    """A value that needs conversion: its struct, its field, and its column."""
 
     holder: Callable[[Any], Any]
     field: str
@@ -30,9 +30,9 @@ class Special(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A struct that objects are decoded into; `values` and `raw` take all, and those that go out as written.
+    """A struct for objects; `values` returns all values, `raw` those that are passed on undecoded.
 
-    `array` is a struct of the same fields that is encoded as an array, where these are all and in order.
+    `array` is a struct with the same fields that is encoded as an array, if its fields are all columns in order.
     """
 
     array: type[msgspec.Struct] | None
@@ -42,29 +42,29 @@ class Row(NamedTuple):
     special: tuple[Special, ...]
 
 
-def define(taken: Sequence[Column], keys: Keys) -> Row | None:
-    """Return the struct for objects that hold columns where `keys` say; None where msgspec has none."""
+def define(taken: Sequence[Column], keys: ColumnMapping) -> Row | None:
+    """Return the struct for objects with columns at the paths of `keys`; None if msgspec cannot define it."""
     tree = _tree(taken, keys)
     if tree is None:
         return None
     places: dict[str, str] = {}
-    row = _defined(tree, "", places, strict=ALL_STRANGERS not in keys.ignored)
-    ways = [places[column.name] for column in taken]
+    row = _defined(tree, "", places, strict=ALL_UNKNOWN not in keys.ignored)
+    attributes = [places[column.name] for column in taken]
     special, raw = [], []
-    for column, way in zip(taken, ways, strict=True):
-        holder, _, field = way.rpartition(".")
-        if csv_values.is_special(column):
+    for column, attribute in zip(taken, attributes, strict=True):
+        holder, _, field = attribute.rpartition(".")
+        if value_converters.needs_conversion(column):
             special.append(Special(attrgetter(holder) if holder else _itself, field, column.name))
         elif not _is_text(column):
-            raw.append(way)
+            raw.append(attribute)
     plain = not keys.paths and not keys.ignored
     array = msgspec.defstruct("Array", _fields(row), array_like=True, gc=False) if plain else None
-    return Row(array, row, _taker(ways), _taker(raw) if raw else None, tuple(special))
+    return Row(array, row, _taker(attributes), _taker(raw) if raw else None, tuple(special))
 
 
-def _tree(taken: Sequence[Column], keys: Keys) -> dict[str, Any] | None:
+def _tree(taken: Sequence[Column], keys: ColumnMapping) -> dict[str, Any] | None:
     """Return the keys of an object, nested as in the object: columns at the ends, None for what is ignored."""
-    tree: dict[str, Any] = {name: None for name in keys.ignored if name != ALL_STRANGERS}
+    tree: dict[str, Any] = {name: None for name in keys.ignored if name != ALL_UNKNOWN}
     for column in taken:
         *steps, last = keys.path(column.name)
         node = tree
@@ -73,18 +73,18 @@ def _tree(taken: Sequence[Column], keys: Keys) -> dict[str, Any] | None:
             if not isinstance(node, dict):
                 return None
         if last in node or any(_ESCAPED.search(step) for step in (*steps, last)):
-            # An object and a value in it at once; or a key with escapes, for which msgspec has no structs.
+            # A path and its prefix both fill columns; or a key with escapes, which msgspec structs do not support.
             return None
         node[last] = column
     return tree
 
 
 def _defined(tree: Mapping[str, Any], prefix: str, places: dict[str, str], *, strict: bool) -> type[msgspec.Struct]:
-    """Define the struct for a tree of keys; `places` gets how each column's value is reached from the outermost."""
+    """Define the struct for a tree of keys; record the attribute path of each column in `places`."""
     fields: list[tuple[str, Any, Any]] = []
     names = {}
     for position, (key, inner) in enumerate(tree.items()):
-        # A struct's own names must be identifiers; a key need not be one.
+        # Field names must be identifiers; keys need not be.
         field = f"field_{position}"
         names[field] = key
         if isinstance(inner, dict):
@@ -102,13 +102,13 @@ def _fields(row: type[msgspec.Struct]) -> list[tuple[str, Any, Any]]:
 
 
 def _is_text(column: Column) -> bool:
-    return not csv_values.is_special(column) and column.base_type.startswith(_STRINGS)
+    return not value_converters.needs_conversion(column) and column.base_type.startswith(_STRINGS)
 
 
-def _taker(ways: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    take = attrgetter(*ways)
-    # Of a single name, attrgetter does not make tuples.
-    return take if len(ways) > 1 else lambda row: (take(row),)
+def _taker(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    take = attrgetter(*attributes)
+    # For a single name, attrgetter returns no tuple.
+    return take if len(attributes) > 1 else lambda row: (take(row),)
 
 
 def _itself(row: T) -> T:

@@ -1,4 +1,4 @@
-"""JSON values on their way into CSV fields that PostgreSQL reads as json_to_record would have read the values."""
+"""Convert JSON values to CSV fields that PostgreSQL reads as json_to_record reads the values."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,12 +7,12 @@ import msgspec
 
 from bluegreen_etl.model import Column
 
-# What a converter returns: Raw goes out as it is, text as a quoted field, None as NULL.
+# The result of a converter: Raw is written unchanged, text as a quoted field, None as NULL.
 Field = msgspec.Raw | str | None
 Converter = Callable[[bytes], Field]
 
-NUL = "holds \\u0000, which PostgreSQL cannot store"
-# What msgspec says of text that ends before its value does, and of half a surrogate pair.
+NUL = "contains \\u0000, which PostgreSQL cannot store"
+# The message of msgspec for a truncated value, and for half of a surrogate pair.
 TRUNCATED = "Input data was truncated"
 
 _KINDS = {
@@ -29,32 +29,29 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _QUOTED_SPECIAL = re.compile(r'(["\\])')
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-# Runs of \u, because two halves of a surrogate pair only mean something together.
-# The pattern begins with a plain character, so that the search for it is fast.
+# Runs of \u, because the two halves of a surrogate pair must be decoded together.
+# The pattern begins with a plain character, so the search is fast.
 _ESCAPES = re.compile(rb'\\(?:[^"u]|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*+)')
-# A doubled backslash is matched for what follows it: it is not the beginning of an escape.
+# A doubled backslash is matched too, so that the text after it is not taken for an escape.
 _MEANINGS = {rb"\\": rb"\\", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t", rb"\b": b"\b", rb"\f": b"\f", rb"\/": b"/"}
 
 
-class Refused(ValueError):
-    """A value that its column cannot take; the message completes a sentence about it."""
+class BadValue(ValueError):
+    """A value does not fit its column; the message continues `the value …`."""
 
 
 def kind(value: bytes) -> str:
-    """Say what a JSON value is, by its first character."""
+    """Return the kind of a JSON value, by its first character."""
     return _KINDS.get(value.lstrip()[:1][0], "no JSON") if value.strip() else "nothing"
 
 
-def is_special(column: Column) -> bool:
-    """Whether values of a column must be converted one by one."""
+def needs_conversion(column: Column) -> bool:
+    """Whether the values of a column must be converted one by one."""
     return bool(column.fields) or column.base_type.endswith("[]") or column.base_type in {"json", "jsonb"}
 
 
 def converter(column: Column) -> Converter:
-    """Return what turns a JSON value, as written, into the field of a column.
-
-    The converters raise Refused.
-    """
+    """Return the function that converts an undecoded JSON value to the field of a column; it raises BadValue."""
     if column.base_type.endswith("[]"):
         element = column.base_type.removesuffix("[]")
         convert = _composite(element, column.fields) if column.fields else _of_scalar(element)
@@ -67,22 +64,22 @@ def _of_scalar(type_name: str) -> Converter:
 
 
 def refuse_nul(text: bytes) -> None:
-    r"""Refuse the one JSON string that PostgreSQL cannot hold.
+    r"""Refuse the NUL character, which PostgreSQL cannot store.
 
     Raises:
-        Refused: the text holds `\\u0000`.
+        BadValue: the text contains `\\u0000`.
     """
     if b"\\u0000" in text and _NUL.search(text):
-        raise Refused(NUL)
+        raise BadValue(NUL)
 
 
 def without_escapes(records: bytes) -> tuple[bytes, int]:
-    r"""Return records with JSON's escapes undone, but for `\\"` and `\\\\`, which COPY is told to undo.
+    r"""Return records with JSON's escapes decoded, and the number of decoded line ends.
 
-    Also return how many line ends were among them.
+    `\\"` and `\\\\` stay: COPY decodes them.
 
     Raises:
-        Refused: the text holds `\\u0000`.
+        BadValue: the text contains `\\u0000`.
     """
     ends = 0
 
@@ -98,12 +95,12 @@ def without_escapes(records: bytes) -> tuple[bytes, int]:
 def _decoded(escapes: bytes) -> bytes:
     text = _TEXT.decode(b'"' + escapes + b'"')
     if "\0" in text:
-        raise Refused(NUL)
+        raise BadValue(NUL)
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
 
 
 def _scalar(value: bytes) -> Field:
-    # An object or an array goes into a text as it is written; other types refuse it in the server.
+    # Objects and arrays are stored as text; the server refuses them for other types.
     return value.decode() if value.startswith((b"{", b"[")) else msgspec.Raw(value)
 
 
@@ -112,14 +109,14 @@ def _json(value: bytes) -> Field:
 
 
 def _json_text(value: bytes) -> str:
-    """Return a value as text for json: the server rewrites strings, and nothing else."""
+    """Return a value as text for json: strings are re-encoded, as the server does; other values are unchanged."""
     if value.startswith(b'"'):
         return msgspec.json.encode(_TEXT.decode(value)).decode()
     return value.decode()
 
 
 def _composite(type_name: str, fields: Sequence[Column]) -> Converter:
-    """Return what turns an object into PostgreSQL's text for a row; a string is already one, as for json_to_record."""
+    """Return the function that converts an object to PostgreSQL's text of a row; a string is taken as such text."""
     converters = [(field.name, converter(field)) for field in fields]
 
     def convert(value: bytes) -> Field:
@@ -128,7 +125,7 @@ def _composite(type_name: str, fields: Sequence[Column]) -> Converter:
         if value.startswith(b'"'):
             return msgspec.Raw(value)
         if not value.startswith(b"{"):
-            raise Refused(f"is {kind(value)}, not an object, as {type_name} needs")
+            raise BadValue(f"is {kind(value)}, not an object, which {type_name} requires")
         record = _OBJECT.decode(value)
         texts = (_text_of(convert(bytes(record.get(name, b"null")))) for name, convert in converters)
         return "(" + ",".join("" if text is None else _quoted(text) for text in texts) + ")"
@@ -137,7 +134,7 @@ def _composite(type_name: str, fields: Sequence[Column]) -> Converter:
 
 
 def _text_of(field: Field) -> str | None:
-    """Return the text that a field stands for."""
+    """Return the text of a field."""
     if not isinstance(field, msgspec.Raw):
         return field
     written = bytes(field)
@@ -152,20 +149,20 @@ def _quoted(text: str) -> str:
 
 
 def _array(value: bytes, element: str, convert: Converter) -> Field:
-    """Return PostgreSQL's text for an array; a string is already one, as for json_to_record."""
+    """Return PostgreSQL's text for an array; a string is taken as such text, as in json_to_record."""
     if value == b"null":
         return None
     if value.startswith(b'"'):
         return msgspec.Raw(value)
     if not value.startswith(b"["):
-        raise Refused(f"is not a JSON array, as {element}[] needs")
+        raise BadValue(f"is not a JSON array, which {element}[] requires")
     literal, shape = _level(value, ";" if element == "box" else ",", convert, _depth(value))
-    # The server takes an array without any elements as empty, however deep, but not every version so written.
+    # The server treats an array without elements as empty at any depth, but not every version parses such text.
     return literal if all(shape) else "{}"
 
 
 def _depth(value: bytes) -> int:
-    """Return how many dimensions an array has: those of its first element."""
+    """Return the number of dimensions of an array, by its first element."""
     depth = 0
     while value.startswith(b"["):
         depth += 1
@@ -175,9 +172,9 @@ def _depth(value: bytes) -> int:
 
 
 def _level(value: bytes, delimiter: str, convert: Converter, depth: int) -> tuple[str, tuple[int, ...]]:
-    """Return an array of `depth` dimensions as text, and how long it is in each."""
+    """Return an array of `depth` dimensions as text, and its length in each dimension."""
     if not value.startswith(b"["):
-        raise Refused("has an element that is not a JSON array, beside others that are")
+        raise BadValue("mixes arrays and other values as elements")
     inner = [bytes(item) for item in _LIST.decode(value)]
     shapes: set[tuple[int, ...]] = set()
     items = []
@@ -186,7 +183,7 @@ def _level(value: bytes, delimiter: str, convert: Converter, depth: int) -> tupl
         items.append(literal)
         shapes.add(shape)
     if len(shapes) > 1:
-        raise Refused("has arrays of different lengths side by side")
+        raise BadValue("contains arrays of different lengths")
     return "{" + delimiter.join(items) + "}", (len(inner), *(shapes.pop() if shapes else ()))
 
 

@@ -1,4 +1,4 @@
-"""Where the elements of JSON text end, so that a file of any size passes through in pieces of whole elements."""
+"""Split JSON text between elements, so that files of any size are read in pieces of whole elements."""
 
 import re
 from collections.abc import Sequence
@@ -10,20 +10,28 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import Format, SourceFile
 from bluegreen_etl.sources import decompress
 from bluegreen_etl.sources.delimited import header
-from bluegreen_etl.sources.jsonfiles import csv_values, elements
+from bluegreen_etl.sources.jsonfiles import value_converters
 
 _BLANK = b" \t\r\n"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _SEPARATOR = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*" + _STRING, re.DOTALL)
-# Levels of nesting that the pattern passes over at once; deeper elements are found too, bracket by bracket.
+# Levels of nesting that the pattern matches at once; deeper levels are counted bracket by bracket.
 _LEVELS = 8
+# PostgreSQL and msgspec accept fewer; without a limit a small file of brackets would take hours.
+_DEEPEST = 10_000
+
+
+# An object whose value is the array, perhaps after keys with plain values.
+_WRAPPED = re.compile(rb'\{\s*(?:"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[-+.\w]+)\s*,\s*)*"([^"\\]+)"\s*:\s*\[\s*\{', re.DOTALL)
+_LOOK = 1 << 16  # bytes that a hint looks at
+_SEVERAL = re.compile(rb"\}\s*\n\s*\{")
 
 
 def _tokens() -> re.Pattern[bytes]:
-    """Return a pattern for what can end an element, nested values and strings being one token each.
+    """Return a pattern for tokens that can end an element; a nested value or a string is one token.
 
-    A lone bracket is deeper than the pattern goes, a lone quote opens a string that the buffer cuts off.
+    A lone bracket is nested deeper than the pattern; a lone quote opens a string that the buffer truncates.
     """
     nested = rb"(?!)"
     for _ in range(_LEVELS):
@@ -35,7 +43,7 @@ _TOKENS = _tokens()
 
 
 class Piece(NamedTuple):
-    """Whole elements cut off the front of a buffer, what separates them from the rest of it, and that."""
+    """Whole elements from the front of a buffer, the separator after them, and the rest of the buffer."""
 
     text: bytes
     separator: bytes
@@ -43,49 +51,49 @@ class Piece(NamedTuple):
 
 
 class Element(NamedTuple):
-    """One element as it is written; `line` is its line within the piece, from 0, where elements are lines."""
+    """The undecoded text of one element; `line` is its line within the piece, from 0, in NDJSON."""
 
     line: int
     text: bytes
 
 
-class Cutter(Protocol):
-    """Knows how elements follow each other in a format."""
+class Splitter(Protocol):
+    """Splits the text of one format into elements."""
 
-    separator: bytes | None  # what has been seen to stand between elements
+    separator: bytes | None  # the text that separated the first elements
 
     def begin(self, buffer: bytes) -> bytes | None:
-        """Return what follows the file's opening; None when more must be read."""
+        """Return the text after the start of the file; None if more must be read."""
 
     def guess(self, buffer: bytes, *, final: bool) -> Piece | None:
-        """Cut quickly; the piece is only right if it can be decoded."""
+        """Return a piece, found quickly; the piece is correct only if it can be decoded."""
 
     def split(self, text: bytes) -> Sequence[Element] | None:
-        """Return the elements of a piece; None when it was cut wrongly."""
+        """Return the elements of a piece; None if the piece was split in the wrong place."""
 
     def scan(self, buffer: bytes) -> tuple[Sequence[Element], bytes]:
-        """Cut surely: the whole elements of a buffer, and the rest of it."""
+        """Return the whole elements of a buffer and its rest, found reliably."""
 
     def examine(self, rest: bytes, number: int, *, final: bool) -> None:
-        """Refuse a rest, of no whole element, that more text cannot make whole; element `number` begins it.
+        """Refuse an incomplete rest that more text cannot complete; `number` is its first element.
 
         Raises:
-            BadRow: it is not JSON.
-            BadSource: it is `final` and not complete.
+            BadRow: the rest is not JSON.
+            BadSource: the rest is `final` and incomplete.
         """
 
 
-class LineCutter:
-    """NDJSON: a line is an element, empty lines are nothing."""
+class LineSplitter:
+    """NDJSON: each line is an element; empty lines are skipped."""
 
     separator: bytes | None = None
 
     def begin(self, buffer: bytes) -> bytes:
-        """Return the buffer: nothing opens such a file."""
+        """Return the buffer: NDJSON has no opening."""
         return buffer
 
     def guess(self, buffer: bytes, *, final: bool) -> Piece | None:
-        """Cut after the last line end, which is always right."""
+        """Return the text up to the last line end, which is always correct."""
         end = len(buffer) if final else buffer.rfind(b"\n") + 1
         return Piece(buffer[:end], b"", buffer[end:]) if end or final else None
 
@@ -95,15 +103,15 @@ class LineCutter:
         return [Element(number, line) for number, line in enumerate(lines) if line]
 
     def scan(self, buffer: bytes) -> tuple[list[Element], bytes]:
-        """Return no elements: guess has found all that there are."""
+        """Return no elements: `guess` finds all of them."""
         return [], buffer
 
     def examine(self, rest: bytes, number: int, *, final: bool) -> None:
-        """Accept it: any line may grow, and the last one needs no line end."""
+        """Accept any rest: a line may continue, and the last line needs no line end."""
 
 
-class ArrayCutter:
-    """JSON: one array of objects. Learns from its first elements how they are separated in this file."""
+class ArraySplitter:
+    """JSON: one array of objects. Learns the separator from the first elements of the file."""
 
     def __init__(self, source: SourceFile) -> None:
         self._path = source.path
@@ -111,13 +119,13 @@ class ArrayCutter:
         self._sure = False
         self._complaint: tuple[int, str] | None = None
         self._closed = False
-        self._continued = False  # an element was found, so a comma stands before the next
+        self._continued = False  # an element was found, so a comma precedes the next
 
     def begin(self, buffer: bytes) -> bytes | None:
-        """Return what follows the opening bracket.
+        """Return the text after the opening bracket.
 
         Raises:
-            BadSource: the file is something else than an array.
+            BadSource: the file is not an array.
         """
         text = buffer.lstrip(_BLANK)
         if not text:
@@ -125,17 +133,17 @@ class ArrayCutter:
         if not text.startswith(b"["):
             raise errors.BadSource(
                 f"{self._path} is {_whole_kind(text)}, not an array of objects",
-                hint='Write one array of objects; for one object per line set `format = "ndjson"`.',
+                hint=_array_hint(text[:_LOOK], self._path),
             )
         return text[1:]
 
     def guess(self, buffer: bytes, *, final: bool) -> Piece | None:
-        """Cut where something stands that separated elements before, or at the closing bracket."""
+        """Return the text up to the last known separator, or up to the closing bracket."""
         if self._closed or self._sure:
             return None
         if final:
             body = buffer.rstrip(_BLANK)
-            # Without any element before the bracket, scan decides whether that is right.
+            # If no element precedes the bracket, `scan` decides whether the array is valid.
             whole = body.endswith(b"]") and body[:-1].strip(_BLANK)
             return Piece(body[:-1], b"", b"]") if whole else None
         found = buffer.rfind(self.separator) if self.separator else -1
@@ -145,16 +153,16 @@ class ArrayCutter:
         return Piece(buffer[: found + 1], buffer[found + 1 : after], buffer[after:])
 
     def split(self, text: bytes) -> list[Element] | None:
-        """Return the elements of a piece; a piece that was cut wrongly cannot be decoded."""
+        """Return the elements of a piece; None if it cannot be decoded, because it was split in the wrong place."""
         try:
             return [Element(0, bytes(element)) for element in _ELEMENTS.decode(b"[" + text + b"]")]
         except (msgspec.DecodeError, RecursionError):
-            # Where a guess was wrong, the next would often be.
+            # After one wrong guess, the next is often wrong too.
             self._sure = True
             return None
 
     def scan(self, buffer: bytes) -> tuple[list[Element], bytes]:
-        """Return the elements that end in a comma or in the array's end, found bracket by bracket."""
+        """Return the elements that end in a comma or at the end of the array, found bracket by bracket."""
         found: list[Element] = []
         begin = depth = 0
         for token in _TOKENS.finditer(buffer) if not self._closed else ():
@@ -165,6 +173,7 @@ class ArrayCutter:
                 break
             if mark in b"{[":
                 depth += 1
+                self._refuse_depth(depth)
             elif depth and mark in b"}]":
                 depth -= 1
             elif not depth and mark in b",]":
@@ -180,40 +189,45 @@ class ArrayCutter:
         return found, buffer[begin:]
 
     def examine(self, rest: bytes, number: int, *, final: bool) -> None:
-        """Refuse text after the array, an element that is not JSON, or an array that never ends.
+        """Refuse text after the array, an element that is not JSON, or an unclosed array.
 
         Raises:
             BadRow: element `number` is not JSON.
-            BadSource: something follows the array, or the file ends before it does.
+            BadSource: there is text after the array, or the array is not closed.
         """
         text = rest.strip(_BLANK)
         if text == b"]" and not self._closed:
-            return  # what guess leaves of an array that it took to its end; scan never leaves a bracket
+            return  # `guess` leaves the bracket of a complete array; `scan` never leaves a bracket
         if self._closed:
             if text:
                 raise errors.BadSource(
-                    f"{self._path} goes on after the end of its array",
+                    f"{self._path}: there is text after the end of the array",
                     hint='Write one array; for one object per line set `format = "ndjson"`.',
                 )
             return
         try:
             msgspec.json.decode(text, type=msgspec.Raw)
         except msgspec.DecodeError as error:
-            # A number cut in two is an error too, but not the same one when more of it has been read.
+            # A truncated number is an error too, but the error changes when more of it is read.
             complaint = (number, str(error))
-            if str(error) != csv_values.TRUNCATED and (final or complaint == self._complaint):
+            if str(error) != value_converters.TRUNCATED and (final or complaint == self._complaint):
                 raise errors.BadRow(f"{self._path}, element {number}: {error}", hint="Correct the JSON.") from error
             self._complaint = complaint
         except RecursionError:
-            pass  # only a whole element is refused for its depth
+            pass  # depth is checked on whole elements only
         if final:
             raise errors.BadSource(
-                f"{self._path}, element {number}: the file ends before its array does",
-                hint="The file is not complete; write or fetch it again.",
+                f"{self._path}, element {number}: the array is not closed at the end of the file",
+                hint="The file is truncated. Write or download it again.",
             )
 
+    def _refuse_depth(self, depth: int) -> None:
+        if depth > _DEEPEST:
+            message = f"{self._path}: an element has more than {_DEEPEST} levels of nesting"
+            raise errors.BadRow(message, hint="Flatten the value.")
+
     def _learn(self, buffer: bytes, comma: int) -> None:
-        """Remember, at the comma after an element, how the next one begins: up to its first key."""
+        """Remember the separator after an element: the text up to the first key of the next element."""
         if self._sure or self.separator:
             return
         brace = buffer.rfind(b"}", 0, comma)
@@ -221,66 +235,76 @@ class ArrayCutter:
         self.separator = found[0] if found else None
 
 
-def cutter(source: SourceFile) -> Cutter:
-    """Return what knows how the elements of a JSON or NDJSON file follow each other."""
-    return LineCutter() if source.format is Format.NDJSON else ArrayCutter(source)
+def splitter_of(source: SourceFile) -> Splitter:
+    """Return the splitter for the format of a file."""
+    return LineSplitter() if source.format is Format.NDJSON else ArraySplitter(source)
+
+
+def _array_hint(text: bytes, path: str) -> str:
+    """Return how to make an array of objects from a file that begins with `text`."""
+    if found := _WRAPPED.match(text):
+        key = found[1].decode(errors="replace")
+        return f"Extract the array: `jq '.\"{key}\"' {path} > FILE`."
+    if _SEVERAL.search(text):
+        return f'For one object per line set `format = "ndjson"`; for several lines: `jq -c . {path} > FILE.ndjson`.'
+    return f"Write an array of objects, for example of the values of an object: `jq '[.[]]' {path} > FILE`."
 
 
 def _whole_kind(text: bytes) -> str:
-    kind = csv_values.kind(text)
+    kind = value_converters.kind(text)
     return "not JSON" if kind in {"no JSON", "nothing"} else kind.replace("an object", "a JSON object")
 
 
-class Text:
-    """A file's text on its way through a cutter."""
+class ElementStream:
+    """Read the text of a file through a splitter."""
 
-    def __init__(self, stream: decompress.Stream, cutter: elements.Cutter, source: SourceFile, size: int) -> None:
+    def __init__(self, stream: decompress.Stream, splitter: Splitter, source: SourceFile, size: int) -> None:
         self._stream = stream
-        self._cutter = cutter
+        self._splitter = splitter
         self._source = source
         self._size = size
-        self._buffer, self._final = begin_text(stream, cutter, source, size=size)
+        self._buffer, self._final = begin_text(stream, splitter, source, size=size)
         self._ended = False
 
-    def piece(self) -> elements.Piece | None:
-        """Cut the next piece; None where that can only be done by scan, and at the end."""
+    def piece(self) -> Piece | None:
+        """Return the next piece; None if `scan` is needed, and at the end."""
         if self._ended:
             return None
-        piece = self._cutter.guess(self._buffer, final=self._final)
+        piece = self._splitter.guess(self._buffer, final=self._final)
         if piece:
             self._go_on(piece.rest)
         return piece
 
-    def scan(self, number: int) -> Sequence[elements.Element] | None:
-        """Return the elements that can surely be told, perhaps none yet, from `number` on; None at the end.
+    def scan(self, number: int) -> Sequence[Element] | None:
+        """Return the elements that are surely complete, perhaps none; None at the end. `number` is the first element.
 
         Raises:
-            BadRow: what comes next is not JSON, or longer than PostgreSQL can take.
+            BadRow: the next element is not JSON, or longer than PostgreSQL accepts.
         """
         if self._ended:
             return None
-        found, rest = self._cutter.scan(self._buffer)
+        found, rest = self._splitter.scan(self._buffer)
         if len(rest) > header.LONGEST_RECORD:
             raise errors.BadRow(
                 f"{self._source.path}: element {number} is longer than 1 GB", hint="PostgreSQL cannot store it."
             )
         if len(rest) == len(self._buffer) and not self._final:
-            self._cutter.examine(rest, number, final=False)
+            self._splitter.examine(rest, number, final=False)
         self._go_on(rest)
         return found
 
-    def take_back(self, pieces: Sequence[elements.Piece]) -> None:
-        """Put pieces that were cut, all since the first of them, before the rest again."""
+    def take_back(self, pieces: Sequence[Piece]) -> None:
+        """Put all pieces since the first of `pieces` back in front of the rest."""
         self._buffer = b"".join(piece.text + piece.separator for piece in pieces) + self._buffer
         self._ended = False
 
     def end(self, number: int) -> None:
-        """Refuse a rest; `number` is the element that would begin it.
+        """Refuse an incomplete rest; `number` is its first element.
 
         Raises:
-            BadRow, BadSource: there is one.
+            BadRow, BadSource: the rest is not empty.
         """
-        self._cutter.examine(self._buffer, number, final=True)
+        self._splitter.examine(self._buffer, number, final=True)
 
     def _go_on(self, rest: bytes) -> None:
         self._buffer = rest
@@ -291,13 +315,11 @@ class Text:
             self._buffer, self._final = rest + more, len(more) < wanted
 
 
-def begin_text(
-    stream: decompress.Stream, cutter: elements.Cutter, source: SourceFile, *, size: int
-) -> tuple[bytes, bool]:
-    """Read what opens the file and the text after it; also return whether that is all.
+def begin_text(stream: decompress.Stream, splitter: Splitter, source: SourceFile, *, size: int) -> tuple[bytes, bool]:
+    """Return the text after the start of the file, and whether it is the whole file.
 
     Raises:
-        BadSource: the file is something else, or holds nothing.
+        BadSource: the file is not an array of objects, or is empty.
     """
     text = b""
     while True:
@@ -305,8 +327,8 @@ def begin_text(
         more = stream.read(wanted)
         text = text + more if text else decompress.without_bom(more, source.path)
         final = len(more) < wanted
-        buffer = cutter.begin(text)
+        buffer = splitter.begin(text)
         if buffer is not None:
             return buffer, final
         if final:
-            raise errors.BadSource(f"{source.path} holds no JSON", hint="An array without elements is written [].")
+            raise errors.BadSource(f"{source.path} contains no JSON", hint="Write an array without elements as `[]`.")

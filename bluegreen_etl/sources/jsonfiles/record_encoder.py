@@ -1,10 +1,11 @@
-"""JSON objects become records of CSV in JSON's own quoting, a block at a time where all values are as expected.
+"""Encode JSON objects as CSV records in JSON's quoting, a block at a time if all values are as expected.
 
-The fast way decodes a whole block into structs and encodes them as arrays, both by msgspec: numbers and the like
-stay as they are written, so nothing is rounded. A block with a surprise goes the exact way, object by object.
+The fast path decodes a whole block into structs and encodes them as arrays, both with msgspec: numbers and the like
+are not decoded, so nothing is rounded. A block with an unexpected value takes the exact path, object by object.
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import GenericAlias
 from typing import NamedTuple
@@ -13,22 +14,24 @@ import msgspec
 
 from bluegreen_etl import errors
 from bluegreen_etl.model import Column, CopyOptions
-from bluegreen_etl.sources.column_mapping import Keys
-from bluegreen_etl.sources.jsonfiles import csv_values, structs
+from bluegreen_etl.sources.column_mapping import ColumnMapping
+from bluegreen_etl.sources.jsonfiles import row_structs, value_converters
 
 COPY_OPTIONS = CopyOptions(delimiter=",", quote='"', escape="\\", null="null", encoding="UTF8")
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-# Text encoded at once: what it becomes on its way then stays in the processor's cache.
+# Text encoded at once: the intermediate results then stay in the processor's cache.
 _AT_ONCE = 1 << 16
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+_NOT_FINITE = re.compile(rb".{0,2}?(NaN|-?Infinity)", re.DOTALL)
 _ENCODER = msgspec.json.Encoder()
 
 
 class Rows(NamedTuple):
-    """`number` encoded records as COPY shall have them, and how many lines they are.
+    """`number` records encoded for COPY, and their number of lines.
 
-    `read` is how many line ends were in the text that they were made of, where somebody has counted these.
+    `read` is the number of line ends in the source text, if counted.
     """
 
     number: int
@@ -38,55 +41,55 @@ class Rows(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a record of a table holds: its `taken` columns, in order, and the names of those that it does not.
+    """The columns of a record: `taken` in order; `fillable` are all columns that a file can fill.
 
-    `fillable` are all that a file could fill, `generated` those that none can; `keys` say where values are.
+    `generated` are the columns that a file cannot fill; `keys` map keys to columns.
     """
 
     taken: tuple[Column, ...]
     fillable: tuple[str, ...]
     generated: tuple[str, ...]
-    keys: Keys = Keys()
+    keys: ColumnMapping = ColumnMapping()
 
 
 class RowEncoder:
-    """Encodes objects as records of a table's taken columns; any key that is neither these nor ignored is refused."""
+    """Encodes objects as records of a table's taken columns; refuses keys that are neither taken nor ignored."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
-        self._converters = {column.name: csv_values.converter(column) for column in shape.taken}
-        self._row = structs.define(shape.taken, shape.keys)
+        self._converters = {column.name: value_converters.converter(column) for column in shape.taken}
+        self._row = row_structs.define(shape.taken, shape.keys)
         row = self._row.type if self._row else msgspec.Struct
         self._lines = msgspec.json.Decoder(row)
         self._array = msgspec.json.Decoder[list[msgspec.Struct]](GenericAlias(list, (row,)))
 
     def from_lines(self, text: bytes) -> Rows | None:
-        """Encode objects of one line each, quickly where possible; None when one cannot be encoded."""
+        """Return objects of one line each as records, by the fast path if possible; None if one cannot be encoded."""
         return self._blocks(_lines(text), self._line_block)
 
     def from_array(self, text: bytes, separator: bytes | None) -> Rows | None:
-        """Encode the elements of an array, given without its brackets; None when that is not possible.
+        """Return the elements of an array, given without brackets, as records; None if that fails.
 
-        `separator` is what stands between two elements, for cutting; they may be separated otherwise as well.
+        `separator` is the text between two elements, used to split; other separators may occur too.
         """
         return self._blocks(_elements(text, separator), self._array_block) or self._array_block(text)
 
     def one(self, element: bytes, where: str) -> bytes:
-        """Encode one element of a file, exactly; `where` begins the message of an error.
+        """Return one element as a record, by the exact path; `where` begins error messages.
 
         Raises:
-            BadRow: it is not an object of the table's columns, or a value of it cannot be stored.
+            BadRow: the element is not an object of the table's columns, or a value cannot be stored.
         """
         record = decode_object(element, where)
         return self.record({name: bytes(value) for name, value in record.items()}, where)
 
     def record(self, record: Mapping[str, bytes], where: str) -> bytes:
-        """Encode one decoded element, its values as they are written.
+        """Return one element, with undecoded values, as a record.
 
         Raises:
-            BadRow: it has other keys than the table columns, or a value of it cannot be stored.
+            BadRow: a key is not a column of the table, or a value cannot be stored.
         """
-        fields: dict[str, csv_values.Field] = dict.fromkeys(self._converters)
+        fields: dict[str, value_converters.Field] = dict.fromkeys(self._converters)
         name = ""
         try:
             for name, value in columns_of(self._shape.keys, record, where).items():
@@ -94,14 +97,14 @@ class RowEncoder:
                     fields[name] = self._converters[name](value)
                 elif not self._shape.keys.is_ignored(name, self._shape.fillable):
                     raise self._unknown(name, where)
-        except csv_values.Refused as error:
+        except value_converters.BadValue as error:
             raise errors.BadRow(
                 f'{where}: the value of "{name}" {error}', hint="Correct the value in the file."
             ) from error
         except RecursionError as error:
             raise too_deep(where) from error
         try:
-            return csv_values.without_escapes(_ENCODER.encode(list(fields.values()))[1:-1])[0] + b"\n"
+            return value_converters.without_escapes(_ENCODER.encode(list(fields.values()))[1:-1])[0] + b"\n"
         except msgspec.DecodeError as error:
             raise errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.") from error
 
@@ -117,7 +120,7 @@ class RowEncoder:
 
     def _line_block(self, text: bytes) -> Rows | None:
         rows = self._quickly(self._lines.decode_lines, text)
-        # Objects that share a line or spread over several are for the exact way to judge.
+        # The exact path decides on objects that share a line or span several lines.
         ends = text.count(b"\n")
         if rows is None or rows.number != ends + (not text.endswith(b"\n")):
             rows = self._exactly(filter(None, map(bytes.strip, text.split(b"\n"))))
@@ -143,7 +146,7 @@ class RowEncoder:
             return None
         try:
             if not text.isascii():
-                text.decode()  # msgspec does not look into what it hands over raw
+                text.decode()  # msgspec does not validate raw values
             rows = decode(text)
             for special in self._row.special:
                 self._convert(rows, special)
@@ -151,29 +154,29 @@ class RowEncoder:
             if records is None:
                 return None
             # A line end inside a value was an escape.
-            data, ends = csv_values.without_escapes(records)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, csv_values.Refused):
+            data, ends = value_converters.without_escapes(records)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, value_converters.BadValue):
             return None
         return Rows(len(rows), data, len(rows) + ends)
 
-    def _records(self, row: structs.Row, rows: Sequence[msgspec.Struct]) -> bytes | None:
-        """Encode structs as lines of values; None where a value that goes out as it is written is nested."""
+    def _records(self, row: row_structs.Row, rows: Sequence[msgspec.Struct]) -> bytes | None:
+        """Return structs as lines of values; None if an undecoded value is nested."""
         if row.array:
             for one in rows:
-                one.__class__ = row.array  # of the same layout, as Python makes sure
+                one.__class__ = row.array  # Python checks that the layouts are equal
             encoded = _ENCODER.encode_lines(rows)
         else:
             encoded = _ENCODER.encode_lines(list(map(row.values, rows)))
         records = encoded.translate(None, b"[]{}")
         if len(records) + 2 * len(rows) == len(encoded):
-            return records  # no brackets but those around each record
-        # They may only be in a text; but a raw value that is nested must not go out unquoted.
+            return records  # no brackets except those around each record
+        # Brackets may occur in texts, but a nested raw value must not be written unquoted.
         if row.raw and _may_hold_nested(_ENCODER.encode_lines(list(map(row.raw, rows))), len(rows)):
             return None
-        # A line end inside a value is still an escape, so this pair of brackets only stands between records.
+        # A line end inside a value is still an escape, so this pair of brackets occurs only between records.
         return encoded[1:-2].replace(b"]\n[", b"\n") + b"\n"
 
-    def _convert(self, rows: Sequence[msgspec.Struct], special: structs.Special) -> None:
+    def _convert(self, rows: Sequence[msgspec.Struct], special: row_structs.Special) -> None:
         convert = self._converters[special.column]
         for row in rows:
             holder = special.holder(row)
@@ -184,21 +187,21 @@ class RowEncoder:
     def _unknown(self, name: str, where: str) -> errors.BadRow:
         if name in self._shape.generated:
             return errors.BadRow(
-                f'{where}: column "{name}" is generated: no file can fill it', hint="Remove the key from the file."
+                f'{where}: column "{name}" is generated: a file cannot fill it', hint="Remove the key from the file."
             )
         if name in self._shape.fillable:
             return errors.BadRow(
-                f'{where}: key "{name}" is in none of the first records, so its column was to get its default',
-                hint="List the file's keys in `columns` of the table's options; where one is missing it is NULL.",
+                f'{where}: key "{name}" is not in the sample of the first records, and its column has a default',
+                hint="List all keys in `columns` under `[tables.TABLE]`; a missing key is then NULL.",
             )
         return errors.BadRow(
             f'{where}: key "{name}" is not a column of the table',
-            hint="Add the column to the table, list the key in `ignore_columns`, or remove it from the file.",
+            hint=f'Add the column to the table, or add `ignore_columns = ["{name}"]` under `[tables.TABLE]`.',
         )
 
 
 def joined(records: Iterable[bytes]) -> Rows:
-    """Return encoded records as rows."""
+    """Return encoded records as Rows."""
     done = list(records)
     data = b"".join(done)
     return Rows(len(done), data, data.count(b"\n"))
@@ -206,81 +209,94 @@ def joined(records: Iterable[bytes]) -> Rows:
 
 @functools.lru_cache(maxsize=8)
 def encoder(shape: Shape) -> RowEncoder:
-    """Return the encoder for a shape: making one is dear, and worker processes are only told the shape."""
+    """Return the cached encoder for a shape: it is slow to build, and worker processes receive only the shape."""
     return RowEncoder(shape)
 
 
 def from_lines(shape: Shape, text: bytes) -> Rows | None:
-    """Encode whole lines; see RowEncoder. For worker processes."""
+    """Return whole lines as records; see RowEncoder. Called in worker processes."""
     return encoder(shape).from_lines(text)
 
 
 def from_array(shape: Shape, text: bytes, separator: bytes | None) -> Rows | None:
-    """Encode elements of an array; see RowEncoder. For worker processes."""
+    """Return the elements of an array as records; see RowEncoder. Called in worker processes."""
     return encoder(shape).from_array(text, separator)
 
 
 def decode_object(element: bytes, where: str) -> dict[str, msgspec.Raw]:
-    """Decode one element of a file, its values as they are written; `where` begins the message of an error.
+    """Return the keys and undecoded values of one element; `where` begins error messages.
 
     Raises:
-        BadRow: it is not an object, not JSON, not UTF-8, or holds NUL.
+        BadRow: the element is not an object, not JSON, not UTF-8, or contains NUL.
     """
     if not element:
-        raise errors.BadRow(f"{where}: there is nothing beside a comma", hint="Remove the comma.")
+        raise errors.BadRow(f"{where}: the element is empty", hint="Remove the extra comma.")
     try:
         element.decode()
         record = _OBJECT.decode(element)
-        csv_values.refuse_nul(element)
+        value_converters.refuse_nul(element)
     except UnicodeDecodeError as error:
         raise errors.BadRow(
-            f"{where}: byte {error.start + 1} of it is not UTF-8", hint="JSON is UTF-8: convert the file."
+            f"{where}: byte {error.start + 1} of the element is not UTF-8", hint="Convert the file to UTF-8."
         ) from error
     except msgspec.ValidationError as error:
         raise errors.BadRow(
-            f"{where}: is {csv_values.kind(element)}, not an object",
-            hint="Each element must be an object whose keys are columns.",
+            f"{where}: is {value_converters.kind(element)}, not an object",
+            hint="Write each element as an object whose keys are columns.",
         ) from error
     except msgspec.DecodeError as error:
-        raise errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.") from error
+        raise _not_json(element, where, error) from error
     except RecursionError as error:
         raise too_deep(where) from error
-    except csv_values.Refused as error:
+    except value_converters.BadValue as error:
         raise errors.BadRow(f"{where}: {error}", hint="Remove the character from the file.") from error
     return record
 
 
 def too_deep(where: str) -> errors.BadRow:
-    """Return the error for a value of too many levels."""
+    """Return the error for a value with too many levels of nesting."""
     return errors.BadRow(f"{where}: is nested too deeply", hint="Flatten the value.")
 
 
+def _not_json(element: bytes, where: str, error: msgspec.DecodeError) -> errors.BadRow:
+    """Return the error for an element that is not JSON, with the cause if it is a common one."""
+    if element in {b"{", b"["}:
+        message = f"{where}: the line is not a whole object"
+        return errors.BadRow(message, hint="Write one object per line: `jq -c . FILE > NEW.ndjson`.")
+    if (found := _BYTE.search(str(error))) and (word := _NOT_FINITE.match(element, max(int(found[1]) - 1, 0))):
+        message = f"{where}: {word[1].decode()} at byte {found[1]} is not JSON"
+        return errors.BadRow(message, hint='Write `null`, or the text `"NaN"` or `"Infinity"`.')
+    return errors.BadRow(f"{where}: {_complaint(error)}", hint="Correct the JSON.")
+
+
 def _complaint(error: msgspec.DecodeError) -> str:
-    if str(error) == csv_values.TRUNCATED:
-        return "the JSON ends too early, or holds half of a surrogate pair"
+    if str(error) == value_converters.TRUNCATED:
+        return "the JSON is truncated, or contains half of a surrogate pair"
     return str(error)
 
 
 def _may_hold_nested(encoded: bytes, count: int) -> bool:
-    """Whether there is a bracket besides those around each of the `count` records."""
+    """Whether there is a bracket in addition to those around each of the `count` records."""
     return b"{" in encoded or encoded.count(b"[") != count
 
 
-def columns_of(keys: Keys, record: Mapping[str, bytes], where: str) -> Mapping[str, bytes]:
-    """Return the values of a decoded element by column; `where` begins the message of an error.
+def columns_of(keys: ColumnMapping, record: Mapping[str, bytes], where: str) -> Mapping[str, bytes]:
+    """Return the undecoded values of an element by column; `where` begins error messages.
 
     Raises:
-        BadRow: a value is not where the options say.
+        BadRow: the path of a column leads through a value that is not an object.
     """
     if not keys.paths:
         return record
     try:
         return keys.columns(record)
-    except csv_values.Refused as error:
-        raise errors.BadRow(f"{where}: a value {error}", hint="Correct it in the file, or `sources`.") from error
+    except value_converters.BadValue as error:
+        raise errors.BadRow(
+            f"{where}: a value {error}", hint="Correct the file, or `sources` under `[tables.TABLE]`."
+        ) from error
 
 
-# ---- how text is cut for the processor's cache
+# ---- splitting text into pieces that fit the processor's cache
 
 
 def _lines(text: bytes) -> Iterator[bytes]:
@@ -292,7 +308,7 @@ def _lines(text: bytes) -> Iterator[bytes]:
 
 
 def _elements(text: bytes, separator: bytes | None) -> Iterator[bytes]:
-    """Cut where something stands that separated elements before; a wrong cut cannot be decoded."""
+    """Yield pieces split at the separator; a piece split in the wrong place cannot be decoded."""
     begin = 0
     while separator and (found := text.find(separator, begin + _AT_ONCE)) >= 0:
         yield text[begin : found + 1]
