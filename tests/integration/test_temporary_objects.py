@@ -1,7 +1,6 @@
 """Temporary objects of other sessions that depend on live are named and waited for, as locks are."""
 
 import threading
-import time
 
 import psycopg
 import pytest
@@ -39,7 +38,7 @@ def test_temporary_object_is_waited_for(
         assert name in done.stderr
         if other.info.server_version >= 160000:
             assert f"pid {other.info.backend_pid}" in done.stderr
-        closing = threading.Thread(target=lambda: (time.sleep(1), other.close()))
+        closing = threading.Timer(1, other.close)
         closing.start()
         done = bluegreen("promote")
         closing.join()
