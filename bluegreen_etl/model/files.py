@@ -65,8 +65,8 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         tuple[str, ...], Meta(description='names in the file to skip; `"*"`: all that the table lacks')
     ] = ()
     max_record_mb: Annotated[
-        int | None,
-        Meta(ge=1, le=1024, description="longest record in CSV, TSV and JSON files, in megabytes; default: 256"),
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="longest record in CSV, TSV and JSON files, in megabytes; default: 256"),
     ] = None
 
     @property

@@ -147,7 +147,7 @@ def test_arguments_and_environment(bluegreen: Bluegreen, live: Live) -> None:
     bluegreen.write_league()
     found = []
     for chance in chances("arguments"):
-        names = (
+        names: tuple[str, ...] = (
             "BLUEGREEN_SCHEMA",
             "BLUEGREEN_ENVIRONMENT",
             "BLUEGREEN_CONFIG",

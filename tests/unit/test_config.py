@@ -229,6 +229,8 @@ NUMBERS = [
     "distribute.shards",
     "load.jobs",
     "load.reject_limit",
+    "sources.max_record_mb",
+    "tables.t.max_record_mb",
     "tables.t.reject_limit",
     "tables.t.checks.row_count.min",
 ]
