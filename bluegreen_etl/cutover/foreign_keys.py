@@ -10,7 +10,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, ledger, model, names
+from bluegreen_etl import db, errors, ledger, model, names, search_path
 from bluegreen_etl.cutover import recreate
 from bluegreen_etl.model import ForeignKey
 
@@ -113,6 +113,7 @@ def _treat(
         treatment, done = recreate.null_orphans, "set to null"
     else:
         return
-    count = connection.execute(treatment(key, schema, live_schema)).rowcount
+    with search_path.user_path(connection):  # triggers fire
+        count = connection.execute(treatment(key, schema, live_schema)).rowcount
     if count:
         say(f"{count} orphans in {names.quoted(schema, key.table)} {done}: their row in {key.parent} is gone")
