@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names, queries
+from bluegreen_etl import db, errors, model, names, queries, search_path
 from bluegreen_etl.model import Table
 
 
@@ -347,7 +347,10 @@ def unsecured(connection: db.Connection, live_oid: int, oid: int) -> list[str]:
 
 def search_path_into(connection: db.Connection, schema: str, *, live: str) -> str:
     """Return a search path of `schema` and the role's own path without `live`."""
-    return queries.value(connection, str, "session.search_path_into", {"schema": schema, "live": live}) or ""
+    with search_path.user_path(connection):
+        found = queries.column(connection, str, "session.path_schemas")
+    # A name that the release lacks must not be found in live.
+    return ", ".join(names.quoted(name) for name in (schema, *(name for name in found if name != live)))
 
 
 def may_create_database(connection: db.Connection) -> bool:

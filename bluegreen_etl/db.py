@@ -41,6 +41,13 @@ SESSION_SETTINGS: dict[str, str] = {
     "citus.use_citus_managed_tables": "off",
     "citus.propagate_set_commands": "none",
 }
+# Keeps the search path of the role, or of `[load] session`, while the session's own is empty.
+_KEPT_PATH = "bluegreen.search_path"
+# Every name in it is qualified, and it has no operators: the path is still the role's, with objects of strangers on it.
+PIN_PATH = (
+    "SELECT pg_catalog.set_config('bluegreen.search_path', pg_catalog.current_setting('search_path'), false); "
+    "SET search_path = ''"
+)
 # For a short query on a second connection, while the first one holds locks.
 BRIEFLY = {"statement_timeout": "5s", "lock_timeout": "500ms"}
 # Firewalls drop idle connections, often after five minutes.
@@ -117,6 +124,7 @@ class Server:
                     # Before the settings: they would stay in a session that other clients of the pooler use.
                     self._refuse_pooler(connection)
                     self._looked = True
+                connection.execute(PIN_PATH)
                 apply_settings(connection, {**SESSION_SETTINGS, **(settings or {})})
                 if not to_read and not self._writable:
                     _refuse_read_only(connection)
@@ -269,8 +277,9 @@ def server(resolved: config.Resolved, say: Callable[[str], None]) -> Server:
 
 
 def apply_settings(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Set server settings for the session, in one round trip."""
-    names, values = list(settings), list(settings.values())
+    """Set server settings for the session, in one round trip; `search_path` is the one that user_path sets."""
+    names = [_KEPT_PATH if name == "search_path" else name for name in settings]
+    values = list(settings.values())
     connection.execute(
         # A server on Windows cannot check its clients, and refuses the setting.
         "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value) "

@@ -7,7 +7,8 @@ SET TRANSACTION SNAPSHOT {snapshot}
 
 -- name: check_settings
 SELECT pg_catalog.set_config('search_path',
-                             pg_catalog.quote_ident({schema}) || ', ' || pg_catalog.current_setting('search_path'), true),
+                             pg_catalog.quote_ident({schema}) || ', '
+                             || pg_catalog.current_setting('bluegreen.search_path'), true),
        pg_catalog.set_config('statement_timeout', {timeout}, true),
        pg_catalog.set_config('standard_conforming_strings', 'on', true)
 

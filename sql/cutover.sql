@@ -263,6 +263,12 @@ SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
            'validated', k.convalidated, 'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'),
            'columns', (SELECT jsonb_agg(a.attname ORDER BY p.position) FROM unnest(k.conkey) WITH ORDINALITY AS p(number, position)
                        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.number),
+           -- Those that the server compares with: of the parent's column and the child's, in this order.
+           'operators', (SELECT jsonb_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || r.oprname || ')' ORDER BY p.position)
+                         FROM unnest(k.conpfeqop) WITH ORDINALITY AS p(operator, position)
+                         JOIN pg_catalog.pg_operator AS r ON r.oid = p.operator
+                         JOIN pg_catalog.pg_namespace AS n ON n.oid = r.oprnamespace),
+           'period', coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
            'parent', t.relname,
            'parent_columns', (SELECT jsonb_agg(a.attname ORDER BY p.position)
                               FROM unnest(k.confkey) WITH ORDINALITY AS p(number, position)
@@ -282,17 +288,18 @@ ORDER BY k.oid
 INSERT INTO bluegreen.carried_table (release_id, table_name)
 SELECT {id}, unnest({tables}::text[]) ON CONFLICT DO NOTHING
 
+-- name: is_partitioned
+SELECT c.relkind = 'p' FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s
+
 -- name: count_orphans
-SELECT count(*) FROM {child} AS o
-WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+SELECT pg_catalog.count(*) FROM ONLY {child} AS o WHERE {all_given} AND NOT {referred}
 
 -- name: delete_orphans
-DELETE FROM {child} AS o
-WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+DELETE FROM ONLY {child} AS o WHERE {all_given} AND NOT {referred}
 
 -- name: null_orphans
-UPDATE {child} AS o SET {nulls}
-WHERE {all_given} AND NOT EXISTS (SELECT FROM {parent} AS i WHERE {equal})
+UPDATE ONLY {child} AS o SET {nulls} WHERE {all_given} AND NOT {referred}
 
 -- name: old_snapshots
 -- Sessions of this database with a snapshot older than the end of the load, if rows of the release are not frozen.

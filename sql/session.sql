@@ -64,12 +64,25 @@ SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true)
 WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
 
--- name: search_path_into
--- The release's schema, then the rest of the search path without live: a name that the release lacks must not be found
--- in live.
-SELECT string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY position)
-FROM unnest(ARRAY[%(schema)s]::text[] || array_remove(pg_catalog.current_schemas(false)::text[], %(live)s))
-     WITH ORDINALITY AS s(name, position)
+-- name: put_first
+-- For the rest of the transaction, the schema comes first in the search path that is kept.
+SELECT pg_catalog.set_config('bluegreen.search_path', pg_catalog.quote_ident(%(schema)s) || ', '
+                             || pg_catalog.current_setting('bluegreen.search_path'), true)
+
+-- name: enter_user_path
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('bluegreen.search_path'), true)
+
+-- name: leave_user_path
+-- Runs with any search path, like unpin and path_schemas: it has no operators, and every name is qualified. What the
+-- body has set is kept.
+SELECT pg_catalog.set_config('bluegreen.search_path', pg_catalog.current_setting('search_path'), true),
+       pg_catalog.set_config('search_path', '', true)
+
+-- name: unpin
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('bluegreen.search_path'), false)
+
+-- name: path_schemas
+SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))
 
 -- name: may_create_database
 SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from bluegreen_etl import catalog, config, db, errors, model
+from bluegreen_etl import catalog, config, db, errors, model, search_path
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.errors import unexpected
 from bluegreen_etl.model import SourceFile
@@ -53,7 +53,8 @@ class OpenRelease:
             Refused: the release has no such table.
         """
         build = self._build
-        copied = copy_data.copy_into_table(build.context, self.connection, build.release, table, data, self._workers)
+        with search_path.pinned(self.connection) as own:
+            copied = copy_data.copy_into_table(build.context, own, build.release, table, data, self._workers)
         self.files += copied.files
         return copied.rows
 
@@ -148,7 +149,7 @@ def _open(context: Context) -> Iterator[OpenRelease]:
             build.stages.begin("copy")
             with build.connect() as own, contextlib.closing(Workers(plan.jobs)) as workers:
                 path = catalog.search_path_into(own, build.release.shadow_schema, live=plan.schema)
-                db.apply_settings(own, {"search_path": path})
+                search_path.hand_over(own, path)
                 opened = OpenRelease(build, own, workers)
                 yield opened
                 if own.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:

@@ -10,7 +10,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, ledger, model, names, queries
+from bluegreen_etl import db, errors, ledger, model, names, queries, search_path
 from bluegreen_etl.cutover import recreate
 from bluegreen_etl.model import ForeignKey
 
@@ -48,7 +48,7 @@ def refuse_orphans(
 
 def _count(connection: db.Connection, reference: Reference) -> int:
     key = reference.key
-    statement = recreate.count_orphans(key, reference.child_schema, reference.parent_schema)
+    statement = recreate.count_orphans(key, _sides(connection, key, reference.child_schema, reference.parent_schema))
     try:
         return queries.value(connection, int, statement) or 0
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
@@ -57,6 +57,12 @@ def _count(connection: db.Connection, reference: Reference) -> int:
             f"which foreign key {key.name} of {names.quoted(reference.child_schema, key.table)} refers to",
             hint="Load a release that has it, or drop the foreign key.",
         ) from error
+
+
+def _sides(connection: db.Connection, key: ForeignKey, child: str, parent: str) -> recreate.Sides:
+    values = {"schema": parent, "table": key.parent}
+    partitioned = queries.value(connection, bool, "cutover.is_partitioned", values)
+    return recreate.Sides(child, parent, bool(partitioned))
 
 
 def _refuse(reference: Reference, count: int, live_schema: str, on_orphans: OnOrphans) -> None:
@@ -71,6 +77,11 @@ def _refuse(reference: Reference, count: int, live_schema: str, on_orphans: OnOr
             'Fix those rows, load a release with their keys, or set `on_orphans = "delete"` (or `"null"`) in [promote].'
         )
         raise errors.Orphans(what, hint=hint)
+    if key.period:
+        raise errors.Orphans(
+            f"{what}, and a part of their period may be covered: they are neither deleted nor set to null",
+            hint="Fix those rows, or load a release that covers them.",
+        )
     if on_orphans == "null" and not key.nullable:
         raise errors.Orphans(
             f"{what}, and a column of it is NOT NULL",
@@ -106,12 +117,16 @@ def _treat(
     on_orphans: OnOrphans,
     say: Callable[[str], None],
 ) -> None:
+    if key.period:
+        return
     if on_orphans == "delete":
         treatment, done = recreate.delete_orphans, "deleted"
     elif on_orphans == "null" and key.nullable:
         treatment, done = recreate.null_orphans, "set to null"
     else:
         return
-    count = connection.execute(treatment(key, schema, live_schema)).rowcount
+    statement = treatment(key, _sides(connection, key, schema, live_schema))
+    with search_path.user_path(connection):  # triggers fire
+        count = connection.execute(statement).rowcount
     if count:
         say(f"{count} orphans in {names.quoted(schema, key.table)} {done}: their row in {key.parent} is gone")

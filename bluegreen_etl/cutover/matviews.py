@@ -13,7 +13,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, model, names, queries
+from bluegreen_etl import catalog, db, errors, model, names, queries, search_path
 from bluegreen_etl.catalog import Dependent, Relation
 from bluegreen_etl.model import Release
 
@@ -154,7 +154,8 @@ def refresh(connection: db.Connection, views: Sequence[int], say: Callable[[str]
             continue
         try:
             refresh = sql.SQL("REFRESH MATERIALIZED VIEW CONCURRENTLY {}")
-            connection.execute(refresh.format(sql.Identifier(schema, name)))
+            with search_path.user_path(connection):
+                connection.execute(refresh.format(sql.Identifier(schema, name)))
         except psycopg.Error as error:
             say(f"not refreshed: {error.diag.message_primary}; refresh it later: REFRESH MATERIALIZED VIEW {place};")
     connection.execute("SET row_security = off")

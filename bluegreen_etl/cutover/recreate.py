@@ -84,33 +84,57 @@ def validate(schema: str, key: ForeignKey) -> str:
     return f"ALTER TABLE {_place(schema, key)} VALIDATE CONSTRAINT {sql.Identifier(key.name).as_string()}"
 
 
-def count_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
+class Sides(model.Record, frozen=True):
+    """The schemas of a foreign key's tables, and whether the parent is partitioned."""
+
+    child: str
+    parent: str
+    partitioned: bool
+
+
+def count_orphans(key: ForeignKey, sides: Sides) -> sql.Composed:
     """Return the statement that counts the orphans of a foreign key."""
-    return queries.get("cutover.count_orphans", **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.count_orphans", **_orphan_places(key, sides))
 
 
-def delete_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
+def delete_orphans(key: ForeignKey, sides: Sides) -> sql.Composed:
     """Return the statement that deletes the orphans."""
-    return queries.get("cutover.delete_orphans", **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.delete_orphans", **_orphan_places(key, sides))
 
 
-def null_orphans(key: ForeignKey, child_schema: str, parent_schema: str) -> sql.Composed:
+def null_orphans(key: ForeignKey, sides: Sides) -> sql.Composed:
     """Return the statement that sets the key columns of the orphans to null."""
     nulls = sql.SQL(", ").join(sql.SQL("{} = NULL").format(sql.Identifier(own)) for own in key.columns)
-    return queries.get("cutover.null_orphans", nulls=nulls, **_orphan_places(key, child_schema, parent_schema))
+    return queries.get("cutover.null_orphans", nulls=nulls, **_orphan_places(key, sides))
 
 
-def _orphan_places(key: ForeignKey, child_schema: str, parent_schema: str) -> dict[str, sql.Composable]:
-    pairs = [
-        (sql.Identifier("o", own), sql.Identifier("i", other))
-        for own, other in zip(key.columns, key.parent_columns, strict=True)
-    ]
+def _orphan_places(key: ForeignKey, sides: Sides) -> dict[str, sql.Composable]:
+    given = [sql.SQL("{} IS NOT NULL").format(sql.Identifier("o", own)) for own in key.columns]
     return {
-        "child": sql.Identifier(child_schema, key.table),
-        "parent": sql.Identifier(parent_schema, key.parent),
-        "all_given": sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(own) for own, _ in pairs),
-        "equal": sql.SQL(" AND ").join(sql.SQL("{} = {}").format(own, other) for own, other in pairs),
+        "child": sql.Identifier(sides.child, key.table),
+        "all_given": sql.SQL(" AND ").join(given),
+        "referred": _referred(key, sides),
     }
+
+
+def _referred(key: ForeignKey, sides: Sides) -> sql.Composed:
+    """Return the condition of a row `o` with a parent, as the server's own check of the key has it."""
+    operators = key.operators or ("=",) * len(key.columns)
+    equal = [
+        sql.SQL("{} {} {}").format(sql.Identifier("i", other), sql.SQL(operator), sql.Identifier("o", own))
+        for own, operator, other in zip(key.columns, operators, key.parent_columns, strict=True)
+    ]
+    places = {
+        # A row of a table that inherits from the parent does not count, a partition's does.
+        "parent": sql.SQL("" if sides.partitioned else "ONLY ") + sql.Identifier(sides.parent, key.parent),
+        "equal": sql.SQL(" AND ").join(equal),
+    }
+    if not key.period:
+        return sql.SQL("EXISTS (SELECT FROM {parent} AS i WHERE {equal})").format(**places)
+    return sql.SQL(
+        "coalesce({own} OPERATOR(pg_catalog.<@) "
+        "(SELECT pg_catalog.range_agg({other}) FROM {parent} AS i WHERE {equal}), false)"
+    ).format(own=sql.Identifier("o", key.columns[-1]), other=sql.Identifier("i", key.parent_columns[-1]), **places)
 
 
 def _place(schema: str, key: ForeignKey) -> str:

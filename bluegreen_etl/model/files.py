@@ -132,7 +132,9 @@ class Table(Record, frozen=True, kw_only=True):
 class ForeignKey(Record, frozen=True, kw_only=True):
     """A foreign key of a table: its columns, and the parent table and columns that they refer to.
 
-    `definition` is the server's text; `nullable`: none of its columns is NOT NULL.
+    `definition` is the server's text; `nullable`: none of its columns is NOT NULL. `operators` compare the parent's
+    columns with the table's, without any in what an older version has stored. `period`: the last columns are ranges,
+    and those of the parent cover the table's together.
     """
 
     table: str
@@ -144,6 +146,8 @@ class ForeignKey(Record, frozen=True, kw_only=True):
     parent: str
     parent_columns: tuple[str, ...]
     nullable: bool
+    operators: tuple[str, ...] = ()
+    period: bool = False
 
 
 class CopyOptions(Record, frozen=True, kw_only=True):

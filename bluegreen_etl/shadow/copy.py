@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names, parallel
+from bluegreen_etl import db, errors, model, names, parallel, search_path
 from bluegreen_etl.model import STDIN, Block, FileReader, Table, TableLoad
 from bluegreen_etl.shadow import copy_stream, rejects
 from bluegreen_etl.shadow.copy_errors import Refusal, is_refusal
@@ -165,11 +165,11 @@ class Load:
             blocks = self.streams.dealt(place, dealer.blocks(stop))
             sending = Sending(blocks)
             try:
-                with connection.transaction():
+                with search_path.user_path(connection):
                     rows += self._copy_file(connection, dealer.opened, sending, stop)
             except rejects.BlockRefused:
                 again = dealer.again(sending.numbers)
-                with connection.transaction():
+                with search_path.user_path(connection):
                     rows += self._sift(connection, dealer.opened, itertools.chain(again, blocks))
         if place is not None:
             self.streams.leave(place)
@@ -187,7 +187,7 @@ class Load:
             # FREEZE needs a table truncated in the same subtransaction; a block that may be refused has its own.
             self.frozen = self.frozen and not sifting
             try:
-                with connection.transaction():
+                with search_path.user_path(connection):
                     only = not self._work.table.partitioned
                     connection.execute(sql.SQL("TRUNCATE ONLY {}" if only else "TRUNCATE {}").format(self._place))
                     if sifting:

@@ -7,7 +7,7 @@ from itertools import chain
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, model, names, sqlstates
+from bluegreen_etl import db, errors, model, names, search_path, sqlstates
 
 Row = Sequence[object] | Mapping[str, object]
 _LINE = re.compile(r", line (\d+)(?:, column (.+?))?(?::|$)")
@@ -36,7 +36,7 @@ def append(connection: db.Connection, release: model.Release, table: model.Table
         sql.Identifier(release.shadow_schema, table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     try:
-        with connection.cursor() as cursor:
+        with search_path.user_path(connection), connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for values in _values(table.name, columns, chain([first], source)):
                     copy.write_row(values)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from bluegreen_etl import catalog, db, errors, names, queries
+from bluegreen_etl import catalog, db, errors, names, queries, search_path
 
 # EXECUTE in PL/pgSQL refuses COMMIT and ROLLBACK, so that a script cannot end the transaction around it.
 _RUN = "DO $do$ BEGIN EXECUTE pg_catalog.current_setting('bluegreen.script'); END $do$"
@@ -29,7 +29,8 @@ def run(connection: db.Connection, file: Path) -> None:
         raise errors.BadSource(f"{file} cannot be read: {error}", hint="Check its path and encoding.") from error
     connection.execute("SELECT pg_catalog.set_config('bluegreen.script', %s, true)", (text,))
     try:
-        connection.execute(_RUN)
+        with search_path.user_path(connection):
+            connection.execute(_RUN)
     except psycopg.Error as error:
         if db.is_lock_error(error):
             raise

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, config, db, errors, model, names, queries
+from bluegreen_etl import catalog, config, db, errors, model, names, queries, search_path
 from bluegreen_etl.shadow import dump, outside_keys, sql_scripts
 
 # Errors of an entry of live's dump whose object the project's DDL lacks, or creates as another kind.
@@ -165,10 +165,7 @@ def _under_live_name(connection: db.Connection, release: model.Release, *, creat
         if create:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(live))
             _grant_as_initdb(connection, release.live_schema)
-            connection.execute(
-                "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
-                (release.live_schema,),
-            )
+            search_path.put_first(connection, release.live_schema)
         yield
         oid = catalog.schema_oid(connection, release.live_schema)
         if oid is None:

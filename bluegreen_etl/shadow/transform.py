@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import scalar_row
 
-from bluegreen_etl import db, errors, model
+from bluegreen_etl import db, errors, model, search_path
 from bluegreen_etl.shadow import sql_scripts
 
 
@@ -22,10 +22,7 @@ def run(connection: db.Connection, release: model.Release, files: Sequence[Path]
     for file in files:
         begun = time.monotonic()
         with connection.transaction():
-            connection.execute(
-                "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true)",
-                (release.shadow_schema,),
-            )
+            search_path.put_first(connection, release.shadow_schema)
             with sql_scripts.leaving_others_alone(connection, release.shadow_schema):
                 sql_scripts.run(connection, file)
         watcher.say(f"{file.name}: {time.monotonic() - begun:.2f} s")
