@@ -179,6 +179,19 @@ def sequences(connection: db.Connection, oid: int) -> list[Sequence]:
     return queries.records(connection, Sequence, "catalog.sequences", {"oid": oid})
 
 
+class EventTrigger(model.Record, frozen=True, kw_only=True):
+    """An enabled event trigger: its function as SQL, and the function's bare name."""
+
+    name: str
+    function: str
+    plain: str
+
+
+def event_triggers(connection: db.Connection) -> list[EventTrigger]:
+    """Return the enabled event triggers that statements of a load or a promote fire."""
+    return queries.records(connection, EventTrigger, "catalog.event_triggers")
+
+
 def fed_columns(connection: db.Connection, oid: int) -> dict[str, list[tuple[str, str]]]:
     """Return the columns whose default is a sequence's next value, as (table, column), by the sequence's name."""
     found: dict[str, list[tuple[str, str]]] = {}

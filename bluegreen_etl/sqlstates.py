@@ -1,11 +1,20 @@
 """The driver's errors as the tool's own: chosen by SQLSTATE, never by message text."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from bluegreen_etl import errors
+
+# An unknown function, relation, or other object.
+_UNKNOWN_NAME = frozenset({"42883", "42P01", "42704"})
+_IN_FUNCTION = re.compile(
+    r"""PL/pgSQL[ ]function[ ](?P<plpgsql>[^\n]+?\))[ ]line[ ]\d+|SQL[ ]function[ ](?P<sql>"(?:[^"]|"")*")""",
+    re.VERBOSE,
+)
+_RELEASE = re.compile(r'__r\d+(?="?\.)')
 
 
 @contextmanager
@@ -21,6 +30,13 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
     """Return the tool's error for a driver's error: chosen by SQLSTATE, never by message text."""
     state = error.sqlstate or ""
     said = error.diag.message_primary or str(error).strip().splitlines()[0]
+    if function := function_without_path(error):
+        schema = function.rpartition(".")[0] or "public"
+        return errors.Refused(
+            f"function {function} needs a search path: {said}",
+            hint=f"Run `ALTER ROUTINE {function} SET search_path = {schema}, public;` with the schemas that its body "
+            "uses, or write these schemas before the names in it.",
+        )
     for prefix, make in _EXPLANATIONS:
         if state.startswith(prefix):
             return make(said)
@@ -29,6 +45,15 @@ def explain(error: psycopg.Error) -> errors.BluegreenError:
     return errors.ServerFailed(
         f"the server failed: {said} (SQLSTATE {state or 'none'})", hint=error.diag.message_hint or _HINT_OTHER
     )
+
+
+def function_without_path(error: psycopg.Error) -> str | None:
+    """Return the function, as SQL, whose body names an object that is not in the search path; None for other errors.
+
+    A function of a release is returned under the live name.
+    """
+    found = _IN_FUNCTION.match(error.diag.context or "") if error.sqlstate in _UNKNOWN_NAME else None
+    return _RELEASE.sub("", found["plpgsql"] or found["sql"]) if found else None
 
 
 def no_connection(error: psycopg.Error, secrets: Iterable[str]) -> errors.BluegreenError:

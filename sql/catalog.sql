@@ -373,3 +373,40 @@ JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = own.oid
 WHERE own.relnamespace = %(own)s AND own.relkind = 'S'
   AND pg_catalog.pg_sequence_last_value(live.oid) NOT BETWEEN q.seqmin AND q.seqmax
 ORDER BY 1
+
+-- name: event_triggers
+-- The enabled event triggers of statements that a load and a promote run, each with its function.
+SELECT e.evtname AS name, quote_ident(n.nspname) || '.' || quote_ident(p.proname) AS function, p.proname AS plain
+FROM pg_catalog.pg_event_trigger AS e
+JOIN pg_catalog.pg_proc AS p ON p.oid = e.evtfoid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE e.evtenabled IN ('O', 'A') AND e.evtevent IN ('ddl_command_start', 'ddl_command_end', 'sql_drop', 'table_rewrite')
+  -- Those of extensions know what they do.
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')
+ORDER BY 1
+
+-- name: oid_columns
+-- Columns outside of a schema and of releases whose type holds the OID of an object, each with a query that says whether
+-- one of its first rows holds an object of the schema. Such a value stays with the old release.
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) || '.' || quote_ident(a.attname) AS name,
+       'SELECT EXISTS (SELECT FROM (SELECT ' || quote_ident(a.attname) || '::oid AS oid FROM ONLY ' || quote_ident(n.nspname) || '.'
+       || quote_ident(c.relname) || ' LIMIT ' || %(rows)s::int || ') AS stored WHERE stored.oid IN (SELECT t.oid FROM pg_catalog.'
+       || k.catalog || ' AS t WHERE t.' || k.namespace || ' = ' || %(oid)s::oid || '))' AS query
+FROM (VALUES ('regclass', 'pg_class', 'relnamespace'), ('regproc', 'pg_proc', 'pronamespace'),
+             ('regprocedure', 'pg_proc', 'pronamespace'), ('regtype', 'pg_type', 'typnamespace'),
+             ('regoper', 'pg_operator', 'oprnamespace'), ('regoperator', 'pg_operator', 'oprnamespace'),
+             ('regcollation', 'pg_collation', 'collnamespace'), ('regconfig', 'pg_ts_config', 'cfgnamespace'),
+             ('regdictionary', 'pg_ts_dict', 'dictnamespace'), ('regnamespace', 'pg_namespace', 'oid')
+     ) AS k(type, catalog, namespace)
+JOIN pg_catalog.pg_type AS y ON y.typname = k.type AND y.typnamespace = 'pg_catalog'::regnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.atttypid = y.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.oid <> %(oid)s AND n.oid <> ALL (%(releases)s::oid[]) AND n.nspname NOT IN ('bluegreen', 'information_schema')
+  AND NOT pg_catalog.starts_with(n.nspname, 'pg_')
+  AND (c.relkind = 'r' OR c.relispopulated)
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1

@@ -19,6 +19,7 @@ from bluegreen_etl import (
     queries,
     sqlstates,
 )
+from bluegreen_etl.cutover import stored_oids
 from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Status
 from bluegreen_etl.releases import context as context_stage
@@ -224,6 +225,24 @@ def _live(look: _Subject) -> Iterator[Finding]:
     yield _ok("live", f"{tables}; {counted(len(outside.statements), 'statement')} re-create or re-point its dependents")
 
 
+def _outside(look: _Subject) -> Iterator[Finding]:
+    """Examine what no dependency leads to, and what runs at the same time."""
+    columns = stored_oids.find(look.connection, look.schema, look.live_oid) if look.live_oid is not None else []
+    for column in columns:
+        found = f"column {column} holds objects of live by OID: after a promote they are those of the old release"
+        table, _, name = column.rpartition(".")
+        yield _warn("outside", found, f"Store names instead: `ALTER TABLE {table} ALTER COLUMN {name} TYPE text;`.")
+    triggers = catalog.event_triggers(look.connection)
+    for trigger in triggers:
+        yield _warn(
+            "outside",
+            f"event trigger {trigger.name} runs {trigger.function}() for every statement of a load and a promote",
+            f"Make sure that it fails for none of them: names in {trigger.function} need a schema.",
+        )
+    if not columns and not triggers:
+        yield _ok("outside", "no columns with OIDs of live, no event triggers")
+
+
 def _replication(look: _Subject) -> Iterator[Finding]:
     recovery, level, synchronous, standbys, idle = look.row("doctor.replication")
     if recovery:
@@ -342,6 +361,7 @@ _EXAMINATIONS: tuple[Examination, ...] = (
     _privileges,
     _ledger,
     _live,
+    _outside,
     _replication,
     _citus,
     _locks,

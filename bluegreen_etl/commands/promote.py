@@ -9,7 +9,7 @@ from bluegreen_etl import catalog, citus, db, errors, interrupts, ledger, model,
 from bluegreen_etl.checks.check import Check
 from bluegreen_etl.commands import backup, diff, promote_plan, promote_select, promote_strategy
 from bluegreen_etl.commands.load import load
-from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, swap, temporary_objects
+from bluegreen_etl.cutover import blockers, foreign_keys, matviews, preflight, stored_oids, swap, temporary_objects
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.strategy import Patience
 from bluegreen_etl.errors.unexpected import guarded
@@ -102,6 +102,7 @@ def cut_over(
     if outgoing is not None and outgoing.schema_oid is not None:
         _warn_prepared_statements(context, connection, incoming, outgoing.schema_oid)
         _warn_narrow_sequences(context, connection, incoming, outgoing.schema_oid)
+        _warn_stored_oids(context, connection, outgoing.schema_oid)
     if trial is Trial.SCRIPT:
         return Promoted(schema=context.schema, script=promote_strategy.render_script(plan, consoles))
     if direction is Direction.PROMOTE and not trial:
@@ -155,6 +156,15 @@ def _warn_narrow_sequences(context: Context, connection: db.Connection, incoming
         context.watcher.say(
             f"warning: live has passed the bounds of sequence {listed(narrow, _MOST_LISTED)} of release "
             f"{incoming.number}: it will be at its end, and give no further value"
+        )
+
+
+def _warn_stored_oids(context: Context, connection: db.Connection, live_oid: int) -> None:
+    """Report columns outside live whose values will stay with the old release."""
+    if columns := stored_oids.find(connection, context.schema, live_oid):
+        context.watcher.say(
+            f"warning: {listed(columns, _MOST_LISTED)} outside live holds objects of live by OID: these values will be "
+            "of the old release, and of nothing once it is dropped; store names as text instead"
         )
 
 

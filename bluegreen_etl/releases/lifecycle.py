@@ -8,7 +8,7 @@ import msgspec
 from bluegreen_etl import citus, db, errors, interrupts, ledger, model
 from bluegreen_etl.cutover import preflight
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
-from bluegreen_etl.releases import drop, hooks, lookup, verify
+from bluegreen_etl.releases import drop, event_triggers, hooks, lookup, verify
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context, adopt, find_live
 from bluegreen_etl.releases.plan import LoadPlan
@@ -35,10 +35,11 @@ def open_build(context: Context, connection: db.Connection, plan: LoadPlan) -> I
     Raises:
         Conflict: another load of the schema is running, or another release is open for parts.
     """
-    release = _open_release(context, connection, plan)
-    with failing_cleanly(context, connection, release):
-        _record_live(connection, plan, release)
-        yield Build(context, connection, plan, release)
+    with event_triggers.named_in_errors(connection):
+        release = _open_release(context, connection, plan)
+        with failing_cleanly(context, connection, release):
+            _record_live(connection, plan, release)
+            yield Build(context, connection, plan, release)
 
 
 def check_built(build: Build, built: Built) -> tuple[CheckResult, ...]:

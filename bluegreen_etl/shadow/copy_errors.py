@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from bluegreen_etl import names
+from bluegreen_etl import names, sqlstates
 
 _CONTEXT = re.compile(r"(?P<line>\d+)(?:, \w+ (?P<column>.+?))?(?:: [^\w\s](?P<text>.*)[^\w\s])?$", re.DOTALL)
 _ON_NODE = "\nwhile executing command on "  # of Citus, and then the node's address
@@ -17,6 +17,8 @@ def is_refusal(error: psycopg.Error) -> bool:
 
     If a constraint fails on a node of Citus, the coordinator passes the message on without SQLSTATE and line.
     """
+    if sqlstates.function_without_path(error):
+        return False  # no row would fit
     if error.diag.context:
         return (error.sqlstate or "")[:2] in {"22", "23", "42", "P0"}
     return error.sqlstate == "XX000" and error.diag.message_detail is not None

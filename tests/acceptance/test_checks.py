@@ -214,4 +214,4 @@ def test_results_are_written_for_ci_systems(bluegreen: Bluegreen, live: Live) ->
     assert suite("load", "data", code=3)["failures"] == "2"
     bluegreen.write("data/players.csv", "id,team_id,name\none,1,Ann\n")
     assert suite("load", "data", code=1)["errors"] == "1"
-    assert "no directory" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr
+    assert "none does not exist" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr
