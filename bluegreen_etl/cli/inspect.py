@@ -81,8 +81,9 @@ def history_command(**options: Any) -> None:  # noqa: ANN401 - see load
 
 @click.command("report")
 @html_file
+@click.option("--rows", is_flag=True, help="Include the first offending rows of each check.")
 @common
-def report_command(html: Path | None, **options: Any) -> None:  # noqa: ANN401 - see run
+def report_command(html: Path | None, *, rows: bool, **options: Any) -> None:  # noqa: ANN401 - see run
     """Report on a live schema: releases, tables, checks, changes, times, failures.
 
     As text, as JSON, or as an HTML page. Covers the newest 30 releases. Reads the ledger and the catalogs, and none of
@@ -93,7 +94,7 @@ def report_command(html: Path | None, **options: Any) -> None:  # noqa: ANN401 -
     """
 
     def work(context: Context) -> object:
-        outcome = report.report(context)
+        outcome = report.report(context, rows=rows)
         if html is not None:
             page.write(html, outcome)
             context.watcher.say(f"{html} was written")

@@ -3,6 +3,8 @@
 import importlib.metadata
 from datetime import UTC, datetime
 
+import msgspec
+
 from bluegreen_etl import catalog, db, ledger, load_stats, model
 from bluegreen_etl.commands import diff, status
 from bluegreen_etl.errors.unexpected import guarded
@@ -47,8 +49,8 @@ class Report(model.Record, frozen=True, kw_only=True):
 
 
 @guarded
-def report(context: Context) -> Report:
-    """Return the report of a live schema; reads the ledger and the catalogs, no table of the data."""
+def report(context: Context, *, rows: bool = False) -> Report:
+    """Return the report of a live schema, with offending `rows` or without; reads the ledger and the catalogs only."""
     with context.server.connect(f"report {context.schema}", to_read=True) as connection:
         releases = lookup.known_releases(connection, context.schema)
         live = next((release for release in releases if release.status is Status.LIVE), None)
@@ -65,7 +67,7 @@ def report(context: Context) -> Report:
             before=before.number if before else None,
             figures=loads,
             cutovers=tuple(cutovers[-NEWEST_CUTOVERS:]),
-            checks=tuple(_checks(connection, chosen)),
+            checks=tuple(_checks(connection, chosen, rows=rows)),
             changes=_changes(connection, live, before, loads),
             releases_left_out=len(releases) - len(chosen),
             cutovers_left_out=max(len(cutovers) - NEWEST_CUTOVERS, 0),
@@ -88,12 +90,14 @@ def _figures(connection: db.Connection, schema: str, chosen: list[Release]) -> t
     )
 
 
-def _checks(connection: db.Connection, chosen: list[Release]) -> list[verify.Checked]:
+def _checks(connection: db.Connection, chosen: list[Release], *, rows: bool) -> list[verify.Checked]:
     """Return the last results of the live release, and of the release that was checked last."""
     found: list[verify.Checked] = []
     for release in reversed(chosen):
         if not found or release.status is Status.LIVE:
             results = load_stats.latest_checks(connection, release)
+            if not rows:  # a page is sent to others, and the rows may be personal data
+                results = [msgspec.structs.replace(result, sample=()) for result in results]
             if results:
                 found.append(verify.Checked(schema=release.live_schema, number=release.number, checks=tuple(results)))
     return found[::-1]

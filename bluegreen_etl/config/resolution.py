@@ -120,15 +120,16 @@ def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _read(file: str | None) -> tuple[str | None, dict[str, Any]]:
     path = Path(file or FILE_NAME)
-    if not path.exists():
+    try:
+        return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
         if file is None:
             return None, {}
         raise errors.BadConfiguration(
             f"no such configuration file: {file}", hint="Check `--config` or `BLUEGREEN_CONFIG`."
-        )
-    try:
-        return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        ) from error
+    # Not TOML, not UTF-8, a number of thousands of digits, brackets in brackets, or a directory.
+    except (ValueError, RecursionError, OSError) as error:
         raise errors.BadConfiguration(
             f"{path} cannot be read: {error}", hint="Fix the file; it must be TOML."
         ) from error

@@ -37,8 +37,7 @@ def write(file: Path, outcome: object) -> None:
     root.append(suite)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
-    # The file has offending rows.
-    atomic_file.write(file, f"<?xml version='1.0' encoding='utf-8'?>\n{text}", mode=0o600)
+    atomic_file.write(file, f"<?xml version='1.0' encoding='utf-8'?>\n{text}")
 
 
 def _results(outcome: object) -> tuple[CheckResult, ...]:

@@ -47,7 +47,7 @@ class RejectFile:
             suffix = "" if number == 1 else f".{number}"
             self.path = self._directory / f"{self._name}{suffix}.csv"
             try:
-                self.path.open("x", encoding="utf-8").close()
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # rows may be personal data
             except FileExistsError:
                 continue
             break

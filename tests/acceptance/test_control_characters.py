@@ -34,7 +34,7 @@ def test_names_and_offending_rows_are_escaped_in_tables_and_pages(bluegreen: Blu
     bluegreen.write_league(teams=TEAMS + f'3,"{EVIL}"\n')
     bluegreen.write("checks/a\x9bname.sql", "SELECT name FROM teams WHERE id = 3")
     done = bluegreen("load", "data", "--checks", "checks", "--junit", "checks.xml", code=3)
-    bluegreen("report", "--html", "page.html")
+    bluegreen("report", "--rows", "--html", "page.html")
     texts = [
         done.stdout,
         done.stderr,

@@ -147,25 +147,7 @@ def test_arguments_and_environment(bluegreen: Bluegreen, live: Live) -> None:
     bluegreen.write_league()
     found = []
     for chance in chances("arguments"):
-        names: tuple[str, ...] = (
-            "BLUEGREEN_SCHEMA",
-            "BLUEGREEN_ENVIRONMENT",
-            "BLUEGREEN_CONFIG",
-            "BLUEGREEN_METRICS",
-            "BLUEGREEN_LOG_FORMAT",
-        )
-        names += (
-            "PGAPPNAME",
-            "PGOPTIONS",
-            "PGCONNECT_TIMEOUT",
-            "LC_ALL",
-            "TZ",
-            "TMPDIR",
-            "PATH",
-            "NO_COLOR",
-            "COLUMNS",
-        )
-        environment = {name: chance.choice([*TEXTS, "\udcff"]) for name in names if chance.random() < 0.1}
+        environment = {name: chance.choice([*TEXTS, "\udcff"]) for name in VARIABLES if chance.random() < 0.1}
         found.append(failure(bluegreen, Case(some_arguments(chance), environment)))
     assert [each for each in found if each] == []
 

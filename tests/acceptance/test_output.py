@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from bluegreen_etl import client_programs
-from tests.support import Bluegreen, Live
+from tests.support import TEAMS, Bluegreen, Live
 
 
 def one_object(bluegreen: Bluegreen, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -153,19 +153,26 @@ def test_output_in_another_encoding_is_not_an_error(bluegreen: Bluegreen, live: 
     assert "name=\\u0141\\xf3d\\u017a United" in done.stdout
 
 
-def test_files_with_offending_rows_are_private_and_follow_no_link(bluegreen: Bluegreen, live: Live) -> None:
-    """The page and the XML have offending rows; metrics have none, and follow the umask."""
+def test_report_has_offending_rows_only_where_asked_and_is_private_then(bluegreen: Bluegreen, live: Live) -> None:
+    """As a page, as text and as JSON; the file of rejected rows is private in any case."""
+    bluegreen.write_league(teams=TEAMS + "x,broken\n")
+    bluegreen.write("checks/a.sql", "-- severity: warn\nSELECT name FROM players WHERE id = 2")
+    done = bluegreen.json("load", "data", "--checks", "checks", "--reject-limit", "1", "--promote")
+    [rejects] = [table["rejects"] for table in done["loaded"]["tables"] if table["rejected"]]
+    assert (bluegreen.directory / rejects).stat().st_mode & 0o777 == 0o600
+    page = bluegreen.directory / "page.html"
+    for options, mode in (((), 0o666 & ~_umask()), (("--rows",), 0o600)):
+        bluegreen("report", "--html", "page.html", *options)
+        assert page.stat().st_mode & 0o777 == mode
+        texts = (page.read_text(), bluegreen("report", *options).stdout, bluegreen("report", "--json", *options).stdout)
+        assert ["Zoë" in text for text in texts] == [bool(options)] * 3
+
+
+def test_no_file_is_written_through_a_link(bluegreen: Bluegreen, live: Live) -> None:
+    """Somebody else may have put it there; the command says so, and what it was to do is done."""
     bluegreen.write_league()
     bluegreen.write("other", "precious")
-    bluegreen("load", "data", "--junit", "checks.xml", "--metrics", "metrics.prom")
-    bluegreen("report", "--html", "page.html")
-    modes = {
-        name: (bluegreen.directory / name).stat().st_mode & 0o777
-        for name in ("checks.xml", "page.html", "metrics.prom")
-    }
-    assert modes == {"checks.xml": 0o600, "page.html": 0o600, "metrics.prom": 0o666 & ~_umask()}
-    for name in modes:
-        (bluegreen.directory / name).unlink()
+    for name in ("checks.xml", "metrics.prom", "page.html"):
         (bluegreen.directory / name).symlink_to("other")
     said = bluegreen("load", "data", "--junit", "checks.xml", "--metrics", "metrics.prom").stderr
     assert said.count("could not be written") == 2

@@ -66,7 +66,7 @@ def test_the_story_of_a_schema_can_be_read_from_its_page(
     bluegreen("load", "data", "--checks", "checks", "--promote")
     bluegreen.write_league(teams="id,name\nx,Ajax\n")
     bluegreen("load", "data", code=1)
-    done = bluegreen("report", "--html", "report.html")
+    done = bluegreen("report", "--rows", "--html", "report.html")
     assert done.stdout == ""
     opened = look(browser, tmp_path / "report.html", phone=False, dark=False)
     assert "Release 3 is live since" in opened.locator("header").inner_text()

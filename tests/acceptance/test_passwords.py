@@ -55,9 +55,7 @@ def spellings(dsn: str, password: str) -> Mapping[str, str]:
         "unescaped url": f"postgresql://{user}:{password}@/nowhere{rest}",
         "unescaped url with a host": f"postgresql://{user}:{password}@127.0.0.1:{port}/nowhere",
         "password in the query": f"postgresql://{user}@/nowhere{rest}&password={quote(password, safe='')}",
-        "key=value": conninfo.make_conninfo(
-            **{name: str(value) for name, value in given.items()} | {"password": password}
-        ),
+        "key=value": conninfo.make_conninfo(dsn, password=password, dbname="nowhere"),
         "unescaped key=value": f"host={host} port={port} user={user} password={password} dbname=nowhere",
     }
 

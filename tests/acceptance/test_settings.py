@@ -158,3 +158,11 @@ def test_link_that_leads_nowhere_is_refused(bluegreen: Bluegreen, live: Live, tm
     (tmp_path / "data" / "coaches.csv").symlink_to("nowhere.csv")
     said = refused(bluegreen, "load", "data/coaches.csv", "data/teams.csv", live=live)
     assert said.sentence.startswith("data/coaches.csv")
+
+
+@pytest.mark.parametrize("option", ["--max-wait", "--cancel-blockers", "--wait-replicas"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-1"])
+def test_number_of_seconds_that_cannot_be_meant_is_refused(offline: Bluegreen, option: str, value: str) -> None:
+    """Before anything is looked at; click alone lets `nan` pass every range."""
+    said = offline("promote", "--schema", "league", f"{option}={value}", code=2).stderr
+    assert "Error: " in said

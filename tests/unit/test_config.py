@@ -290,6 +290,16 @@ def test_text_that_no_server_takes_is_refused(toml: Write, text: str, line: int,
         resolve()
 
 
+@pytest.mark.parametrize("text", ["keep = " + "9" * 5000, "a = " + "[" * 100_000, b"a = '\xff'"])
+def test_file_that_cannot_be_parsed_is_refused(tmp_path: Path, text: str | bytes) -> None:
+    """Python's own limits, of digits and of nesting, are errors of the file."""
+    file = tmp_path / "own.toml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    for path, said in ((file, "cannot be read"), (tmp_path, "cannot be read"), (tmp_path / ("x" * 300), "x" * 300)):
+        with pytest.raises(errors.BadConfiguration, match=said):
+            config.resolve({}, file=str(path), environ={})
+
+
 def test_variable_that_is_not_utf_8_is_refused(toml: Write) -> None:
     """The bytes of the environment arrive as half surrogates, which cannot be sent."""
     toml('[hooks]\nafter_load = "${X}"')

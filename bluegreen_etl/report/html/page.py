@@ -24,7 +24,8 @@ def write(file: Path, report: report_command.Report) -> None:
         Refused: the file cannot be written.
     """
     try:
-        atomic_file.write(file, html(report), mode=0o600)  # it has offending rows
+        has_rows = any(result.sample for checked in report.checks for result in checked.checks)
+        atomic_file.write(file, html(report), mode=0o600 if has_rows else 0o666)
     except OSError as error:
         raise errors.Refused(
             f"could not write the report to {file}: {error.strerror}", hint="Name another file with `--html`."
