@@ -1,21 +1,21 @@
-"""bluegreen: replaces a whole PostgreSQL schema with freshly loaded data; no reader ever sees half of it.
+"""bluegreen: replace a whole PostgreSQL schema with freshly loaded data; no reader ever sees half of it.
 
-A release filled from Python, checked and promoted when the block ends, discarded when it raises:
+Fill a release from Python; it is checked and promoted when the block ends, and discarded if the block raises:
 
     with bluegreen_etl.release(dsn, schema="league") as release:
         release.copy("players", rows)
         release.connection.execute("UPDATE players SET …")
 
-A release that many processes fill is a SharedRelease: opened by one, filled in parts, finished by one.
+Many processes can fill a SharedRelease: one opens it, all copy parts, one finishes it.
 
-The commands are functions too: make a Context from settings, call a command, get a record of what it did.
+Each command is also a function: create a Context from settings, call the command, get a record of the result.
 
     resolved = config.resolve({"schema": "league", "dsn": "postgresql://…"})
     context = Context(resolved, watcher)
     released = load_and_promote(context, ["data/"])
 
-Every error is a BluegreenError; any of them but OutcomeUnknown means that live did not change, or is again what it was
-(ChecksFailed of promote.verify, whose message says so if it is not).
+Every error is a BluegreenError. After all of them except OutcomeUnknown, live is unchanged or was rolled back; the
+message of ChecksFailed names the live release if a rollback of promote.verify has failed.
 """
 
 from importlib import import_module
@@ -77,8 +77,8 @@ __all__ = [
     "status",
 ]
 
-# Worker processes import parts of this package and need neither the driver nor most of the rest, so each public name
-# is imported when it is first used. An empty module is the submodule of that name itself.
+# Worker processes import parts of this package without the driver and most other modules, so each public name is
+# imported at its first use. A name that is missing here is a submodule.
 _MODULES = {
     "commands.backup": ("backup",),
     "commands.check": ("check",),
@@ -105,7 +105,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
+    """Import a public name at its first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name not in _MODULE_OF:

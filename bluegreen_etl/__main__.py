@@ -1,4 +1,4 @@
-"""`python -m bluegreen_etl` is `bluegreen`."""
+"""Run `bluegreen` as `python -m bluegreen_etl`."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ _EARLY = b"bluegreen: error: interrupted: live is unchanged\n"
 
 
 def run() -> None:
-    """Run the command line: the console script."""
+    """Run the command line; the entry point of the console script."""
     _handle_early_interrupts()
     _import_program()
     from bluegreen_etl.cli.root import main  # noqa: PLC0415 - an interrupt during the import is handled

@@ -52,7 +52,7 @@ def is_there(connection: db.Connection) -> bool:
     Raises:
         Refused: its version is too old.
     """
-    version: str | None = db.fetch_value(connection, queries.get("citus.version"))
+    version = queries.value(connection, str, "citus.version")
     if version is None:
         return False
     if int(version.partition(".")[0].partition("-")[0]) < OLDEST:
@@ -83,7 +83,7 @@ def distribute(connection: db.Connection, release: model.Release, wanted: config
 
 def is_whole(connection: db.Connection, oid: int | None) -> bool:
     """Return whether a whole schema is distributed to one node."""
-    return bool(db.fetch_value(connection, queries.get("citus.schema"), {"oid": oid}))
+    return bool(queries.value(connection, bool, "citus.schema", {"oid": oid}))
 
 
 def placements(connection: db.Connection, oid: int) -> dict[str, Placement]:
@@ -234,7 +234,8 @@ def _recover(connection: db.Connection) -> None:
 
 
 def _doubts(connection: db.Connection, live_schema: str) -> list[str]:
-    schemas = msgspec.json.decode(db.fetch_value(connection, _own_schemas(live_schema)), type=list[str])
+    own = queries.value(connection, str, _own_schemas(live_schema))
+    schemas = msgspec.json.decode(own or "[]", type=list[str])
     return differences(schemas, nodes(connection, live_schema))
 
 

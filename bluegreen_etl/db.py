@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 import tenacity
 from psycopg import conninfo, sql
-from psycopg.rows import TupleRow, scalar_row
+from psycopg.rows import TupleRow
 
 from bluegreen_etl import config, embedded, errors, queries, server_support, sqlstates
 
@@ -244,7 +244,7 @@ def _broken_address(given: Mapping[str, object]) -> str | None:
 
 
 def _refuse_engine(connection: Connection) -> None:
-    version = fetch_value(connection, "SELECT pg_catalog.version()")
+    version = queries.value(connection, str, sql.SQL("SELECT pg_catalog.version()")) or ""
     if reason := server_support.unfit_engine(version, lambda name: setting(connection, name)):
         raise errors.UnfitEngine(reason.message, hint=reason.hint)
 
@@ -257,17 +257,9 @@ def _refuse_read_only(connection: Connection) -> None:
 
 def backend(connection: Connection) -> int:
     """Return the pid of the server's process; a pooler reports another one to libpq."""
-    pid: int = fetch_value(connection, "SELECT pg_catalog.pg_backend_pid()")
+    pid = queries.value(connection, int, sql.SQL("SELECT pg_catalog.pg_backend_pid()"))
+    assert pid is not None
     return pid
-
-
-def fetch_value(
-    connection: Connection,
-    query: LiteralString | sql.SQL | sql.Composed,
-    parameters: Mapping[str, object] | None = None,
-) -> Any:  # noqa: ANN401 - the query decides
-    """Return the first column of a query's first row; None if it returns no row."""
-    return connection.cursor(row_factory=scalar_row).execute(query, parameters).fetchone()
 
 
 def server(resolved: config.Resolved, say: Callable[[str], None]) -> Server:
@@ -303,9 +295,8 @@ def end_sessions(connection: Connection, application: str) -> None:
 
 def setting(connection: Connection, name: str) -> str:
     """Return the value of a server setting; an empty text if the server does not have it."""
-    query = "SELECT coalesce(pg_catalog.current_setting(%(name)s, true), '')"
-    value: str = fetch_value(connection, query, {"name": name})
-    return value
+    query = sql.SQL("SELECT pg_catalog.current_setting(%(name)s, true)")
+    return queries.value(connection, str, query, {"name": name}) or ""
 
 
 def lock_key(kind: str, live_schema: str) -> str:
@@ -315,7 +306,7 @@ def lock_key(kind: str, live_schema: str) -> str:
 
 def try_lock(connection: Connection, kind: str, live_schema: str) -> bool:
     """Take the session's advisory lock `kind` of a schema without waiting; return False if another session holds it."""
-    return bool(fetch_value(connection, queries.get("session.try_lock"), {"key": lock_key(kind, live_schema)}))
+    return bool(queries.value(connection, bool, "session.try_lock", {"key": lock_key(kind, live_schema)}))
 
 
 def unlock(connection: Connection, kind: str, live_schema: str) -> None:
@@ -325,7 +316,7 @@ def unlock(connection: Connection, kind: str, live_schema: str) -> None:
 
 def is_locked(connection: Connection, kind: str, live_schema: str) -> bool:
     """Return whether a session, this one included, holds the advisory lock."""
-    return bool(fetch_value(connection, queries.get("session.is_locked"), {"key": lock_key(kind, live_schema)}))
+    return bool(queries.value(connection, bool, "session.is_locked", {"key": lock_key(kind, live_schema)}))
 
 
 def retry(

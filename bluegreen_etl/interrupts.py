@@ -70,7 +70,7 @@ def check() -> None:
 
 
 @contextmanager
-def heeding(stop: threading.Event) -> Iterator[None]:
+def stopped_by(stop: threading.Event) -> Iterator[None]:
     """Make `stopped` return whether this event is set, in the body."""
     token = _stop.set(stop)
     try:

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from psycopg import sql
@@ -11,7 +11,9 @@ from psycopg.types.json import Jsonb
 
 from bluegreen_etl import activity, db, errors, model, names, privileges, queries
 from bluegreen_etl.model import MOVES, Cutover, Origin, Release, Status
+from bluegreen_etl.wording import printable
 
+_Value = TypeVar("_Value")
 _WITH_UNVALIDATED = 6  # the version that has unvalidated_key: `status` reads older ones too
 
 
@@ -38,10 +40,11 @@ def ensure(connection: db.Connection, *, to: Literal["read", "write"] = "write")
     """Create the ledger, or migrate it forward to this version of the tool; `to` is the access that the command needs.
 
     Raises:
-        Refused: the ledger was written by a newer version of the tool.
-        NotPermitted: the role may not do that, or not migrate it.
+        Refused: a newer version of the tool has written the ledger, or the ledger is damaged.
+        NotPermitted: the role lacks access, or the ledger would run code of a role that it does not trust.
     """
-    _permitted(connection, to)
+    if _permitted(connection, to) and to == "write":
+        _refuse_foreign_code(connection)
     versions = [name for name in queries.blocks("ledger") if name.startswith("version_")]
     current = _version(connection) if exists(connection) else 0
     if current > len(versions):
@@ -68,6 +71,25 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
             hint=privileges.statements(privileges.of_schema(connection, oid)),
         )
     return True
+
+
+class _ForeignCode(model.Record, frozen=True, kw_only=True):
+    """Something in the ledger that is not trusted, and the statement that fixes it."""
+
+    found: str
+    statement: str
+
+
+def _refuse_foreign_code(connection: db.Connection) -> None:
+    """Refuse a ledger with triggers, rules or views, or with an owner whose rights the role does not have."""
+    # Rows of the ledger hold SQL that later commands run, so its owner can do whatever its users can.
+    found = queries.records(connection, _ForeignCode, "ledger_queries.foreign_code")
+    if found:
+        more = f" and {len(found) - 1} more" if found[1:] else ""
+        raise errors.NotPermitted(
+            f"role {connection.info.user} does not trust the ledger, the schema bluegreen: {found[0].found}{more}",
+            hint=" ".join(dict.fromkeys(item.statement for item in found)),
+        )
 
 
 def _migrate(connection: db.Connection, number: int) -> None:
@@ -140,12 +162,12 @@ def _insert(
 
 
 def open_for_parts(
-    connection: db.Connection, release: Release, put_off: Iterable[model.Record], *, seconds: float
+    connection: db.Connection, release: Release, deferred: Iterable[model.Record], *, seconds: float
 ) -> Release:
-    """Leave the release open for parts for `seconds`; store the deferred entries for the process that finishes it."""
-    kept = Jsonb(msgspec.to_builtins(list(put_off)))
+    """Leave the release open for parts for `seconds`, and store the deferred entries for its end."""
+    kept = Jsonb(msgspec.to_builtins(list(deferred)))
     connection.execute(
-        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "put_off": kept}
+        queries.get("ledger_queries.open_for_parts"), {"id": release.id, "seconds": seconds, "deferred": kept}
     )
     note(connection, release, model.EventKind.OPENED)
     return find(connection, release.live_schema, release.number)
@@ -162,11 +184,11 @@ def close(connection: db.Connection, release: Release) -> list[dict[str, Any]] |
     Raises:
         LockNotAvailable: a part is being loaded.
     """
-    row = connection.execute(queries.get("ledger_queries.deferred_entries"), {"id": release.id}).fetchone()
-    if row is None:
+    found = queries.column(connection, list[dict[str, Any]], "ledger_queries.deferred_entries", {"id": release.id})
+    if not found:
         return None
     connection.execute(queries.get("ledger_queries.close"), {"id": release.id})
-    return list(row[0])
+    return found[0]
 
 
 def take_part(connection: db.Connection, release: Release, table: str, key: str) -> bool:
@@ -220,11 +242,12 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
     Raises:
         Conflict: the move is not legal, or somebody else has moved the release meanwhile.
     """
-    values = {"id": release.id, "from": release.status, "to": to, "failure": failure}
+    values = {"id": release.id, "from": release.status, "to": to, "failure": failure and printable(failure)}
     legal = to in MOVES[release.status]
     if not legal or not connection.execute(queries.get("ledger_queries.advance_release"), values).fetchone():
         raise errors.Conflict(
-            f"release {release.number} of {release.live_schema} is {release.status} no more, or cannot become {to}",
+            f"release {release.number} of {release.live_schema} is not {release.status} any more, "
+            f"or cannot become {to}",
             hint="Look with `bluegreen status`.",
         )
     return find(connection, release.live_schema, release.number)
@@ -232,7 +255,12 @@ def advance(connection: db.Connection, release: Release, to: Status, failure: st
 
 def note(connection: db.Connection, release: Release, kind: model.EventKind, detail: str | None = None) -> None:
     """Write an event into the history."""
-    values = {"schema": release.live_schema, "number": release.number, "kind": kind, "detail": detail}
+    values = {
+        "schema": release.live_schema,
+        "number": release.number,
+        "kind": kind,
+        "detail": detail and printable(detail),
+    }
     connection.execute(queries.get("ledger_queries.insert_event"), values)
 
 
@@ -256,6 +284,7 @@ def record_checks(connection: db.Connection, release: Release, results: Iterable
         {
             **msgspec.structs.asdict(result),
             "id": release.id,
+            "message": result.message and printable(result.message),
             "columns": list(result.columns),
             "sample": Jsonb([list(row) for row in result.sample]),
         }
@@ -302,7 +331,7 @@ def unvalidated(connection: db.Connection, live_schema: str) -> list[tuple[str, 
     if not exists(connection) or _version(connection) < _WITH_UNVALIDATED:
         return []
     rows = connection.execute(queries.get("ledger_queries.unvalidated"), {"schema": live_schema}).fetchall()
-    return [(row[0], msgspec.convert(row[1], model.ForeignKey)) for row in rows]
+    return [(row[0], queries.from_ledger(row[1], model.ForeignKey)) for row in rows]
 
 
 def keep_unvalidated(live_schema: str, schema: str, key: model.ForeignKey) -> sql.Composed:
@@ -341,7 +370,7 @@ def events(connection: db.Connection, live_schema: str) -> list[Event]:
 
 def is_protected(connection: db.Connection) -> bool:
     """Return whether this database is marked as protected."""
-    return exists(connection) and bool(queries.value(connection, bool, "ledger_queries.is_protected"))
+    return exists(connection) and _only_row(queries.value(connection, bool, "ledger_queries.is_protected"))
 
 
 def protect(connection: db.Connection, *, protected: bool) -> None:
@@ -355,4 +384,11 @@ def protect(connection: db.Connection, *, protected: bool) -> None:
 
 
 def _version(connection: db.Connection) -> int:
-    return queries.value(connection, int, "ledger_queries.version") or 0
+    return _only_row(queries.value(connection, int, "ledger_queries.version"))
+
+
+def _only_row(value: _Value | None) -> _Value:
+    """Return a value of the ledger's own row."""
+    if value is None:
+        raise queries.damaged("bluegreen.ledger has no row with its version")
+    return value

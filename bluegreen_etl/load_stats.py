@@ -82,7 +82,11 @@ def row_counts(connection: db.Connection, live_schema: str) -> dict[int, tuple[i
 
 def latest_checks(connection: db.Connection, release: Release) -> list[model.CheckResult]:
     """Return the latest result of each check of a release."""
-    return queries.records(connection, model.CheckResult, "ledger_queries.latest_checks", {"id": release.id})
+    results = queries.records(connection, model.CheckResult, "ledger_queries.latest_checks", {"id": release.id})
+    for result in results:
+        if any(len(row) != len(result.columns) for row in result.sample):
+            raise queries.damaged(f"check {result.name} of release {release.number} has rows of another width")
+    return results
 
 
 def begun(connection: db.Connection, release: Release) -> tuple[str | None, float]:

@@ -1,4 +1,4 @@
-"""Names of schemas: how a release's own schema is called, and whether a name fits PostgreSQL."""
+"""Names of the schemas, tables and sessions of a release, within the limits of PostgreSQL."""
 
 import hashlib
 import json
@@ -6,13 +6,13 @@ import re
 
 from bluegreen_etl import errors
 
-# NAMEDATALEN - 1: PostgreSQL silently cuts longer names, so two releases could meet in one.
+# NAMEDATALEN - 1: PostgreSQL silently cuts longer names, so two releases could get the same one.
 MAX_BYTES = 63
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def shadow_schema(live_schema: str, number: int) -> str:
-    """Return the name under which release `number` lies while it is not live: `league__r42`.
+    """Return the name of the schema of release `number` while it is not live: `league__r42`.
 
     Raises:
         UsageError: the name would be longer than PostgreSQL's 63 bytes.
@@ -21,7 +21,7 @@ def shadow_schema(live_schema: str, number: int) -> str:
     if len(name.encode()) > MAX_BYTES:
         room = MAX_BYTES - len(name.encode()) + len(live_schema.encode())
         raise errors.UsageError(
-            f'schema name "{live_schema}" is too long: its release {number} would be called "{name}", '
+            f'schema name "{live_schema}" is too long: the name of its release {number} would be "{name}", '
             f"more than {MAX_BYTES} bytes",
             hint=f"Choose a schema name of at most {room} bytes.",
         )
@@ -29,26 +29,26 @@ def shadow_schema(live_schema: str, number: int) -> str:
 
 
 def scratch_database(database_oid: int, schema_oid: int) -> str:
-    """Return the name of the database in which a program fills the release whose schema has this OID."""
+    """Return the name of the scratch database for the release whose schema has this OID."""
     return f"bluegreen__{database_oid}_{schema_oid}"
 
 
 def program(live_schema: str, number: int) -> str:
-    """Return the application name of the sessions of a program that fills a release."""
+    """Return the application name for the sessions of a program that fills a release."""
     return f"bluegreen command {live_schema} r{number}".encode()[:MAX_BYTES].decode(errors="ignore")
 
 
 def failures_schema(shadow_schema: str) -> str | None:
     """Return the name of the schema that holds the offending rows of a release's checks: `league__r42_failures`.
 
-    None where PostgreSQL has no room for it.
+    None if the name would be too long for PostgreSQL.
     """
     name = f"{shadow_schema}_failures"
     return name if len(name.encode()) <= MAX_BYTES else None
 
 
 def failures_table(check: str) -> str:
-    """Return the name of the table that holds the offending rows of a check: the check's own, where that fits."""
+    """Return the name of the table for the offending rows of a check: the name of the check, shortened if needed."""
     if len(check.encode()) <= MAX_BYTES:
         return check
     digest = hashlib.sha256(check.encode()).hexdigest()[:8]
@@ -56,28 +56,28 @@ def failures_table(check: str) -> str:
 
 
 def check_live_schema(name: str) -> None:
-    """Refuse a live schema name that PostgreSQL or the tool reserves.
+    """Refuse a live schema name that PostgreSQL or bluegreen reserves.
 
     Raises:
-        UsageError: empty, holds a NUL byte, too long, reserved by PostgreSQL, or the ledger's own.
+        UsageError: the name is empty, contains a NUL byte, is too long, or is reserved.
     """
     if not name or "\0" in name:
-        raise errors.UsageError("the schema name is empty or holds a NUL byte", hint="Name one with --schema.")
+        raise errors.UsageError("the schema name is empty or contains a NUL byte", hint="Give a name with `--schema`.")
     shadow_schema(name, 1)
     if name.startswith("pg_") or name in {"information_schema", "bluegreen"}:
         raise errors.UsageError(
             f'schema "{name}" cannot be replaced: the name is reserved',
-            hint="Name another one with --schema.",
+            hint="Give another name with `--schema`.",
         )
 
 
 def quoted(*parts: str) -> str:
-    """Return an identifier as PostgreSQL would print it for a person: quoted only where it must be."""
+    """Return a qualified identifier, quoted only if needed."""
     return ".".join(part if _is_plain(part) else '"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def toml_key(name: str) -> str:
-    """Return a name as a key of bluegreen.toml: quoted only where it must be."""
+    """Return a name as a key of bluegreen.toml, quoted only if needed."""
     return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 

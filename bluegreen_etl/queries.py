@@ -14,8 +14,11 @@ import msgspec
 import psycopg
 from psycopg import rows, sql
 
+from bluegreen_etl import errors
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _Value = TypeVar("_Value")
+_OF_THE_LEDGER = ("ledger_queries", "load_progress")  # files whose blocks return what is stored there
 Query: TypeAlias = str | sql.Composable  # the name of a block, or SQL
 Values: TypeAlias = Mapping[str, object] | None
 
@@ -44,7 +47,8 @@ def value(
 ) -> _Value | None:
     """Return the first column of the first row; None if there is no row, or the value is null."""
     with connection.cursor(row_factory=rows.scalar_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchone(), kind | None)
+        found = cursor.execute(_block(query), values).fetchone()
+        return None if found is None else _converted(found, kind, query)
 
 
 def column(
@@ -52,7 +56,7 @@ def column(
 ) -> list[_Value]:
     """Return the first column of all rows."""
     with connection.cursor(row_factory=rows.scalar_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[kind])  # type: ignore[valid-type]
+        return _converted(cursor.execute(_block(query), values).fetchall(), list[kind], query)  # type: ignore[valid-type]
 
 
 def records(
@@ -60,7 +64,34 @@ def records(
 ) -> list[_Value]:
     """Return all rows as records; the query names its columns like the fields of `record`."""
     with connection.cursor(row_factory=rows.dict_row) as cursor:
-        return msgspec.convert(cursor.execute(_block(query), values).fetchall(), list[record])  # type: ignore[valid-type]
+        return _converted(cursor.execute(_block(query), values).fetchall(), list[record], query)  # type: ignore[valid-type]
+
+
+def from_ledger(found: object, kind: type[_Value]) -> _Value:
+    """Return what the ledger stores as a value of this kind.
+
+    Raises:
+        DamagedLedger: it is no such value.
+    """
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise damaged(str(error)) from error
+
+
+def damaged(reason: str) -> errors.DamagedLedger:
+    """Return the error for a ledger that does not hold what the tool has written."""
+    return errors.DamagedLedger(
+        f"the ledger, the schema bluegreen, is damaged: {reason}",
+        hint="Restore the schema `bluegreen` from a backup of the database, or correct the row by hand.",
+    )
+
+
+def _converted(found: object, kind: type[_Value], query: Query) -> _Value:
+    """Return rows as records; the catalogs cannot hold anything else, the ledger may have been changed by hand."""
+    if isinstance(query, str) and query.split(".")[0] in _OF_THE_LEDGER:
+        return from_ledger(found, kind)
+    return msgspec.convert(found, kind)
 
 
 def _block(query: Query) -> sql.Composed:

@@ -11,6 +11,12 @@ SELECT pg_catalog.set_config('search_path',
        pg_catalog.set_config('statement_timeout', {timeout}, true),
        pg_catalog.set_config('standard_conforming_strings', 'on', true)
 
+-- name: offending_rows
+-- The first rows of a check's query.
+SELECT {columns} FROM (
+{query}
+) AS offending{aliases} LIMIT {limit}
+
 -- name: types_to_store
 SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype <> 'p'
             THEN pg_catalog.format_type(t.oid, wanted.modifier) ELSE 'text' END

@@ -105,7 +105,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = p.relnamespace
 WHERE c.relnamespace = %(oid)s AND p.relnamespace <> %(oid)s
 ORDER BY 1, 2, 3
 
--- name: followers
+-- name: dependents_in_place
 -- The objects of a list that one statement re-creates in place, each with its relation and its statements. Privileges
 -- and comments stay.
 WITH wanted AS (
@@ -179,7 +179,7 @@ ORDER BY p.pubname
 -- exchange the two. Names that begin with `bluegreen ` are the tool's own. Views with statistics objects or labels are
 -- left out.
 WITH indexes AS (
-    SELECT i.*, x.relname, 'bluegreen beside ' || i.indexrelid AS beside
+    SELECT i.*, x.relname, 'bluegreen incoming ' || i.indexrelid AS incoming
     FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
 )
 SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_catalog.pg_get_userbyid(c.relowner),
@@ -193,13 +193,13 @@ SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
                        || ' SET STATISTICS ' || attstattarget
                 FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attstattarget >= 0)
        || CASE WHEN c.relispopulated THEN ARRAY['REFRESH MATERIALIZED VIEW ' || b.place] ELSE '{{}}' END
-       || ARRAY(SELECT 'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || quote_ident(i.beside)
+       || ARRAY(SELECT 'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || quote_ident(i.incoming)
                        || ' ON ' || b.place || substr(pg_catalog.pg_get_indexdef(i.indexrelid), 1 + length(
                            'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
                            || quote_ident(i.relname) || ' ON ' || c.oid::regclass)) FROM indexes AS i WHERE i.indrelid = c.oid)
-       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' CLUSTER ON ' || quote_ident(i.beside)
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' CLUSTER ON ' || quote_ident(i.incoming)
                 FROM indexes AS i WHERE i.indrelid = c.oid AND i.indisclustered)
-       || ARRAY(SELECT 'COMMENT ON INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' IS '
+       || ARRAY(SELECT 'COMMENT ON INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.incoming) || ' IS '
                        || quote_literal(pg_catalog.obj_description(i.indexrelid, 'pg_class'))
                 FROM indexes AS i WHERE i.indrelid = c.oid AND pg_catalog.obj_description(i.indexrelid, 'pg_class') IS NOT NULL)
        || ARRAY(SELECT 'COMMENT ON ' || CASE d.objsubid WHEN 0 THEN 'MATERIALIZED VIEW ' || b.place
@@ -224,13 +224,13 @@ SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
        ARRAY['ALTER MATERIALIZED VIEW ' || c.oid::regclass || ' RENAME TO ' || quote_ident('bluegreen outgoing ' || c.oid),
              'ALTER MATERIALIZED VIEW ' || b.place || ' RENAME TO ' || quote_ident(c.relname)],
        ARRAY['DROP MATERIALIZED VIEW ' || quote_ident(n.nspname) || '.' || quote_ident('bluegreen outgoing ' || c.oid)]
-       || ARRAY(SELECT 'ALTER INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.beside) || ' RENAME TO '
+       || ARRAY(SELECT 'ALTER INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.incoming) || ' RENAME TO '
                        || quote_ident(i.relname) FROM indexes AS i WHERE i.indrelid = c.oid),
        'DROP MATERIALIZED VIEW IF EXISTS ' || b.place
 FROM pg_catalog.pg_rewrite AS r
 JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'm'
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,
-     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident('bluegreen beside ' || c.oid)) AS b(place)
+     LATERAL (SELECT quote_ident(n.nspname) || '.' || quote_ident('bluegreen incoming ' || c.oid)) AS b(place)
 WHERE r.oid = ANY (%(rules)s::oid[])
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext AS s WHERE s.stxrelid = c.oid)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_seclabel AS l WHERE l.objoid = c.oid AND l.classoid = 'pg_catalog.pg_class'::regclass)

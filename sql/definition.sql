@@ -24,7 +24,7 @@ SELECT ({inside}) || ' ' || ({outside})
 -- name: digests
 -- Returns the text of a query that returns kind, oid, name and digest of each object of a schema. The server's own list
 -- of references between its catalogs says which catalogs belong to a schema and which columns hold OIDs, so a new
--- version brings its new columns and catalogs. A digest holds names instead of OIDs: a swap of another schema
+-- version adds its new columns and catalogs. A digest holds names instead of OIDs: a swap of another schema
 -- changes OIDs only. What is left out is listed here, with the reason.
 -- {oid} is the schema; {left_out} are OIDs of relations that do not count; {quick} is for a comparison within minutes:
 -- expressions are compared as the catalogs store them, which needs no lock on a relation.

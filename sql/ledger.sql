@@ -1,5 +1,5 @@
--- The ledger: what every release of every live schema is and was. Each block brings it from one version to the
--- next; a block that has been released is never edited.
+-- The ledger: the present and past of every release of every live schema. Each block upgrades it from one version
+-- to the next; the statements of a released block are never edited.
 
 -- name: version_1
 CREATE SCHEMA bluegreen;
@@ -165,14 +165,14 @@ CREATE TABLE bluegreen.reading (
 );
 
 -- name: version_5
--- How readers were held off; and where in the server's log the cut-over is: a replica that has replayed that has it.
+-- How readers were blocked, and the position of the cut-over in the server's log: a replica has the cut-over when it
+-- has replayed the log up to there.
 ALTER TABLE bluegreen.cutover
     ADD COLUMN via text NOT NULL DEFAULT 'locks' CHECK (via IN ('locks', 'pgbouncer')),
     ADD COLUMN lsn pg_lsn;
 
 -- name: version_6
--- Foreign keys that cut-overs have made again without a look at the rows, as they are called in the database, until
--- somebody has looked.
+-- Foreign keys that cut-overs have re-created as NOT VALID, with their names in the database, until they are validated.
 CREATE TABLE bluegreen.unvalidated_key (
     live_schema text NOT NULL,
     schema_name text NOT NULL,
@@ -184,14 +184,14 @@ CREATE TABLE bluegreen.unvalidated_key (
 );
 
 -- name: version_7
--- Rows of a table's files that were broken, and the file that has them, on the machine that loaded.
+-- The number of rejected rows of a table, and the file that holds them, on the machine of the load.
 ALTER TABLE bluegreen.loaded_table ADD COLUMN rejected bigint NOT NULL DEFAULT 0, ADD COLUMN rejects text;
 
 -- name: version_8
--- A release that many processes fill has none of its own: it is open until one of them finishes it, or until a moment
--- from which on it counts as dead. What was put off until its rows are there is kept for the process that finishes it.
+-- A release that many processes fill belongs to none of them: it is open until one of them finishes it, or until it is
+-- stale. `put_off` holds the deferred indexes and constraints for the process that finishes it.
 ALTER TABLE bluegreen.release ADD COLUMN open_until timestamptz, ADD COLUMN put_off jsonb;
--- What such a release was filled with. A part is here in the very transaction that brings its rows: so it is there once.
+-- The parts of such a release. The transaction that copies the rows records the part, so each part exists only once.
 CREATE TABLE bluegreen.part (
     release_id bigint NOT NULL REFERENCES bluegreen.release,
     table_name text NOT NULL,

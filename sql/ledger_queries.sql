@@ -41,11 +41,46 @@ WHERE u.live_schema = %(schema)s AND NOT EXISTS (
 SELECT n.oid::bigint, pg_catalog.pg_get_userbyid(n.nspowner),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(
-           pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE'))
+           pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+           AND (c.relname NOT IN ('carried_key', 'unvalidated_key') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
+
+-- name: foreign_code
+-- What in the ledger's schema would run code of somebody else, or is his to change, each with the statement that fixes it.
+-- A superuser trusts superusers, another role those whose rights it has: they could do the same without the ledger.
+WITH object AS (
+    SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS identity, n.nspowner AS owner
+    FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'bluegreen'
+    UNION ALL
+    SELECT 'TABLE', 'bluegreen.' || quote_ident(c.relname), c.relowner
+    FROM pg_catalog.pg_class AS c WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND c.relkind IN ('r', 'p')
+), role AS (
+    SELECT oid, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+)
+SELECT lower(o.kind) || ' ' || o.identity || ' of role ' || pg_catalog.pg_get_userbyid(o.owner) AS found,
+       CASE WHEN r.rolsuper OR w.rolsuper
+            THEN 'ALTER ' || o.kind || ' ' || o.identity || ' OWNER TO ' || quote_ident(current_user) || ';'
+            ELSE 'GRANT ' || quote_ident(w.rolname) || ' TO ' || quote_ident(current_user) || ';' END AS statement
+FROM object AS o JOIN pg_catalog.pg_roles AS w ON w.oid = o.owner, role AS r
+WHERE CASE WHEN r.rolsuper THEN NOT w.rolsuper
+           ELSE NOT pg_catalog.pg_has_role(o.owner, 'USAGE') END
+UNION ALL
+SELECT 'trigger ' || quote_ident(t.tgname) || ' on bluegreen.' || quote_ident(c.relname),
+       'DROP TRIGGER ' || quote_ident(t.tgname) || ' ON bluegreen.' || quote_ident(c.relname) || ';'
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND NOT t.tgisinternal
+UNION ALL
+SELECT 'rule ' || quote_ident(w.rulename) || ' on bluegreen.' || quote_ident(c.relname),
+       'DROP RULE ' || quote_ident(w.rulename) || ' ON bluegreen.' || quote_ident(c.relname) || ';'
+FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.ev_class AND c.relkind <> 'v'
+WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen')
+UNION ALL
+SELECT 'view bluegreen.' || quote_ident(c.relname), 'DROP VIEW bluegreen.' || quote_ident(c.relname) || ';'
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND c.relkind = 'v'
 
 -- name: lock
 -- Held while the ledger is created or migrated.
@@ -75,7 +110,7 @@ ORDER BY number
 
 -- name: open_for_parts
 UPDATE bluegreen.release
-SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)s), put_off = %(put_off)s
+SET open_until = clock_timestamp() + pg_catalog.make_interval(secs => %(seconds)s), put_off = %(deferred)s
 WHERE id = %(id)s
 
 -- name: keep_open

@@ -42,6 +42,12 @@ ORDER BY a.xact_start
 -- name: deadlock_timeout
 SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::float8
 
+-- name: set_lock_timeout
+SELECT pg_catalog.set_config('lock_timeout', %(timeout)s, false)
+
+-- name: relation_exists
+SELECT pg_catalog.to_regclass(%(name)s) IS NOT NULL
+
 -- name: read_only
 SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')::boolean
 

@@ -142,7 +142,7 @@ def running(major: int, directory: Path) -> Iterator[Server]:
 def plain_role(dsn: str) -> Iterator[str]:
     """Yield the `dsn` with a new role in it, which has the privileges that docs/privileges.md lists and no others.
 
-    It may create schemas in the database, and owns what it makes there; what follows a swap lies in the schema public,
+    It may create schemas in the database, and owns what it creates there; dependents are in the schema public,
     and needs CREATE there.
     """
     name = f"plain_{uuid4().hex[:12]}"

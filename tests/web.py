@@ -11,9 +11,13 @@ from urllib.parse import urlsplit
 class Page(NamedTuple):
     """The response for a path.
 
-    `parts`: whether parts of it can be asked for; `sized`: whether its size is told before it is sent; `cut`: how
-    many bytes are sent before the connection is dropped; `status` is that of every answer; `careless`: HEAD says that
-    there is nothing.
+    Attributes:
+        parts: whether a client can request parts of it.
+        sized: whether a header has its size.
+        cut: how many bytes are sent before the connection is dropped.
+        status: the status of every response.
+        careless: HEAD answers that there is nothing.
+        location: the target of a redirect.
     """
 
     data: bytes
@@ -23,6 +27,7 @@ class Page(NamedTuple):
     status: int = 200
     etag: str = "1"
     careless: bool = False
+    location: str | None = None
 
 
 class Web:
@@ -64,6 +69,12 @@ class _Handler(BaseHTTPRequestHandler):
         page = web.pages.get(urlsplit(self.path).path)
         if page is None or page.status != 200:
             self.send_error(page.status if page else 404)
+            return
+        if page.location:
+            self.send_response(302)
+            self.send_header("Location", page.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         data, status = page.data, 200
         if page.parts and (wanted := self.headers.get("Range")):

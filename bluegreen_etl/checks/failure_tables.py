@@ -57,7 +57,7 @@ def opened(server: db.Server, schema: str) -> Iterator[Store]:
         if catalog.failures_schema(connection, schema) is None:
             if catalog.schema_oid(connection, schema) is not None:
                 raise errors.NameTaken(
-                    f"a schema {names.quoted(schema)} exists already, and bluegreen has not made it",
+                    f"schema {names.quoted(schema)} already exists, and bluegreen did not create it",
                     hint="Rename or drop that schema, or leave --store-failures out.",
                 )
             with connection.transaction():

@@ -20,7 +20,6 @@ _TEXT: LiteralString = "CASE WHEN pg_catalog.num_nulls({0}) = 0 THEN pg_catalog.
 _CLIPPED: LiteralString = (
     "CASE WHEN pg_catalog.num_nulls({0}) = 0 THEN pg_catalog.left(pg_catalog.format('%s', {0}), {1}) END"
 )
-_ROWS: LiteralString = "SELECT {} FROM (\n{}\n) AS offending{} LIMIT {}"
 
 
 class Column:
@@ -41,7 +40,7 @@ class Session:
         self._begin = (
             queries.get("checks.begin_check", snapshot=sql.Literal(snapshot))
             if snapshot
-            else sql.SQL("BEGIN READ ONLY; SET LOCAL lock_timeout = '100ms'")  # nobody's lock is waited for
+            else sql.SQL("BEGIN READ ONLY; SET LOCAL lock_timeout = '100ms'")  # do not wait for other sessions
         )
 
     @contextmanager
@@ -70,7 +69,7 @@ class Session:
 
     def columns(self, connection: db.Connection, query: sql.Composed, *, role: bool) -> list[Column]:
         """Return the columns of a check's query."""
-        described = sql.SQL(_ROWS).format(sql.SQL("*"), query, sql.SQL(""), sql.Literal(0))
+        described = _offending_rows(sql.SQL("*"), query, sql.SQL(""), limit=0)
         with self.transaction(connection, role=role):
             result = one_statement(connection, described).pgresult
         assert result is not None
@@ -91,7 +90,13 @@ def rows_as_text(query: sql.Composable, columns: Sequence[Column], limit: int | 
     most = sql.Literal(_LONGEST + 1)
     values = [sql.SQL(_CLIPPED).format(name, most) if clipped else sql.SQL(_TEXT).format(name) for name in names]
     aliases = sql.SQL(" ({})").format(sql.SQL(", ").join(names)) if names else sql.SQL("")
-    return sql.SQL(_ROWS).format(sql.SQL(", ").join(values), query, aliases, sql.Literal(limit))
+    return _offending_rows(sql.SQL(", ").join(values), query, aliases, limit=limit)
+
+
+def _offending_rows(
+    columns: sql.Composable, query: sql.Composable, aliases: sql.Composable, *, limit: int | None
+) -> sql.Composed:
+    return queries.get("checks.offending_rows", columns=columns, query=query, aliases=aliases, limit=sql.Literal(limit))
 
 
 def clip(value: str | None) -> str | None:

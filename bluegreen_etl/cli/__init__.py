@@ -1,1 +1,1 @@
-"""The command line: options become settings, one call of a command, one report; errors become exit codes."""
+"""The command line: turn options into settings, call one command, write one report, turn errors into exit codes."""

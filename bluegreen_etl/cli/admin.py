@@ -1,4 +1,4 @@
-"""Commands around the others: init, doctor, explain, prune, protect, demo, embedded."""
+"""Administrative commands: init, doctor, explain, prune, protect, demo, embedded."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from bluegreen_etl.cli.options import (
 )
 from bluegreen_etl.commands import doctor, init, protect, prune
 
-_NAMES = 18  # the width of the names of errors
+_NAMES = 18  # width of the column with the error names
 
 
 @click.command("init")
@@ -23,7 +23,7 @@ _NAMES = 18  # the width of the names of errors
 def init_command(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - see run
     """Write bluegreen.toml, DDL and starter checks for the files in DATA, ready to edit.
 
-    Types and keys are what the files look like. Needs no server, and replaces no file.
+    Types and keys are inferred from the files. Needs no server, and replaces no file.
 
     \b
       bluegreen init data/ --schema league
@@ -35,9 +35,9 @@ def init_command(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 -
 @click.command("doctor")
 @common
 def doctor_command(**options: Any) -> None:  # noqa: ANN401 - see run
-    """Look at all that a command will need: server, role, schema, session, disk, leftovers.
+    """Check all that a command needs: server, role, schema, session, disk, leftovers.
 
-    Changes nothing. Each finding is ok, warn or fail, with what to do; exit code 1 where a command would fail.
+    Changes nothing. Each finding is ok, warn or fail, with a hint; exit code 1 if a command would fail.
     """
     execute(options, {}, doctor.doctor)
 
@@ -45,9 +45,9 @@ def doctor_command(**options: Any) -> None:  # noqa: ANN401 - see run
 @click.command("explain")
 @click.argument("error", required=False)
 def explain_command(error: str | None) -> None:
-    """Say what an ERROR means and what to do; its name stands at the end of its hint.
+    """Explain an ERROR and its fixes; the name of an error is at the end of its hint.
 
-    Without ERROR: all of them, each in one sentence. docs/errors.md has the same.
+    Without ERROR: list all errors, one sentence each. docs/errors.md has the same text.
 
     \b
       bluegreen explain Orphans
@@ -67,51 +67,50 @@ def explain_command(error: str | None) -> None:
 
 @click.command("prune")
 @click.option(
-    "--keep", type=click.IntRange(min=0), help="How many previous releases stay.  [default: retention.keep, 1]"
+    "--keep", type=click.IntRange(min=0), help="Number of previous releases to keep.  [default: retention.keep, 1]"
 )
 @common
 def prune_command(keep: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Drop failed, dead and superseded releases, and previous ones beyond those kept.
+    """Drop failed, stale and superseded releases, and previous ones beyond --keep.
 
-    Never drops a release while anything outside of it depends on it, or one that was live less than retention.min_age
-    seconds ago.
+    Never drops a release that an object outside depends on, or that was live less than retention.min_age seconds ago.
     """
     execute(options, {}, lambda context: prune.prune(context, keep=keep))
 
 
 @click.command("protect")
-@click.option("--off", is_flag=True, help="Take the mark away.")
+@click.option("--off", is_flag=True, help="Remove the mark.")
 @common
 def protect_command(off: bool, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Mark the database as protected: promote, rollback, restore, prune then want a confirmation or --force.
+    """Mark the database as protected: promote, rollback, restore and prune then need a confirmation or --force.
 
-    The mark is in the database, so that it holds whichever way the database is reached.
+    The mark is stored in the database, so it applies to every connection.
     """
     execute(options, {}, lambda context: protect.protect(context, protected=not off))
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the demo's directory and server for looking at.")
+@click.option("--keep", is_flag=True, help="Keep the demo's directory and server for inspection.")
 def demo_command(keep: bool) -> None:
-    """Tell the whole story on a PostgreSQL of its own: load, promote, diff, roll back, refuse."""
+    """Run all steps on a temporary PostgreSQL: load, promote, diff, roll back, refuse."""
     with reported():
-        sys.exit(demo.tell(keep=keep))
+        sys.exit(demo.play(keep=keep))
 
 
 @click.group("embedded")
 def embedded_command() -> None:
-    """The PostgreSQL that is used when no connection is given."""
+    """Manage the PostgreSQL that is used when no connection is given."""
 
 
 @embedded_command.command()
 def start() -> None:
-    """Start it and print its DSN, for psql and others."""
+    """Start the server and print its DSN, for psql and other clients."""
     with reported():
         click.echo(embedded.start())
 
 
 @embedded_command.command()
 def stop() -> None:
-    """Stop it; its data stay."""
+    """Stop the server; keep its data."""
     with reported():
         click.echo("stopped" if embedded.stop() else "it was not running", err=True)

@@ -1,4 +1,4 @@
-"""`bluegreen backup` and `bluegreen restore`: a release as files, and back."""
+"""`bluegreen backup` and `bluegreen restore`: write a release into files, load it from them."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ from bluegreen_etl.commands import backup, restore
 
 @click.command("backup")
 @click.argument("release", required=False)
-@click.option("--to", metavar="DIR", help="Make it in a new directory below DIR.  [default: backup.path]")
-@click.option("--verify", is_flag=True, help="Restore the backup into a scratch database before it counts as done.")
+@click.option("--to", metavar="DIR", help="Write the backup into a new directory below DIR.  [default: backup.path]")
+@click.option("--verify", is_flag=True, help="Restore the backup into a scratch database to prove that it is complete.")
 @common
 def backup_command(release: str | None, to: str | None, *, verify: bool, **options: Any) -> None:  # noqa: ANN401 - see run
-    """Write a RELEASE, or what is live, into files by pg_dump, with the digest of each.
+    """Write a RELEASE, or the live one, into files with pg_dump, and record the digest of each file.
 
-    Backups beyond backup.keep, or older than backup.days, are dropped after it.
+    Afterwards drops the backups beyond backup.keep, or older than backup.days.
     """
     execute(options, {}, lambda context: backup.backup(context, which=release, to=to, verify=verify))
 
@@ -44,7 +44,7 @@ def backup_command(release: str | None, to: str | None, *, verify: bool, **optio
 def restore_command(directory: str, **options: Any) -> None:  # noqa: ANN401 - see run
     """Load a backup into a new release, which is checked and promoted like any other.
 
-    Its files are compared with their digests before anything is begun.
+    First compares the files with their digests.
     """
     flags = {
         "load": {"jobs": options["jobs"], **no_backup_setting(options)},

@@ -1,4 +1,4 @@
-"""The demo: the real commands, each printed before its output, on a PostgreSQL of its own in ./.demo."""
+"""The demo: real commands, each printed before its output, on a temporary PostgreSQL in ./.demo."""
 
 import importlib.resources
 import shutil
@@ -16,45 +16,47 @@ SQL_LIVE = (
 )
 
 
-def tell(*, keep: bool) -> int:
-    """Run the story from an empty server on; return 0 when every command ended as it should.
+def play(*, keep: bool) -> int:
+    """Run the demo on an empty server; return 0 if every command ended with the expected code.
 
     Args:
-        keep: leave directory and server for looking at.
+        keep: keep directory and server for inspection.
     """
     work, data = _fresh_directory()
-    story = _Story(work, embedded.start(data))
+    script = _Script(work, embedded.start(data))
     try:
-        return story.tell()
+        return script.play()
     finally:
         if not keep:
             embedded.stop(data)
 
 
-class _Story:
-    """The commands in order, and how many did not end as they should."""
+class _Script:
+    """The commands in order, and the number of unexpected exit codes."""
 
     def __init__(self, directory: Path, dsn: str) -> None:
         self._directory = directory
         self._dsn = dsn
         self._surprises = 0
 
-    def tell(self) -> int:
-        """Tell it; 1 when a command ended with another code than the story says."""
+    def play(self) -> int:
+        """Run all commands; return 1 if a command ended with an unexpected code."""
         self._first_edition()
         self._second_edition()
-        self._way_back()
+        self._rollback()
         self._refusals()
-        self._title("The end. " + ("Something went otherwise than told above." if self._surprises else "All as told."))
+        self._title(
+            "The end. " + ("A command ended with an unexpected code." if self._surprises else "All as expected.")
+        )
         return 1 if self._surprises else 0
 
     def _first_edition(self) -> None:
-        self._title("1. The first edition: loaded beside, checked, promoted in one step")
+        self._title("1. The first edition: load, check and promote in one step")
         self._run("load data/edition-1 --promote")
         self._show_live()
 
     def _second_edition(self) -> None:
-        self._title("2. The second edition: loaded and checked; readers still see the first")
+        self._title("2. The second edition: load and check; readers still see the first")
         self._run("load data/edition-2")
         self._show_live()
         self._run("diff")
@@ -63,14 +65,14 @@ class _Story:
         self._show_live()
         self._run("status")
 
-    def _way_back(self) -> None:
-        self._title("4. The way back, as quick")
+    def _rollback(self) -> None:
+        self._title("4. Roll back, just as fast")
         self._run("rollback")
         self._show_live()
-        self._run("history")
+        self._run("hiscript")
 
     def _refusals(self) -> None:
-        self._title("5. An edition with a broken row is refused")
+        self._title("5. An edition with a bad row is refused")
         self._edit("broken", "players.csv", "1998-03-14", "1998-13-45")
         self._run("load data/broken --promote", expected=1)
         self._title("6. An edition that fails a check is refused")
@@ -98,7 +100,7 @@ class _Story:
         )
 
     def _edit(self, name: str, file: str, old: str, new: str) -> None:
-        """Make a copy of the second edition with one value replaced."""
+        """Copy the second edition and replace one value."""
         shutil.copytree(self._directory / "data/edition-2", self._directory / "data" / name)
         path = self._directory / "data" / name / file
         path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8", newline="")
@@ -106,7 +108,7 @@ class _Story:
 
     def _check(self, code: int, expected: int) -> None:
         if code != expected:
-            click.secho(f"(exit code {code}, where {expected} was expected)", fg="red")
+            click.secho(f"(exit code {code}; expected {expected})", fg="red")
             self._surprises += 1
         elif code:
             click.echo(f"(exit code {code})")
@@ -114,7 +116,7 @@ class _Story:
 
 
 def _fresh_directory() -> tuple[Path, Path]:
-    """Return the directory with the demo's files, and the one for the server, both new."""
+    """Create the directories for the demo's files and for its server; return both."""
     data = DIRECTORY / "postgresql"
     embedded.stop(data)
     shutil.rmtree(DIRECTORY, ignore_errors=True)

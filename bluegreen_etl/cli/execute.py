@@ -1,4 +1,4 @@
-"""What every command does around its own work: settings, one call, the outcome, the exit code."""
+"""Run a command: resolve settings, call it, show its result, exit with its code."""
 
 import logging
 import os
@@ -27,27 +27,27 @@ INTERRUPTED = errors.Interrupted(
 
 
 def execute(values: Mapping[str, Any], flags: Mapping[str, Any], work: Callable[[Context], object]) -> None:
-    """Run one command with the settings that the options lead to, show its outcome, exit with its code."""
+    """Run a command with the settings of its options, show its result, exit with its code."""
     options = Common(**{name: values[name] for name in Common._fields})
-    talker = progress.listener(options.log_format)
+    watcher = progress.listener(options.log_format)
     interrupts.install()
-    # What goes wrong with a connection is told below, in one sentence; the driver would add lines of its own.
+    # Connection errors are reported below, in one sentence; the driver would add its own lines.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    outcome, error = _run_command(options, flags, work, talker)
+    outcome, error = _run_command(options, flags, work, watcher)
     try:
-        talker.end()
-        _write_junit(values.get("junit"), outcome or error, talker)
+        watcher.end()
+        _write_junit(values.get("junit"), outcome or error, watcher)
         if outcome:
             _show(outcome, as_json=options.json)
         if options.metrics:
-            _write_metrics(options, outcome, error, talker)
+            _write_metrics(options, outcome, error, watcher)
     except Exception as failure:  # the command has ended: only its outcome could not be shown
         cutover = getattr(getattr(outcome, "promoted", outcome), "cutover", None)
         unexpected.note_swap(sent=cutover is not None)
         error = error or unexpected.explain(failure)
         error.__cause__ = error.__cause__ or failure
     if error:
-        fail(error, debug=options.debug, talker=talker)
+        fail(error, debug=options.debug, watcher=watcher)
 
 
 @contextmanager
@@ -67,12 +67,12 @@ def _run_command(
     options: Common,
     flags: Mapping[str, Any],
     work: Callable[[Context], object],
-    talker: progress.Talker | progress.LogLines,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> tuple[object, errors.BluegreenError | None]:
     """Return what the command returned, and what it raised."""
     try:
         with unexpected.translated():
-            return _carried_out(options, flags, work, talker), None
+            return _carried_out(options, flags, work, watcher), None
     except errors.BluegreenError as failure:
         return failure.results, failure
     except KeyboardInterrupt:
@@ -83,39 +83,42 @@ def _carried_out(
     options: Common,
     flags: Mapping[str, Any],
     work: Callable[[Context], object],
-    talker: progress.Talker | progress.LogLines,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> object:
     resolved = config.resolve(
         {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
     )
-    return work(Context(resolved, talker, force=options.force))
+    return work(Context(resolved, watcher, force=options.force))
 
 
 def _write_metrics(
-    options: Common, outcome: object, error: errors.BluegreenError | None, talker: progress.Talker | progress.LogLines
+    options: Common,
+    outcome: object,
+    error: errors.BluegreenError | None,
+    watcher: progress.TextProgress | progress.JsonProgress,
 ) -> None:
-    """Write the metrics; the work is done, so that a file that cannot be written changes nothing."""
+    """Write the metrics; a failure changes nothing, because the work is done."""
     command = click.get_current_context().info_name or ""
     schema = getattr(getattr(outcome, "loaded", outcome), "schema", options.schema)
     labels = {"command": command, "schema": schema or ""}
     try:
         metrics.write(options.metrics or "", outcome, labels, exit_code=error.exit_code if error else 0)
     except OSError as failure:
-        talker.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
+        watcher.say(f"the metrics could not be written to {options.metrics}: {failure.strerror}")
 
 
-def _write_junit(file: Path | None, outcome: object, talker: progress.Talker | progress.LogLines) -> None:
-    """Write the file for CI systems where one is wanted; the exit code tells what was done without it too."""
+def _write_junit(file: Path | None, outcome: object, watcher: progress.TextProgress | progress.JsonProgress) -> None:
+    """Write the JUnit file, if one is wanted; a failure does not change the exit code."""
     if file is None:
         return
     try:
         junit.write(file, outcome)
     except OSError as error:
-        talker.say(f"{file} could not be written: {error.strerror}")
+        watcher.say(f"{file} could not be written: {error.strerror}")
 
 
 def watching(context: Context, *, every: float, as_json: bool) -> None:
-    """Look at a load until it ends, somebody interrupts, or nobody reads any more: none of these is an error."""
+    """Watch a load until it ends, an interrupt arrives, or the reader of stdout is gone: none of these is an error."""
     screen = live_view.Screen(as_json=as_json)
     try:
         watch.watch(context, every=every, show=screen.show)
@@ -126,30 +129,33 @@ def watching(context: Context, *, every: float, as_json: bool) -> None:
 
 
 def _show(outcome: object, *, as_json: bool) -> None:
-    """Write the outcome; where nobody reads it, the exit code still tells what was done."""
-    if sys.stdout is None:  # closed by whoever started the program
+    """Write the result; if nobody reads it, the exit code still reports it."""
+    if sys.stdout is None:  # closed by the parent process
         return
     try:
         text_report.show(outcome, as_json=as_json)
     except OSError as error:
         _write_nowhere()
-        progress.tell(f"the outcome could not be written to stdout: {error.strerror}")
+        progress.write_line(f"the outcome could not be written to stdout: {error.strerror}")
 
 
 def _write_nowhere() -> None:
-    """Let go of stdout: what is left in the buffer would fail once more at the exit, and change its code."""
+    """Redirect stdout to the null device: writing the buffer at the exit would fail again, and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(
-    error: errors.BluegreenError, *, debug: bool = False, talker: progress.Talker | progress.LogLines | None = None
+    error: errors.BluegreenError,
+    *,
+    debug: bool = False,
+    watcher: progress.TextProgress | progress.JsonProgress | None = None,
 ) -> NoReturn:
     """Write the error as one sentence with its hint, and exit with its code."""
     if debug:
         traceback.print_exception(error)
     elif error.unexpected:
         error.hint = f"{error.hint} {_keep_details(error)}"
-    (talker or progress.Talker()).fail(error)
+    (watcher or progress.TextProgress()).fail(error)
     sys.exit(error.exit_code)
 
 

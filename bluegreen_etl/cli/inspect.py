@@ -1,4 +1,4 @@
-"""Commands that look: check, diff, status, history, report."""
+"""Commands that inspect: check, diff, status, history, report."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from bluegreen_etl.cli.execute import execute, watching
 from bluegreen_etl.cli.options import (
+    Duration,
     checks_directory,
     common,
     html_file,
@@ -24,12 +25,12 @@ from bluegreen_etl.report.html import page
 @checks_directory
 @store_failures
 @junit_file
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only the checks with this tag; may be repeated.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Run only the checks with this tag; may be repeated.")
 @common
 def check_command(release: str | None, **options: Any) -> None:  # noqa: ANN401 - see load
     """Run the checks again, on a RELEASE or on `live`.
 
-    Without RELEASE: the newest ready release, or live if none is ready. Exit code 3 when one fails.
+    Without RELEASE: the newest ready release, or live if none is ready. Exit code 3 if a check fails.
     """
     flags = {"checks": {"path": options["checks"], "store_failures": options["store_failures"] or None}}
     execute(options, flags, lambda context: check.check(context, which=release, tags=options["tags"]))
@@ -39,7 +40,7 @@ def check_command(release: str | None, **options: Any) -> None:  # noqa: ANN401 
 @click.argument("release", required=False, type=int)
 @common
 def diff_command(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Show live beside a RELEASE: tables, columns, types, row counts, shares of nulls, other objects.
+    """Compare live with a RELEASE: tables, columns, types, row counts, shares of nulls, other objects.
 
     Without RELEASE: the newest ready one, or the newest previous one.
     """
@@ -51,19 +52,19 @@ def diff_command(release: int | None, **options: Any) -> None:  # noqa: ANN401 -
     "--watch",
     is_flag=False,
     flag_value=1.0,
-    type=click.FloatRange(min=0.1),
+    type=Duration(min=0.1),
     metavar="[SECONDS]",
-    help="Look at the load that runs now, every so many seconds, until it ends.  [default: 1]",
+    help="Watch the running load; refresh every SECONDS.  [default: 1]",
 )
 @wait_replicas
 @common
 def status_command(watch: float | None, wait_replicas: float | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Show what is live, ready, kept and left over, and which replicas have what is live.
+    """Show which releases are live, ready, kept and left over, and which replicas have the live one.
 
-    With --watch: what each session of a load is at, how much of the files is read, how fast, and how long it will
-    take yet; with --json one object a line. Ctrl-C ends the looking, not the load.
+    With --watch: show the work of each session of a load, the bytes read, the rate and the time left; with --json one
+    object a line. Ctrl-C ends the watching, not the load.
 
-    With --wait-replicas: exit code 1 when one still lacks it.
+    With --wait-replicas: exit code 1 if a replica still lacks the live release.
     """
     if watch is None:
         execute(options, {}, lambda context: status.status(context, wait_replicas=wait_replicas))
@@ -74,7 +75,7 @@ def status_command(watch: float | None, wait_replicas: float | None, **options: 
 @click.command("history")
 @common
 def history_command(**options: Any) -> None:  # noqa: ANN401 - see load
-    """Show what happened when, and by whom."""
+    """Show what happened, when, and who did it."""
     execute(options, {}, history.history)
 
 
@@ -82,10 +83,10 @@ def history_command(**options: Any) -> None:  # noqa: ANN401 - see load
 @html_file
 @common
 def report_command(html: Path | None, **options: Any) -> None:  # noqa: ANN401 - see run
-    """Tell all about a live schema: releases, tables, checks, changes, times, failures.
+    """Report on a live schema: releases, tables, checks, changes, times, failures.
 
-    As text, as JSON, or as a page to be looked at and sent to somebody. Reads the ledger and the catalogs, and none of
-    the data. A page of the newest 30 releases.
+    As text, as JSON, or as an HTML page. Covers the newest 30 releases. Reads the ledger and the catalogs, and none of
+    the data.
 
     \b
       bluegreen report --html league.html

@@ -1,4 +1,4 @@
-"""`bluegreen load`: data files into a new release."""
+"""`bluegreen load`: load data files into a new release."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from bluegreen_etl.releases.context import Context
 @click.command("load")
 @click.argument("data", nargs=-1)
 @click.option("--promote", is_flag=True, help="Make the release live when it is ready.")
-@click.option("--dry-run", is_flag=True, help="Look at files and tables, say what would be loaded, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check files and tables, show what would be loaded, write nothing.")
 @click.option(
     "--jobs", "-j", type=click.IntRange(1, 64), help="Connections that copy and build.  [default: cores, at most 8]"
 )
@@ -40,19 +40,19 @@ from bluegreen_etl.releases.context import Context
 @checks_directory
 @store_failures
 @junit_file
-@click.option("--table", metavar="NAME", help="The table that standard input, `-` among DATA, fills.")
+@click.option("--table", metavar="NAME", help="Table that standard input, `-` in DATA, fills.")
 @click.option(
     "--format",
     type=click.Choice([each.value for each in model.Format]),
-    help="How standard input is written; without --table, how all DATA are, whatever their names say.",
+    help="Format of standard input; without --table, of all DATA, whatever their suffixes.",
 )
 @click.option(
     "--reject-limit",
     metavar="N|N%",
     callback=share,
-    help="How many rows of a table's files, or which share of them, may be broken and left out.  [default: 0]",
+    help="Number or share of bad rows to leave out of each table.  [default: 0]",
 )
-@click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
+@click.option("--null", metavar="TEXT", help="The text that means NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
 @cutting_over
 @discard_writes
@@ -64,8 +64,8 @@ def load_command(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 -
     """Load DATA into a new release: structure, COPY, indexes, checks.
 
     DATA are files, directories, globs or URLs of CSV, TSV, JSON and NDJSON, plain or compressed, and of Parquet. A
-    file fills the table of its name: players.csv, players.json.gz. A zip stands for the files in it, `-` for standard
-    input. Without DATA, bluegreen.toml says what to load.
+    file fills the table with its name: players.csv, players.json.gz. A zip means the files in it, `-` standard input.
+    Without DATA, bluegreen.toml names the files.
 
     \b
       bluegreen load data/ --schema league --promote
@@ -85,7 +85,7 @@ def load_command(data: Sequence[str], **options: Any) -> None:  # noqa: ANN401 -
         **promote_settings(options),
     }
     if options["table"]:
-        # Standard input is a file that the table lists, and its only one.
+        # Standard input is the only file that the table lists.
         flags["tables"] = {options["table"]: {"files": [model.STDIN], "format": options["format"]}}
     else:
         flags["sources"]["format"] = options["format"]
@@ -103,8 +103,6 @@ def _check_stdin(data: Sequence[str], table: str | None) -> None:
     """Refuse a table without standard input, and standard input twice."""
     count = data.count(model.STDIN)
     if table and not count:
-        raise errors.UsageError(
-            "--table is for standard input, and that is not among DATA", hint="Write `-` where DATA are named."
-        )
+        raise errors.UsageError("--table needs standard input, but DATA do not contain `-`", hint="Add `-` to DATA.")
     if count > 1:
-        raise errors.UsageError("standard input is among DATA twice", hint="Name `-` once; it can only be read once.")
+        raise errors.UsageError("DATA contain standard input twice", hint="Name `-` once; it can be read only once.")

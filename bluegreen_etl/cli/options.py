@@ -1,5 +1,6 @@
-"""Options that several commands share, and the settings that they become."""
+"""Options that several commands share, and their translation into settings."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -10,6 +11,23 @@ import msgspec
 from bluegreen_etl import config, errors, model
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Duration(click.FloatRange):
+    """Seconds from `min` to 31 years: click's own range lets `nan` pass."""
+
+    def __init__(self, *, min: float) -> None:  # noqa: A002 - as in click
+        super().__init__(min=min, max=1e9)
+
+    def _describe_range(self) -> str:
+        return f"x>={self.min}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - as in click
+        """Return the number of seconds."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 class Common(NamedTuple):
@@ -27,10 +45,10 @@ class Common(NamedTuple):
 
 
 def common(command: F) -> F:
-    """Add the options that every command has; they arrive as one argument `common`."""
+    """Add the options that every command has."""
     options = [
-        click.option("--schema", "-s", envvar="BLUEGREEN_SCHEMA", help="The live schema's name."),
-        click.option("--dsn", envvar="BLUEGREEN_DSN", help="Connection string or URL, as psql takes it."),
+        click.option("--schema", "-s", envvar="BLUEGREEN_SCHEMA", help="Name of the live schema."),
+        click.option("--dsn", envvar="BLUEGREEN_DSN", help="Connection string or URL, as for psql."),
         click.option(
             "--environment",
             "-e",
@@ -42,23 +60,23 @@ def common(command: F) -> F:
             "-c",
             envvar="BLUEGREEN_CONFIG",
             metavar="FILE",
-            help="The configuration file.  [default: bluegreen.toml, where there is one]",
+            help="The configuration file.  [default: bluegreen.toml, if it exists]",
         ),
-        click.option("--force", is_flag=True, help="Go on although the database is protected or live has changed."),
+        click.option("--force", is_flag=True, help="Continue even if the database is protected or live has changed."),
         click.option("--json", is_flag=True, help="Write one JSON object to stdout instead of a table."),
         click.option(
             "--log-format",
             type=click.Choice(["text", "json"]),
             default="text",
             envvar="BLUEGREEN_LOG_FORMAT",
-            help="How stderr is written: for people, or one JSON object a line.",
+            help="Format of stderr: text for people, or one JSON object a line.",
         ),
         click.option(
             "--metrics",
             type=click.Path(dir_okay=False),
             envvar="BLUEGREEN_METRICS",
             metavar="FILE",
-            help="Write how the command went to FILE, for node_exporter.",
+            help="Write metrics of the command to FILE, for node_exporter.",
         ),
         click.option("--debug", is_flag=True, help="Show the traceback of an error."),
     ]
@@ -68,109 +86,109 @@ def common(command: F) -> F:
 
 
 def junit_file(command: F) -> F:
-    """Add the option of commands that run checks."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
-    text = "Write the results of the checks there, as JUnit XML for CI systems."
-    return click.option("--junit", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
+    """Add the option --junit, for commands that run checks."""
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
+    text = "Write the results of the checks to FILE, as JUnit XML for CI systems."
+    return click.option("--junit", type=kind, metavar="FILE", callback=_in_existing_directory, help=text)(command)
 
 
 def html_file(command: F) -> F:
-    """Add the option of a page to be written."""
-    kind = click.Path(dir_okay=False, writable=True, resolve_path=True, path_type=Path)
-    text = "Write one HTML page there, which needs nothing else, instead of the text."
-    return click.option("--html", type=kind, metavar="FILE", callback=_beside_others, help=text)(command)
+    """Add the option --html."""
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
+    text = "Write the report to FILE as one self-contained HTML page."
+    return click.option("--html", type=kind, metavar="FILE", callback=_in_existing_directory, help=text)(command)
 
 
-def _beside_others(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
-    """Refuse a file in a directory that is not there, before anything is done."""
+def _in_existing_directory(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Refuse a file whose directory does not exist, before the command starts."""
     if file is not None and not file.parent.is_dir():
-        raise click.BadParameter(f"there is no directory {file.parent}")
-    return file
+        raise click.BadParameter(f"directory {file.parent} does not exist")
+    return file and file.absolute()  # not resolved: a symbolic link would be followed
 
 
 max_wait = click.option(
     "--max-wait",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     metavar="SECONDS",
-    help="How long the cut-over may try to get its locks.  [default: 30]",
+    help="How long the cut-over may wait for its locks.  [default: 30]",
 )
 
 
-as_script = click.option("--dry-run", is_flag=True, help="Print the transaction as a script for psql, change nothing.")
+as_script = click.option("--dry-run", is_flag=True, help="Print the transaction as a psql script, change nothing.")
 
 
 rehearse = click.option(
-    "--rehearse", is_flag=True, help="Do all of it but commit, and say how long readers would be held."
+    "--rehearse", is_flag=True, help="Run the whole swap, roll it back, and report how long it blocked readers."
 )
 
 
 cancel_blockers = click.option(
     "--cancel-blockers",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     metavar="SECONDS",
-    help="Cancel statements that have been in the way for so long; sessions are never ended.  [default: never]",
+    help="Cancel statements that block the cut-over for SECONDS; never end sessions.  [default: never]",
 )
 
 
 via = click.option(
     "--via",
     type=click.Choice([each.value for each in model.Via]),
-    help="How readers are held off: by locks, or by pausing the poolers of promote.pgbouncer.  [default: locks]",
+    help="How to block readers: with locks, or by pausing the poolers of promote.pgbouncer.  [default: locks]",
 )
 
 
 wait_replicas = click.option(
     "--wait-replicas",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     is_flag=False,
     flag_value=60.0,
     metavar="[SECONDS]",
-    help="Wait until all physical replicas have what is live, 60 seconds at most unless said otherwise.",
+    help="Wait until all physical replicas have the live release, at most SECONDS.  [default: 60]",
 )
 
 
 def cutting_over(command: F) -> F:
-    """Add the options about how a cut-over goes."""
+    """Add the options of a cut-over."""
     for option in (wait_replicas, via, cancel_blockers, max_wait):
         command = option(command)
     return command
 
 
 discard_writes = click.option(
-    "--discard-writes", is_flag=True, help="Go on although rows were written to live since the load began."
+    "--discard-writes", is_flag=True, help="Continue even if rows were written to live since the load began."
 )
 
 
 allow_drop = click.option(
-    "--allow-drop", is_flag=True, help="Go on although the release lacks tables, columns or other objects of live."
+    "--allow-drop", is_flag=True, help="Continue even if the release lacks tables, columns or other objects of live."
 )
 
 
 on_orphans = click.option(
     "--on-orphans",
     type=click.Choice(["refuse", "delete", "null"]),
-    help="What becomes of rows outside that refer to rows which the release does not have.  [default: refuse]",
+    help="What to do with orphans: outside rows whose key the release lacks.  [default: refuse]",
 )
 
 
-no_backup = click.option("--no-backup", is_flag=True, help="Make no backup, although load.backup says so.")
+no_backup = click.option("--no-backup", is_flag=True, help="Make no backup, even if load.backup asks for one.")
 
 
 checks_directory = click.option(
     "--checks",
     type=click.Path(file_okay=False, resolve_path=True),
     metavar="DIR",
-    help="A directory of *.sql files, each a SELECT of offending rows.",
+    help="Directory of *.sql files, each a SELECT of offending rows.",
 )
 
 
 store_failures = click.option(
-    "--store-failures", is_flag=True, help="Write all offending rows into tables beside the release."
+    "--store-failures", is_flag=True, help="Store all offending rows in tables of the schema SCHEMA__rN_failures."
 )
 
 
 def share(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    """Refuse what is neither a number of rows nor a share of them."""
+    """Refuse a value that is neither a number of rows nor a share."""
     try:
         msgspec.convert(text, config.Share | None)
     except msgspec.ValidationError:
@@ -179,7 +197,7 @@ def share(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 
 def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the options of a cut-over set."""
+    """Return the settings that the options of a cut-over change."""
     return {
         "promote": {
             "via": options["via"],
@@ -194,11 +212,12 @@ def promote_settings(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def no_backup_setting(options: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return what --no-backup sets under [load]."""
+    """Return the settings of [load] that --no-backup changes."""
     return {"backup": "none" if options["no_backup"] else None}
 
 
 def trial(options: Mapping[str, Any]) -> model.Trial | None:
+    """Return the trial that --dry-run or --rehearse asks for."""
     if options["dry_run"] and options["rehearse"]:
-        raise errors.UsageError("--dry-run and --rehearse are two different things", hint="Give one of them.")
+        raise errors.UsageError("--dry-run and --rehearse exclude each other", hint="Give only one of them.")
     return model.Trial.SCRIPT if options["dry_run"] else model.Trial.REHEARSAL if options["rehearse"] else None

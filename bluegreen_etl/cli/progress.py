@@ -1,4 +1,4 @@
-"""Talk and progress on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Messages and progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from typing import TYPE_CHECKING
 import click
 
 from bluegreen_etl import errors, model
+from bluegreen_etl.wording import printable, printable_json
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
-_UPDATE = 0.1  # seconds between two drawings of the bar
+_UPDATE = 0.1  # seconds between two updates of the bar
 
 
-def tell(text: str = "") -> None:
-    """Write one line to stderr; what is done does not depend on whether anybody reads of it."""
+def write_line(text: str = "") -> None:
+    """Write one line to stderr; a closed stderr changes nothing."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
 
-def listener(form: str) -> Talker | LogLines:
-    """Return who tells how a command goes: for people, or as JSON."""
-    return LogLines() if form == "json" else Talker()
+def listener(form: str) -> TextProgress | JsonProgress:
+    """Return the watcher that reports the progress of a command, as text or as JSON."""
+    return JsonProgress() if form == "json" else TextProgress()
 
 
-class LogLines:
-    """The watcher of a command whose talk a machine reads: one JSON object a line."""
+class JsonProgress:
+    """The watcher for machines: write one JSON object a line."""
 
     def say(self, text: str) -> None:
-        """Write what would be a line of talk."""
+        """Write a message."""
         self._write("info", "said", text=text)
 
     def stage(self, name: str, *, total: int = 0) -> None:
@@ -42,10 +43,10 @@ class LogLines:
         self._write("info", "stage", stage=name, bytes=total or None)
 
     def copied(self, table: str, size: int) -> None:
-        """Write nothing: there are thousands of blocks."""
+        """Write nothing: a load has thousands of blocks."""
 
     def confirm(self, question: str, answer: str) -> bool:
-        """Nobody is there to answer."""
+        """Return False: nobody can answer."""
         self._write("warning", "not confirmed", text=question, wanted=answer)
         return False
 
@@ -56,15 +57,15 @@ class LogLines:
         )
 
     def end(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: every line is already written."""
 
     def _write(self, level: str, event: str, **more: object) -> None:
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event, **more}
-        tell(model.to_json({key: value for key, value in line.items() if value is not None}))
+        write_line(printable_json(model.to_json({key: value for key, value in line.items() if value is not None})))
 
 
-class Talker:
-    """The watcher of a command that a person, cron or CI has started."""
+class TextProgress:
+    """The watcher for people: write text, and a progress bar on a terminal."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -77,16 +78,16 @@ class Talker:
         """Write one line."""
         with self._guard:
             if self._bar is not None:
-                tell()
-            tell(text)
+                write_line()
+            write_line(text)
 
     def stage(self, name: str, *, total: int = 0) -> None:
-        """End the bar of the stage before; begin one where the size of the work is known."""
+        """End the bar of the previous stage; draw a new one if the size of the work is known."""
         self.end()
         if self._terminal and total:
             bar = click.progressbar(
                 length=total,
-                label=name,
+                label=printable(name),
                 file=sys.stderr,
                 show_pos=False,
                 show_eta=True,
@@ -96,37 +97,37 @@ class Talker:
             self._bar = bar
             self._begun, self._total = time.monotonic(), 0
         else:
-            tell(f"{name} …")
+            write_line(f"{name} …")
 
     def copied(self, table: str, size: int) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         with self._guard:
             self._pending += size
             now = time.monotonic()
             if self._bar is not None and now - self._drawn >= _UPDATE:
                 self._total += self._pending
                 rate = self._total / max(now - self._begun, 0.001) / 1e6
-                self._bar.update(self._pending, f"{rate:.1f} MB/s {table}")
+                self._bar.update(self._pending, f"{rate:.1f} MB/s {printable(table)}")
                 self._pending, self._drawn = 0, now
 
     def confirm(self, question: str, answer: str) -> bool:
-        """Ask on a terminal; elsewhere nobody can answer."""
+        """Ask on a terminal; return False elsewhere."""
         if not sys.stdin.isatty():
             return False
         self.end()
         try:
-            return bool(click.prompt(question, err=True, default="", show_default=False) == answer)
+            return bool(click.prompt(printable(question), err=True, default="", show_default=False) == answer)
         except click.Abort:  # Ctrl-C or the end of input
-            tell()
+            write_line()
             return False
 
     def fail(self, error: errors.BluegreenError) -> None:
-        """Write the error as one sentence, and its hint, which ends in where more is said."""
-        tell(f"bluegreen: error: {error.message}")
-        tell(" ".join(["HINT:", *filter(None, [error.hint]), f"(bluegreen explain {type(error).__name__})"]))
+        """Write the error as one sentence, and its hint, which ends with the command that explains the error."""
+        write_line(f"bluegreen: error: {error.message}")
+        write_line(" ".join(["HINT:", *filter(None, [error.hint]), f"(bluegreen explain {type(error).__name__})"]))
 
     def end(self) -> None:
-        """Finish the bar that is drawn."""
+        """End the bar."""
         with self._guard:
             if self._bar is not None:
                 self._bar.update(self._pending)

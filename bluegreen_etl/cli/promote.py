@@ -32,9 +32,9 @@ from bluegreen_etl.commands import promote, rollback
 @no_backup
 @common
 def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Make a RELEASE live, at once for every reader.
+    """Make a RELEASE live, at the same moment for every reader.
 
-    Without RELEASE: the newest ready one. A previous release may be named too: forward again after a rollback.
+    Without RELEASE: the newest ready one. To undo a rollback, name the previous release.
     """
     execute(
         options,
@@ -45,7 +45,11 @@ def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN40
 
 @click.command("rollback")
 @click.option(
-    "--to", "number", type=int, metavar="RELEASE", help="A kept release.  [default: the one that live replaced]"
+    "--to",
+    "number",
+    type=int,
+    metavar="RELEASE",
+    help="Previous release to return to.  [default: the one that live replaced]",
 )
 @as_script
 @rehearse
@@ -56,9 +60,9 @@ def promote_command(release: int | None, **options: Any) -> None:  # noqa: ANN40
 @no_backup
 @common
 def rollback_command(number: int | None, **options: Any) -> None:  # noqa: ANN401 - see load
-    """Go back to the release that live replaced, at once for every reader.
+    """Return to the release that live replaced, at the same moment for every reader.
 
-    It takes the options of promote: --allow-drop and --no-backup are implied.
+    The options are those of promote; a rollback never needs --allow-drop and --no-backup.
     """
     execute(
         options,

@@ -1,4 +1,4 @@
-"""`bluegreen` itself: its commands in the order of their use, each imported when it is called."""
+"""`bluegreen`: the group of all commands, each imported when it is called."""
 
 import os
 from importlib import import_module
@@ -10,13 +10,13 @@ Exit codes:
   0  done
   1  refused or failed, live unchanged
   2  usage or configuration
-  3  checks failed, live unchanged, or back to what it was
-  4  lock not obtained in the time allowed, live unchanged, safe to run again
-  5  conflict: live is not what the load saw, or another run holds the target
+  3  checks failed, live unchanged or rolled back
+  4  lock not obtained in the time allowed, live unchanged, safe to retry
+  5  conflict: live has changed since the load, or another command is running
   6  outcome unknown: run `bluegreen status`
 """
 
-# In the order in which a new user meets them; --help keeps it.
+# In the order in which a new user needs them; --help keeps it.
 COMMANDS = {
     "init": "admin",
     "load": "load",
@@ -47,11 +47,11 @@ class Commands(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names, by use."""
+        """Return the names of the commands, in the order of their use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command; None if there is no such command."""
+        """Return a command, and import its module; None if no command has this name."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"bluegreen_etl.cli.{COMMANDS[cmd_name]}")
@@ -59,7 +59,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands with their whole summaries: the first sentence of each."""
+        """List the commands, each with the first sentence of its help."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.get_short_help_str(limit=400)) for name, command in commands if command])
@@ -74,8 +74,8 @@ class Commands(click.Group):
 def main() -> None:
     """Replace a whole PostgreSQL schema with freshly loaded data; no reader ever sees half of it.
 
-    A release is loaded beside the live schema, checked there, and made live by one short transaction. The release
-    that was live stays as the way back.
+    A release is loaded into a shadow schema, checked there, and made live by one short transaction. The previous
+    release is kept for a rollback.
 
     \b
       bluegreen load data/ --schema league --promote

@@ -1,4 +1,4 @@
-"""`bluegreen run`: an existing program fills a new release."""
+"""`bluegreen run`: fill a new release with an existing program."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ from bluegreen_etl.commands import run
     type=click.Choice([each.value for each in model.Isolation]),
     default=model.Isolation.SCHEMA.value,
     show_default=True,
-    help="Let names without a schema lead into the release, or give the command a scratch database.",
+    help="Resolve names without a schema in the release, or give the command a scratch database.",
 )
 @click.option(
     "--structure",
@@ -44,11 +44,11 @@ from bluegreen_etl.commands import run
 @no_backup
 @common
 def run_command(command: Sequence[str], **options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
-    """Have a new release filled by COMMAND, any program that writes to PostgreSQL.
+    """Run COMMAND, any program that writes to PostgreSQL, to fill a new release.
 
-    Its environment leads names without a schema into the release; BLUEGREEN_SCHEMA holds the release's schema. Exit
-    code 0 of it means that its work is done, every other one that the release has failed, and exit code 1 here. Its
-    output goes to stderr.
+    The environment of COMMAND resolves names without a schema in the release; BLUEGREEN_SCHEMA holds the release's
+    schema. If COMMAND ends with an exit code other than 0, the release has failed, and the exit code here is 1. The
+    output of COMMAND goes to stderr.
 
     \b
       bluegreen run --promote -- psql -v ON_ERROR_STOP=1 -f nightly.sql

@@ -38,8 +38,8 @@ _EXPECTED = re.compile(r"(?:(?P<table>.+)=)?(?P<count>\d+)")
 def open_command(**options: Any) -> None:  # noqa: ANN401 - click passes what the decorators declare
     """Open a new release for parts, and print its number.
 
-    Any number of processes on any number of machines `copy` into it, one of them finishes it. Until then no other load
-    begins; when nobody has finished it after load.open_for seconds it counts as dead, as that of a killed load does.
+    Any number of processes on any number of machines `copy` into the release; one of them finishes it. Until then no
+    other load can begin. A release that is not finished after load.open_for seconds is stale.
 
     \b
       RELEASE=$(bluegreen open --schema league)
@@ -58,21 +58,21 @@ def open_command(**options: Any) -> None:  # noqa: ANN401 - click passes what th
     "key",
     required=True,
     metavar="KEY",
-    help="What tells these rows from the table's others, the same when they are copied again.",
+    help="Unique name of these rows within the table; a retry uses the same KEY.",
 )
 @click.option(
     "--format",
     type=click.Choice([each.value for each in model.Format]),
-    help="How DATA are written, whatever their names say.",
+    help="Format of DATA, whatever their suffixes.",
 )
-@click.option("--null", metavar="TEXT", help="The text that stands for NULL in CSV and TSV files.")
+@click.option("--null", metavar="TEXT", help="The text that means NULL in CSV and TSV files.")
 @click.option("--encoding", help="The encoding of CSV and TSV files, by PostgreSQL's name.")
 @common
 def copy_command(release: int, table: str, data: Sequence[str], key: str, **options: Any) -> None:  # noqa: ANN401 - see open
-    """Copy DATA into a TABLE of an open RELEASE as one part: all of it in one transaction.
+    """Copy DATA into a TABLE of an open RELEASE as one part, in one transaction.
 
-    A part that is there already is not copied again, so that this may be tried as often as one likes; where two try at
-    the same time, the second waits for the first. DATA are what they are for `load`, `-` included.
+    The command is idempotent: an existing part is not copied again, so retries are safe. If two processes copy the
+    same part, the second waits for the first. DATA are as for `load`, including `-`.
     """
     own = {name: options[name] for name in ("format", "null", "encoding")}
     execute(
@@ -83,11 +83,11 @@ def copy_command(release: int, table: str, data: Sequence[str], key: str, **opti
 
 
 def _expected(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> Expected | None:
-    """Return how many parts are expected."""
+    """Return the expected numbers of parts."""
     found = [match for match in map(_EXPECTED.fullmatch, given) if match]
     by_table = {match["table"]: int(match["count"]) for match in found if match["table"]}
     if len(found) < len(given) or len(by_table) < len(given) > 1:
-        raise click.BadParameter("write one number for all tables, or TABLE=NUMBER once for each")
+        raise click.BadParameter("give one NUMBER for all tables, or TABLE=NUMBER once for each table")
     return int(found[0]["count"]) if found and not by_table else by_table or None
 
 
@@ -99,9 +99,9 @@ def _expected(_context: click.Context, _parameter: click.Parameter, given: tuple
     callback=_expected,
     multiple=True,
     metavar="[TABLE=]NUMBER",
-    help="Refuse unless so many parts are there, in all or of a table; may be repeated.",
+    help="Refuse another number of parts, in total or of a table; may be repeated.",
 )
-@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="Connections that build.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="Connections that build indexes and run checks.")
 @checks_directory
 @store_failures
 @junit_file
@@ -114,8 +114,8 @@ def _expected(_context: click.Context, _parameter: click.Parameter, given: tuple
 def finish_command(release: int, **options: Any) -> None:  # noqa: ANN401 - see open
     """Build keys, indexes and statistics of an open RELEASE, run the checks, and make it ready.
 
-    No part can come any more. Those under way are waited for as long as --max-wait says: exit code 4 where one does not
-    end, 1 where others are there than are expected. The release is then still open.
+    Accepts no more parts, and waits up to --max-wait for the running ones. Exit code 4 if a running part does not end,
+    1 if the number of parts differs from --expect; the release is then still open.
     """
     flags = {
         "load": {"jobs": options["jobs"], **no_backup_setting(options)},
@@ -130,5 +130,5 @@ def finish_command(release: int, **options: Any) -> None:  # noqa: ANN401 - see 
 @click.argument("release", type=int)
 @common
 def abort_command(release: int, **options: Any) -> None:  # noqa: ANN401 - see open
-    """Give an open RELEASE up: end the sessions that copy into it, and drop it."""
+    """Abort an open RELEASE: end the sessions that copy into it, and drop it."""
     execute(options, {}, lambda context: shared_release.abort(context, release))

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 import psycopg
 
-from bluegreen_etl import catalog, db, errors, ledger, model, names
+from bluegreen_etl import catalog, db, errors, ledger, model, names, queries
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status, StructureFrom
@@ -22,7 +22,7 @@ from bluegreen_etl.releases.build import Build
 from bluegreen_etl.releases.context import Context, count_jobs
 from bluegreen_etl.releases.lifecycle import Loaded, check_built, failing_cleanly, make_ready, open_build
 from bluegreen_etl.releases.lookup import hold_load_lock
-from bluegreen_etl.releases.plan import plan_load
+from bluegreen_etl.releases.plan import apply_own_settings, plan_load
 from bluegreen_etl.shadow.dump import Entry
 from bluegreen_etl.wording import counted
 from bluegreen_etl.workers import Workers
@@ -91,7 +91,8 @@ def copy_part(context: Context, number: int, table: str, data: copy_data.Data | 
     """
     # A command that drops the release ends the sessions of this name.
     purpose = names.program(context.schema, number).removeprefix("bluegreen ")
-    with context.server.connect(purpose, {**_ABANDONED, **context.settings.load.session}) as connection:
+    with context.server.connect(purpose, _ABANDONED) as connection:
+        apply_own_settings(context, connection)
         release = ledger.find(connection, context.schema, number)
         part = None if release.status in _GONE else ledger.find_part(connection, release, table, key)
         repeated = part is not None
@@ -155,7 +156,7 @@ def finish(context: Context, number: int, *, expect: Expected | None = None) -> 
         parts = ledger.parts(connection, release)
         release = ledger.find(connection, context.schema, number)
         with failing_cleanly(context, connection, release):
-            build = Build(context, connection, plan, release, deferred=msgspec.convert(kept, list[Entry]))
+            build = Build(context, connection, plan, release, deferred=kept)
             built = build.finish_filled()
             built = built._replace(loads=tuple(_with_parts(load, parts) for load in built.loads))
             checks = check_built(build, built)
@@ -218,18 +219,16 @@ def _not_open(release: Release) -> errors.NoRelease:
     )
 
 
-def _close(
-    context: Context, connection: db.Connection, release: Release, expect: Expected | None
-) -> list[dict[str, object]]:
+def _close(context: Context, connection: db.Connection, release: Release, expect: Expected | None) -> list[Entry]:
     """Close a release for parts when no part is being copied and none is missing; return the deferred entries."""
 
-    def attempt(_number: int) -> list[dict[str, object]]:
+    def attempt(_number: int) -> list[Entry]:
         with connection.transaction():
             deferred = ledger.close(connection, release)
             if deferred is None:
                 raise _not_open(ledger.find(connection, release.live_schema, release.number))
             _refuse_unexpected(ledger.parts(connection, release), expect)
-            return deferred
+            return queries.from_ledger(deferred, list[Entry])
 
     def report(number: int, _error: BaseException) -> None:
         if number == 1:

@@ -1,7 +1,7 @@
-"""Settings: what the user wants, from flags, environment variables and bluegreen.toml, frozen before work begins.
+"""Settings from flags, environment variables and bluegreen.toml, frozen before the work begins.
 
-The order is flag > environment variable > bluegreen.toml (an environment's section over the rest) > default.
-This is the only package that reads the process environment; flags and their BLUEGREEN_* variables come from cli.
+The precedence is flag > environment variable > bluegreen.toml (an environment's section over the rest) > default.
+Only this package reads the process environment; flags and their BLUEGREEN_* variables come from cli.
 """
 
 from bluegreen_etl.config.resolution import (

@@ -1,4 +1,4 @@
-"""Merges what flags, environment variables and bluegreen.toml say into one frozen record, and finds the target."""
+"""Merge flags, environment variables and bluegreen.toml into one frozen record, and find the target."""
 
 import os
 import re
@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from bluegreen_etl import errors
+from bluegreen_etl.config import mistakes
 from bluegreen_etl.config.sections import Section, Settings
 
 FILE_NAME = "bluegreen.toml"
-# Variables by which hosting platforms tell what runs there; used only where bluegreen.toml has a section of that name.
+# Variables in which hosting platforms name the environment; used only if bluegreen.toml has a section of that name.
 PLATFORM_VARIABLES = (
     "RAILWAY_ENVIRONMENT_NAME",
     "VERCEL_ENV",
@@ -22,7 +23,7 @@ PLATFORM_VARIABLES = (
     "FLY_APP_NAME",
     "GITHUB_REF_NAME",
 )
-# Variables that are there on a platform: the section that is called like it, where none was named above.
+# Variables that exist on a platform, with the section for it; used only if none of the variables above matches.
 PLATFORMS = {
     "RAILWAY_PROJECT_ID": "railway",
     "VERCEL": "vercel",
@@ -31,20 +32,20 @@ PLATFORMS = {
     "FLY_APP_NAME": "fly",
     "GITHUB_ACTIONS": "github",
 }
-# How msgspec tells of a text that is to have a form.
+# The words of msgspec for a text that does not match a pattern.
 _REGEX = re.compile(r"`str` matching regex '(.*?)'(?= - at )")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Target(Section, frozen=True, kw_only=True):
-    """The server to use: `dsn` None means the embedded one; `origin` says where that comes from."""
+    """The server to use: `dsn` None means the embedded one; `origin` names the setting that chose it."""
 
     dsn: str | None
     origin: str
 
 
 class Resolved(Section, frozen=True, kw_only=True):
-    """Settings with the target and the environment they led to."""
+    """Settings with their target and environment."""
 
     settings: Settings
     target: Target
@@ -53,7 +54,7 @@ class Resolved(Section, frozen=True, kw_only=True):
     directory: str
 
     def path(self, text: str) -> Path:
-        """Return a path of bluegreen.toml, relative ones counted from the file's directory."""
+        """Return a path of bluegreen.toml; relative paths start at the directory of the file."""
         return Path(self.directory) / text
 
 
@@ -64,31 +65,31 @@ def resolve(
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolved:
-    """Merge everything the user said into one frozen record.
+    """Merge all settings into one frozen record.
 
     Args:
-        flags: nested as in bluegreen.toml; None values count as not given.
-        file: the configuration file; None looks for bluegreen.toml in the working directory.
+        flags: nested as in bluegreen.toml; None means not given.
+        file: the configuration file; None means bluegreen.toml in the working directory, if it exists.
         environment: the name given by --environment or BLUEGREEN_ENVIRONMENT.
-        environ: the process environment, os.environ by default.
+        environ: the process environment; None means os.environ.
 
     Raises:
-        UsageError: no such file or environment, not TOML, an unknown key, a value of the wrong type.
+        UsageError: no such file or environment, invalid TOML, an unknown key, or a value of the wrong type.
     """
     environ = os.environ if environ is None else environ
     path, document = _read(file)
     environments = document.pop("environments", {})
     if not isinstance(environments, dict) or not all(isinstance(own, dict) for own in environments.values()):
         raise errors.BadConfiguration(
-            f"{path}: environments does not hold tables only", hint="Write [environments.NAME] sections."
+            f"{path}: `environments` contains a value that is no table", hint="Write `[environments.NAME]` sections."
         )
     for key, own in environments.items():
-        # A mistake in one that is not used now should not be found by whoever needs it next.
-        _convert(_expand(_without_unset(own, environ), environ), f"{path}: [environments.{key}]")
+        # Find a mistake now, even in an environment that this command does not use.
+        _convert(_expand(_without_unset(own, environ), environ), f"{path}: [environments.{key}]", path)
     name, name_origin = _environment_name(environment, environments, environ)
     section = environments.get(name, {}) if name else {}
     merged = _merge(_merge(document, section), _without_none(flags))
-    settings = _convert(_expand(merged, environ), path or "the command line")
+    settings = _convert(_expand(merged, environ), path or "the command line", path)
     return Resolved(
         settings=settings,
         target=_target(settings, flags, section, environ, path),
@@ -99,9 +100,9 @@ def resolve(
 
 
 def embedded_directory() -> Path:
-    """Return where the embedded server keeps its data: BLUEGREEN_EMBEDDED_DIR, or the platform's place for data.
+    """Return the data directory of the embedded server: BLUEGREEN_EMBEDDED_DIR, or the platform's default.
 
-    As root the place is below /var/lib: the server runs as another user, who must be able to reach it.
+    For root the default is below /var/lib: the server runs as another user, who needs access to it.
     """
     if named := os.environ.get("BLUEGREEN_EMBEDDED_DIR"):
         return Path(named)
@@ -112,7 +113,7 @@ def embedded_directory() -> Path:
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without libpq's variables, with `extra` on top: what a child gets."""
+    """Return the environment for a child process: this process's without libpq's variables, plus `extra`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     return {**inherited, **extra}
 
@@ -122,11 +123,15 @@ def _read(file: str | None) -> tuple[str | None, dict[str, Any]]:
     if not path.exists():
         if file is None:
             return None, {}
-        raise errors.BadConfiguration(f"no such configuration file: {file}", hint="Check --config or BLUEGREEN_CONFIG.")
+        raise errors.BadConfiguration(
+            f"no such configuration file: {file}", hint="Check `--config` or `BLUEGREEN_CONFIG`."
+        )
     try:
         return str(path), tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise errors.BadConfiguration(f"{path} cannot be read: {error}", hint="Mend the file; it is TOML.") from error
+        raise errors.BadConfiguration(
+            f"{path} cannot be read: {error}", hint="Fix the file; it must be TOML."
+        ) from error
 
 
 def _environment_name(
@@ -137,7 +142,7 @@ def _environment_name(
             known = ", ".join(sorted(environments)) or "none"
             raise errors.BadConfiguration(
                 f'no environment "{given}" in {FILE_NAME}',
-                hint=f"Known ones: {known}. Add [environments.{given}].",
+                hint=f"Add `[environments.{given}]`, or use one of: {known}.",
             )
         return given, "--environment or BLUEGREEN_ENVIRONMENT"
     for variable in PLATFORM_VARIABLES:
@@ -175,13 +180,13 @@ def _expand(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - an
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise errors.BadConfiguration(
-            f"{FILE_NAME} uses ${{{name}}}, which is not set", hint=f"Set the environment variable {name}."
+            f"{FILE_NAME} uses ${{{name}}}, which is not set", hint=f"Set the environment variable `{name}`."
         )
     return environ[name]
 
 
 def _without_unset(section: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Leave out the values that need a variable which is not set."""
+    """Return the section without the values that use an unset variable."""
     known: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, dict):
@@ -191,16 +196,26 @@ def _without_unset(section: Mapping[str, Any], environ: Mapping[str, str]) -> di
     return known
 
 
-def _convert(document: Mapping[str, Any], where: str) -> Settings:
+def _convert(document: Mapping[str, Any], where: str, file: str | None) -> Settings:
+    if bad := mistakes.find_bad_text(document):
+        key, reason = bad
+        raise errors.BadConfiguration(
+            f"{where}{_line(file, key)}: {'.'.join(key) or 'a key'} {reason}", hint="Write another text."
+        )
     try:
-        # Not strict, because the value of a variable is a text where a number is wanted too.
+        # Not strict, because the value of a variable is always a text, even for a number.
         return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
         said = _REGEX.sub(lambda found: f"a text such as `{'5 %' if '%' in found[1] else '>10'}`", str(error))
         raise errors.BadConfiguration(
-            f"{where}: {said}".replace("Object contains", "contains"),
-            hint="docs/settings.md lists every key.",
+            f"{where}{_line(file, mistakes.reported_key(str(error)))}: {said}".replace("Object contains", "contains"),
+            hint="Fix the key or value; docs/settings.md lists every key.",
         ) from error
+
+
+def _line(file: str | None, key: tuple[str, ...]) -> str:
+    line = mistakes.find_line(file, key) if file else None
+    return f", line {line}" if line else ""
 
 
 def _target(
@@ -212,7 +227,7 @@ def _target(
 ) -> Target:
     if flags.get("dsn"):
         return Target(dsn=settings.dsn, origin="--dsn or BLUEGREEN_DSN")
-    # A server that the chosen environment names itself is not overruled by a variable that happens to be set.
+    # The chosen environment names its own server: a variable that happens to be set does not override it.
     if section.get("dsn"):
         return Target(dsn=settings.dsn, origin=f"the environment's section of {path}")
     if url := environ.get("DATABASE_URL"):

@@ -1,6 +1,6 @@
-"""What bluegreen.toml may declare about a table's rows: `[tables.NAME.checks]`, checked on every release.
+"""Checks that bluegreen.toml declares for a table: `[tables.NAME.checks]`, run on every release.
 
-Each of them may be a table of its own where more is to be said: `not_null = true` is short for `not_null = {}`, and
+Each check has a short form and a table form: `not_null = true` is short for `not_null = {}`, and
 `not_null = { severity = "warn" }` only warns.
 """
 
@@ -10,16 +10,16 @@ import msgspec
 
 from bluegreen_etl import model
 
-Percent = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)? ?%$")]
-Limit = Annotated[str, msgspec.Meta(pattern=r"^(>=|<=|!=|>|<|=) ?\d+$")]
+Percent = Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}(\.\d{1,10})? ?%$")]
+Limit = Annotated[str, msgspec.Meta(pattern=r"^(>=|<=|!=|>|<|=) ?\d{1,18}$")]
 Value = int | float | str
-Rows = Annotated[int, msgspec.Meta(ge=0)]
+Rows = Annotated[int, msgspec.Meta(ge=0, le=10**18)]
 Values = Annotated[tuple[Value | bool, ...], msgspec.Meta(min_length=1)]
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all: what the number of offending rows means, in the words of a check's file."""
+    """Base of all checks: the keys that a check in a file has too."""
 
     severity: model.Severity = model.Severity.ERROR
     error_if: Limit = "!=0"
@@ -41,18 +41,18 @@ class Relationships(Declared, frozen=True, kw_only=True):
 
 
 class InRange(Declared, frozen=True, kw_only=True):
-    """Every value, unless null, lies between the two, which belong to it."""
+    """Every value, unless null, is between `min` and `max`, inclusive."""
 
     min: Value | None = None
     max: Value | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a range without ends."""
+        """Refuse a range without bounds."""
         _need_one("min", self.min, "max", self.max)
 
 
 class Matches(Declared, frozen=True, kw_only=True):
-    """Every value, unless null, matches a regular expression of PostgreSQL's."""
+    """Every value, unless null, matches a regular expression of PostgreSQL."""
 
     pattern: str
 
@@ -64,7 +64,7 @@ class Freshness(Declared, frozen=True, kw_only=True):
 
 
 class MaxChange(Declared, frozen=True, kw_only=True):
-    """The same number on live's table is no further away than this."""
+    """The number differs from that of live's table by at most this."""
 
     max_change: Percent
 
@@ -76,13 +76,13 @@ class Unique(Declared, frozen=True, kw_only=True):
 
 
 class RowCount(Declared, frozen=True, kw_only=True):
-    """The table has so many rows."""
+    """The number of rows is between `min` and `max`."""
 
     min: Rows | None = None
     max: Rows | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a range without ends."""
+        """Refuse a range without bounds."""
         _need_one("min", self.min, "max", self.max)
 
 
@@ -93,18 +93,18 @@ class Expression(Declared, frozen=True, kw_only=True):
 
 
 class RowsAgainstLive(Declared, frozen=True, kw_only=True):
-    """The table does not lose, or win, more than this of live's rows."""
+    """The table loses or gains at most this share of live's rows."""
 
     max_drop: Percent | None = None
     max_growth: Percent | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a check of nothing."""
+        """Refuse a check without a limit."""
         _need_one("max_drop", self.max_drop, "max_growth", self.max_growth)
 
 
 class KeysAgainstLive(Declared, frozen=True, kw_only=True):
-    """Of live's keys no more than this are missing."""
+    """At most this share of live's keys is missing."""
 
     columns: Names
     max_vanished: Percent
@@ -122,11 +122,11 @@ class ColumnChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Relationships | None, msgspec.Meta(description="every value, unless null, is in column `field` of table `to`")
     ] = None
     in_range: Annotated[
-        InRange | None, msgspec.Meta(description="every value, unless null, lies between the two, which belong to it")
+        InRange | None, msgspec.Meta(description="every value, unless null, is between `min` and `max`, inclusive")
     ] = None
     matches: Annotated[
         str | Matches | None,
-        msgspec.Meta(description="every value, unless null, matches a regular expression of PostgreSQL's"),
+        msgspec.Meta(description="every value, unless null, matches a regular expression of PostgreSQL"),
     ] = None
     freshness: Annotated[
         str | Freshness | None,
@@ -134,24 +134,24 @@ class ColumnChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = None
     nulls_against_live: Annotated[
         Percent | MaxChange | None,
-        msgspec.Meta(description="how far the share of nulls may be from live's, in points of percent"),
+        msgspec.Meta(description="how much the share of nulls may differ from live's, in percentage points"),
     ] = None
     distinct_against_live: Annotated[
         Percent | MaxChange | None,
-        msgspec.Meta(description="how far the number of different values may be from live's"),
+        msgspec.Meta(description="how much the number of distinct values may differ from live's"),
     ] = None
     sum_against_live: Annotated[
-        Percent | MaxChange | None, msgspec.Meta(description="how far the sum may be from live's")
+        Percent | MaxChange | None, msgspec.Meta(description="how much the sum may differ from live's")
     ] = None
     mean_against_live: Annotated[
-        Percent | MaxChange | None, msgspec.Meta(description="how far the mean may be from live's")
+        Percent | MaxChange | None, msgspec.Meta(description="how much the mean may differ from live's")
     ] = None
 
 
 class TableChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Checks of the table's rows; [the page on checks](checks.md#declared) explains them.
 
-    Each may hold `severity`, `error_if`, `warn_if` and `tags` too, as a table.
+    In its table form, each check also accepts `severity`, `error_if`, `warn_if` and `tags`.
     """
 
     columns: dict[str, ColumnChecks] = {}
@@ -161,17 +161,19 @@ class TableChecks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             description="lists of columns: no two rows have the same values in all of them, unless one is null"
         ),
     ] = ()
-    row_count: Annotated[RowCount | None, msgspec.Meta(description="the table has so many rows")] = None
+    row_count: Annotated[RowCount | None, msgspec.Meta(description="the number of rows is between `min` and `max`")] = (
+        None
+    )
     expressions: Annotated[
         dict[str, str | Expression],
-        msgspec.Meta(description="by name: a condition in SQL that is false of no row; null is not false"),
+        msgspec.Meta(description="by name: an SQL condition that is false for no row; null is not false"),
     ] = {}
     rows_against_live: Annotated[
         RowsAgainstLive | None,
-        msgspec.Meta(description="the table does not lose, or win, more than this of live's rows"),
+        msgspec.Meta(description="the table loses or gains at most this share of live's rows"),
     ] = None
     keys_against_live: Annotated[
-        KeysAgainstLive | None, msgspec.Meta(description="of live's keys no more than this are missing")
+        KeysAgainstLive | None, msgspec.Meta(description="at most this share of live's keys is missing")
     ] = None
 
 

@@ -154,7 +154,7 @@ def refuse_publications(
             hint='Set `publications = "follow"` under [promote]: the publication moves to the new tables, and '
             "subscribers need a fresh copy of them (docs/objects.md). Or remove the tables from the publication.",
         )
-    if any(each.schemas for each in found) and not db.fetch_value(connection, queries.get("session.is_superuser")):
+    if any(each.schemas for each in found) and not queries.value(connection, bool, "session.is_superuser"):
         raise errors.CannotFollow(
             f"publication {listed} is for tables in schema {live_schema}: only a superuser can move it to a release",
             hint="Publish the tables by name (`FOR TABLE …`), or promote as a superuser.",

@@ -10,7 +10,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import db, errors, ledger, model, names
+from bluegreen_etl import db, errors, ledger, model, names, queries
 from bluegreen_etl.cutover import recreate
 from bluegreen_etl.model import ForeignKey
 
@@ -50,14 +50,13 @@ def _count(connection: db.Connection, reference: Reference) -> int:
     key = reference.key
     statement = recreate.count_orphans(key, reference.child_schema, reference.parent_schema)
     try:
-        count: int = db.fetch_value(connection, statement)
+        return queries.value(connection, int, statement) or 0
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise errors.Orphans(
             f"the release does not have {key.parent} ({', '.join(key.parent_columns)}), "
             f"which foreign key {key.name} of {names.quoted(reference.child_schema, key.table)} refers to",
             hint="Load a release that has it, or drop the foreign key.",
         ) from error
-    return count
 
 
 def _refuse(reference: Reference, count: int, live_schema: str, on_orphans: OnOrphans) -> None:

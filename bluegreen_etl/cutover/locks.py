@@ -83,7 +83,8 @@ class Locks:
 
     def _longest_wait(self, connection: db.Connection) -> float:
         if self._longest is None:
-            deadlock_timeout: float = db.fetch_value(connection, queries.get("session.deadlock_timeout"))
+            deadlock_timeout = queries.value(connection, float, "session.deadlock_timeout")
+            assert deadlock_timeout is not None
             self._longest = min(LONGEST_WAIT, deadlock_timeout * BELOW_DEADLOCK)
         return self._longest
 

@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import activity, child_process, db, errors, model, pgbouncer, replicas
+from bluegreen_etl import activity, child_process, db, errors, model, pgbouncer, queries, replicas
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Fence, Plan, Terms
@@ -204,7 +204,8 @@ def _sessions(connection: db.Connection, own: Sequence[int]) -> list[model.Sessi
 
 
 def _clock(connection: db.Connection) -> datetime:
-    moment: datetime = db.fetch_value(connection, "SELECT pg_catalog.clock_timestamp()")
+    moment = queries.value(connection, datetime, sql.SQL("SELECT pg_catalog.clock_timestamp()"))
+    assert moment is not None
     return moment
 
 

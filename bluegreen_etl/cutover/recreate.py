@@ -31,7 +31,7 @@ def find(connection: db.Connection, dependents: Sequence[Dependent]) -> dict[tup
     typed = {("pg_proc", d.oid) for d in dependents if d.on_type == "type"}
     found = {}
     for catalog, oid, relation, schema, name, kind, owner, statements in connection.execute(
-        queries.get("cutover.followers"), values
+        queries.get("cutover.dependents_in_place"), values
     ):
         place = relation and Relation(oid=relation, schema=schema, name=name, kind=kind, owner=owner)
         found[catalog.removeprefix("pg_catalog."), oid] = Recreation(relation=place, statements=tuple(statements))

@@ -24,6 +24,6 @@ def _holds(connection: db.Connection, query: str) -> bool:
         with connection.transaction():
             connection.execute(queries.get("definition.settings"), {"wait": _WAIT})
             # The server has quoted its own names.
-            return bool(db.fetch_value(connection, sql.SQL(query)))
+            return bool(queries.value(connection, bool, sql.SQL(query)))
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
         return False

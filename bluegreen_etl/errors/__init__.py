@@ -1,9 +1,8 @@
-"""What can go wrong: one class per cause that a reader would act on differently.
+"""Errors: one class for each cause that needs a different reaction.
 
-A message says what was found, in lower case and without a full stop; the hint is a sentence saying
-what to do. The exit code belongs to the family; the README lists them. The docstring of a class is
-what `bluegreen explain` says and what docs/errors.md has under its name, in Markdown: first what it
-means, in one sentence.
+A message says what happened, in lower case and without a full stop; a hint is a sentence that says
+what to do. The family decides the exit code; the README lists them. `bluegreen explain` and
+docs/errors.md show the docstring of a class, in Markdown; its first sentence is the meaning.
 """
 
 from bluegreen_etl.errors.causes import (
@@ -16,6 +15,7 @@ from bluegreen_etl.errors.causes import (
     CannotFollow,
     ConnectionLost,
     ConstraintBroken,
+    DamagedLedger,
     LiveChanged,
     LockTableFull,
     NameTaken,
@@ -77,6 +77,7 @@ __all__ = [
     "Conflict",
     "ConnectionLost",
     "ConstraintBroken",
+    "DamagedLedger",
     "InternalError",
     "Interrupted",
     "LiveChanged",

@@ -1,20 +1,20 @@
-"""The families of errors, each with its exit code: what a script would act on differently."""
+"""The families of errors, each with its exit code: the differences that matter to a script."""
 
 from typing import ClassVar
 
 
 class BluegreenError(Exception):
-    """Refused or failed, and live did not change.
+    """The command was refused or has failed; live is unchanged.
 
-    Whatever has no better name. The message says what was found, the hint what to do.
+    The base of all errors. The message says what happened, the hint what to do.
     """
 
     exit_code: ClassVar[int] = 1
     unexpected: bool = False  # a bug, or an error of a library that no code translates
-    results: object = ()  # what a report shows beside the error
+    results: object = ()  # the results that a report shows with the error
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Take what was found, in lower case and without a full stop, and what to do about it, a sentence."""
+        """Set the message, in lower case and without a full stop, and the hint, a sentence."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -23,8 +23,8 @@ class BluegreenError(Exception):
 class UsageError(BluegreenError):
     """The command line asks for something that does not exist or does not fit together.
 
-    Nothing was begun, mostly nothing was even connected to. `--help` says what a command takes; options
-    that name a release, a table or a check want one that `bluegreen status` and `bluegreen check` show.
+    Nothing was started; mostly there was no connection yet. `--help` lists the options of a command.
+    `bluegreen status` lists the releases, `bluegreen check` the checks.
     """
 
     exit_code = 2
@@ -33,72 +33,72 @@ class UsageError(BluegreenError):
 class BadSource(BluegreenError):
     """A data file is missing, empty, damaged, of unknown format, or not what it is said to be.
 
-    Nearly all of it is found before anything is written. What the message names is the file as a whole;
-    a value in it would be a `BadRow`.
+    Nearly all such errors are found before anything is written. The message names the file as a whole;
+    a bad value in a file is a `BadRow`.
 
-    - Relative paths count from the working directory on the command line, from bluegreen.toml's own in
-      that file.
-    - A file's suffix says how it is written (`.csv`, `.json.gz`); `format` in the table's section
-      overrules that, and so do `delimiter`, `quote`, `encoding` and the others.
-    - A file that changed while it was read has to be written elsewhere and moved to its place.
-    - Formats and storages that are extras say which package to install.
+    - Relative paths start at the working directory on the command line, and at the directory of
+      bluegreen.toml in that file.
+    - The suffix of a file decides its format (`.csv`, `.json.gz`); `format` in the table's section
+      overrides it, as do `delimiter`, `quote`, `encoding` and the others.
+    - If a file changed during the load: write it to another place, then move it.
+    - If a format or storage needs an extra, the message names the package to install.
     """
 
 
 class BadRow(BluegreenError):
-    """A value in a data file was refused, by the server or while the file was decoded.
+    """The server refused a value in a data file, or the file cannot be decoded.
 
-    The message gives the file, the line, element or row in it, the column, and the server's own words.
-    The release has failed; live is untouched.
+    The message names the file, the line, element or row, and the column, and quotes the server. The
+    release has failed; live is unchanged.
 
-    - Mend the file at that place, or where it comes from.
-    - A word that stands for nothing, such as `NA`: `null = "NA"` in the table's section, or `--null
-      NA`.
-    - Odd letters: `encoding = "WIN1252"`, or what the file is written in.
-    - A type that was inferred and is too narrow, on a first load: `types = { born = "text" }`, or DDL
-      of your own.
-    - A column that is better loaded as text and made right afterwards is work for a `[transform]`.
-    - Where a few rows may be missing: `--reject-limit 10`, or `reject_limit`, which keeps them in a file.
+    - Fix the file at that place, or at its source.
+    - A word that means null, such as `NA`: set `null = "NA"` in the table's section, or `--null NA`.
+    - Wrong letters: set the file's encoding, such as `encoding = "WIN1252"`.
+    - An inferred type that is too narrow, on a first load: set `types = { born = "text" }`, or write
+      your own DDL.
+    - A column that needs cleaning: load it as text and convert it in a `[transform]`.
+    - If a few rows may be missing: `--reject-limit 10` or `reject_limit` leaves bad rows out and keeps
+      them in a file.
     """
 
 
 class Refused(BluegreenError):
-    """The world is not as the command needs it: nothing was begun, or all of it was taken back.
+    """A condition of the command is not met: nothing was started, or everything was undone.
 
-    The message says what stands against it, the hint what would let it pass. What can be overruled
-    names the option.
+    The message names the condition, the hint says how to meet it. If an option overrides the condition,
+    the hint names the option.
     """
 
 
 class NotPermitted(BluegreenError):
     """The role lacks a privilege.
 
-    `bluegreen doctor` lists all that are missing, each with the statement that grants it; the page on
-    privileges says why each is needed. Mostly it is CREATE on the database, or that schema and tables
-    belong to another role.
+    `bluegreen doctor` lists all missing privileges, each with the statement that grants it; the page on
+    privileges explains them. The usual causes: no CREATE on the database, or another role owns the
+    schema or its tables.
     """
 
 
 class ServerFailed(BluegreenError):
-    """The server, or a program of its, refused a statement of bluegreen's own.
+    """The server, or one of its client programs, refused a statement of bluegreen.
 
-    None of the known causes: the message is the server's, with its SQLSTATE, and the server's log has
-    the statement. Live is unchanged. `--debug` shows where it happened; if it happens again on a sane
-    server, report it.
+    The cause is none of the known ones: the message quotes the server, with its SQLSTATE, and the
+    server's log has the statement. Live is unchanged. `--debug` shows the place in the code. If a
+    healthy server refuses the statement again, report it.
     """
 
 
 class CommandFailed(BluegreenError):
-    """A program of your own, such as the one that `run` wraps or a hook, ended with another code than 0.
+    """A program of yours, run by `run` or as a hook, ended with an exit code other than 0.
 
-    Its output stands above the error. After a `run` the release has failed, however often the program
-    has committed, and live is untouched; after a hook `before_promote` the release stays ready, and
-    `bluegreen promote` tries again.
+    The output of the program is above the error. After `run` the release has failed, even if the
+    program has committed, and live is unchanged. After the hook `before_promote` the release stays
+    ready; `bluegreen promote` retries.
     """
 
 
 class InternalError(BluegreenError):
-    """An exception that bluegreen does not expect: a bug, or an error of a library that it does not know.
+    """An unexpected exception: a bug, or an unknown error of a library.
 
     Live is unchanged: after a swap was sent, the same exception is an `OutcomeUnknown`. The details are in the file
     that the hint names, and `--debug` prints them; in Python they are the exception's `__cause__`. Report them.
@@ -106,12 +106,11 @@ class InternalError(BluegreenError):
 
 
 class Interrupted(BluegreenError):
-    """Ctrl-C or a termination signal arrived, or a process of the command's own died.
+    """Ctrl-C or a termination signal arrived, or a process of the command died.
 
-    What was begun has been taken back and live is unchanged: an interrupt that arrives during the
-    commit of a cut-over is held back until it is known what became of it. A process that was killed
-    without Ctrl-C was mostly killed by the kernel for want of memory: `dmesg` says so, and `--jobs 1`
-    needs less.
+    The work was undone and live is unchanged: an interrupt during the commit of a cut-over waits until
+    its outcome is known. If a process was killed without Ctrl-C, mostly the kernel ran out of memory:
+    `dmesg` shows it, and `--jobs 1` needs less memory.
     """
 
 
@@ -119,74 +118,74 @@ class ChecksFailed(BluegreenError):
     """A check with severity error found offending rows, or could not be run.
 
     The release is not ready and live is unchanged. Its schema stays until the next load or prune, so
-    that one can look: the table of results shows the first offending rows, `bluegreen check N` runs the
-    checks again, and `--store-failures` keeps all offending rows.
+    you can inspect it: the table of results shows the first offending rows, `bluegreen check N` runs
+    the checks again, and `--store-failures` stores all offending rows.
 
-    - The data are wrong: mend them and load again.
-    - The check is too strict: change it, or let it warn with `severity`, `error_if`; `bluegreen check
-      N` says whether it passes now, and the next load makes a ready release.
-    - `no_empty_table` and `no_halved_table` come with every load: `allow_empty`, or `checks.off`.
+    - The data are wrong: fix them and load again.
+    - The check is too strict: change it, or make it a warning with `severity` or `error_if`. `bluegreen
+      check N` shows whether it passes now; the next load creates a ready release.
+    - `no_empty_table` and `no_halved_table` run on every load: use `allow_empty` or `checks.off`.
 
-    After a promote with `promote.verify` the message says which release is live: the one before again,
-    as a rule.
+    After a promote with `promote.verify` the message names the live release: normally the previous one
+    again.
     """
 
     exit_code = 3
 
     def __init__(self, message: str, *, hint: str | None = None, results: object = ()) -> None:
-        """Take what every check found too, for a report."""
+        """Set the results of all checks too, for a report."""
         super().__init__(message, hint=hint)
         self.results = results
 
 
 class LockNotObtained(BluegreenError):
-    """The locks that were needed were not obtained in the time allowed; safe to run again.
+    """A lock was not obtained in the time allowed; safe to run again.
 
-    Each try held nothing that it did not get at once or within half a second, so that no reader was
-    kept for longer. The message names who was in the way: pid, role, application, age and statement.
+    Each attempt waited at most half a second for a lock, so no reader waited longer. The message names
+    the blockers: pid, role, application, age and statement.
 
-    - A report or a dump is running: run again when it has ended, or give `--max-wait 600`.
-    - A session that is `idle in transaction` has forgotten to commit: its owner has to end it.
-    - Statements that may be sacrificed: `--cancel-blockers SECONDS` cancels them, never a session.
-    - Readers that never leave a gap: `bluegreen promote --rehearse` says how it would go at another
-      hour.
+    - A report or a dump is running: run the command again later, or give `--max-wait 600`.
+    - A session is `idle in transaction`: its owner has to end the transaction.
+    - The blocking statements are expendable: `--cancel-blockers SECONDS` cancels them, and never ends a
+      session.
+    - Readers leave no gap: try another hour; `bluegreen promote --rehearse` tests it.
     """
 
     exit_code = 4
 
 
 class Unfit(BluegreenError):
-    """`bluegreen doctor` has found what would make a command fail.
+    """`bluegreen doctor` has found a problem that makes a command fail.
 
-    Each finding in the table has its own hint. Warnings alone do not lead here.
+    Each finding in the table has its own hint. Warnings alone are no error.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, results: object = ()) -> None:
-        """Take all that was found too, for a report."""
+        """Set all findings too, for a report."""
         super().__init__(message, hint=hint)
         self.results = results
 
 
 class Conflict(BluegreenError):
-    """Something else is under way, or has happened, between the look at the target and the work on it.
+    """Another command is running, or has changed the target since this command read it.
 
-    Live is unchanged. Look with `bluegreen status`; running the same command again is safe.
+    Live is unchanged. Inspect it with `bluegreen status`; it is safe to run the same command again.
     """
 
     exit_code = 5
 
 
 class OutcomeUnknown(BluegreenError):
-    """The connection was lost while committing and the server cannot be asked what became of it.
+    """The connection was lost during the commit, and the server cannot report the outcome.
 
-    The one error after which live may have changed. The swap was either committed as a whole or not at
-    all, readers see one complete release in both cases.
+    Only after this error may live have changed. The swap was committed as a whole or not at all:
+    readers see one complete release in both cases.
 
-    - When the server is back, `bluegreen status` says which release is live.
-    - Where `promote.verify` names checks, and they could not be run to their end, the release is live:
-      `bluegreen check live` runs them, `bluegreen rollback` goes back.
-    - Do not blindly run the command again: if the swap was committed, a second `rollback` would go one
-      further.
+    - When the server is back, `bluegreen status` shows which release is live.
+    - If the checks of `promote.verify` did not finish, the release is live: `bluegreen check live` runs
+      them, `bluegreen rollback` returns to the previous release.
+    - Look at the status before you run the command again: if the swap was committed, a second
+      `rollback` goes back one release more.
     """
 
     exit_code = 6

@@ -1,6 +1,6 @@
-"""The records that travel between the modules: frozen, without behaviour that touches the world.
+"""Records that modules exchange: frozen, and without side effects.
 
-Durations are in seconds, sizes in bytes, times are timezone-aware; what is None is not known or has not happened.
+Durations are in seconds, sizes in bytes, times are timezone-aware; None means unknown or not happened.
 """
 
 from bluegreen_etl.model.files import (

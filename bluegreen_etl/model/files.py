@@ -37,6 +37,9 @@ class Compression(StrEnum):
 _PACKED = 5
 
 
+_MAX_RECORD_MB = 256
+
+
 class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The dialect of one table's files, in the terms of PostgreSQL's COPY; None means the default of the format."""
 
@@ -61,6 +64,15 @@ class SourceOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ignore_columns: Annotated[
         tuple[str, ...], Meta(description='names in the file to skip; `"*"`: all that the table lacks')
     ] = ()
+    max_record_mb: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="longest record in CSV, TSV and JSON files, in megabytes; default: 256"),
+    ] = None
+
+    @property
+    def longest_record(self) -> int:
+        """The largest number of bytes of a record: an unclosed quote, or a bomb, would fill the memory."""
+        return (self.max_record_mb or _MAX_RECORD_MB) << 20
 
 
 class SourceFile(Record, frozen=True, kw_only=True):

@@ -1,10 +1,10 @@
-"""What all records are."""
+"""The base of all records."""
 
 import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all records: immutable, and ready for JSON."""
+    """Base of all records: immutable, and convertible to JSON."""
 
 
 def to_json(value: object) -> str:

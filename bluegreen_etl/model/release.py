@@ -1,4 +1,4 @@
-"""A release: where it is in its life, and how it came to be."""
+"""A release: its status and its origin."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from bluegreen_etl.model.record import Record
 
 
 class Status(StrEnum):
-    """Where a release is in its life; MOVES holds the legal moves between them."""
+    """The status of a release; MOVES holds the legal transitions."""
 
     LOADING = "loading"
     READY = "ready"
@@ -29,35 +29,35 @@ MOVES: dict[Status, frozenset[Status]] = {
 
 
 class Origin(StrEnum):
-    """How a release came to be."""
+    """How a release was created."""
 
     LOADED = "loaded"
-    ADOPTED = "adopted"  # it was live before the tool first saw it
+    ADOPTED = "adopted"  # live before bluegreen first saw the schema
 
 
 class StructureFrom(StrEnum):
-    """Where the shadow's tables come from."""
+    """The source of the shadow schema's tables."""
 
     LIVE = "live"
     DDL = "ddl"
     FILES = "files"
-    COMMAND = "command"  # the schema is empty, and the program that fills it makes them
+    COMMAND = "command"  # the schema starts empty, and the program creates the tables
     BACKUP = "backup"
 
 
 class Isolation(StrEnum):
-    """What keeps a program that fills a release away from live."""
+    """How a program that fills a release is kept from changing live."""
 
-    SCHEMA = "schema"  # names without a schema lead into the release
-    DATABASE = "database"  # a scratch database, where the live schema's name leads into it as well
+    SCHEMA = "schema"  # names without a schema resolve in the release
+    DATABASE = "database"  # a scratch database, in which the live schema's name is the release too
 
 
 class Release(Record, frozen=True, kw_only=True):
-    """One generation of the data, as the ledger has it.
+    """One generation of the data, as the ledger records it.
 
-    `schema_oid` identifies its schema whatever the schema is called; `base_oid` is the OID of the schema that was
-    live when the load began (None: there was none). `open_until`: when it is dead if nobody finishes it; None where it
-    is not open for parts.
+    `schema_oid` identifies the schema under any name; `base_oid` is the OID of the schema that was live when the load
+    began (None: no schema was live). `open_until`: when an unfinished release becomes stale; None if the release is
+    not open for parts.
     """
 
     id: int
@@ -81,7 +81,7 @@ class Release(Record, frozen=True, kw_only=True):
         """Return the OID of the release's schema.
 
         Raises:
-            NoRelease: the ledger knows no schema of this release.
+            NoRelease: the ledger has no schema for this release.
         """
         if self.schema_oid is None:
             raise errors.NoRelease(
@@ -92,7 +92,7 @@ class Release(Record, frozen=True, kw_only=True):
 
     @property
     def purpose(self) -> str:
-        """Return the purpose of the sessions that load the release, as `db.Server.connect` takes it."""
+        """Return the purpose of the sessions that load the release, for `db.Server.connect`."""
         return f"load {self.live_schema} r{self.number}"
 
     @property
@@ -102,5 +102,5 @@ class Release(Record, frozen=True, kw_only=True):
 
     @property
     def shadow_schema(self) -> str:
-        """The schema's name while the release is not live."""
+        """Return the name of the schema while the release is not live."""
         return names.shadow_schema(self.live_schema, self.number)

@@ -1,4 +1,4 @@
-"""What was done: loads of tables, checks, cut-overs; and who is told of it."""
+"""Results of loads, checks and cut-overs, and the watcher of a command's progress."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,13 +8,13 @@ from uuid import UUID
 
 from bluegreen_etl.model.record import Record
 
-_QUERY_SHOWN = 80  # characters of it
+_QUERY_SHOWN = 80  # characters of a query
 
 
 class TableLoad(Record, frozen=True, kw_only=True):
-    """What the load of one table did. `frozen`: loaded with COPY FREEZE, so no old snapshot finds it empty.
+    """The load of one table. `frozen`: loaded with COPY FREEZE, so an older snapshot sees the rows.
 
-    `rejected` rows of its files were broken; they are in the file `rejects`.
+    `rejected` counts the rejected rows; the file `rejects` holds them.
     """
 
     table: str
@@ -28,7 +28,7 @@ class TableLoad(Record, frozen=True, kw_only=True):
 
 
 class Part(Record, frozen=True, kw_only=True):
-    """A share of a table's rows that came into an open release in one transaction, known by its `key`."""
+    """Rows of a table that were copied into an open release in one transaction, identified by `key`."""
 
     table: str
     key: str
@@ -39,27 +39,27 @@ class Part(Record, frozen=True, kw_only=True):
 
 
 class CheckStatus(StrEnum):
-    """What became of a check."""
+    """The result of a check."""
 
     PASSED = "passed"
     WARNED = "warned"
     FAILED = "failed"
-    BROKEN = "broken"  # the check itself could not be run: its author's error
-    SKIPPED = "skipped"  # live lacks what it would compare with
+    BROKEN = "broken"  # the check could not be run: an error of its author
+    SKIPPED = "skipped"  # live lacks the object to compare with
 
 
 class Severity(StrEnum):
-    """Whether offending rows stop a release."""
+    """Whether offending rows make a release fail."""
 
     WARN = "warn"
     ERROR = "error"
 
 
 class CheckResult(Record, frozen=True, kw_only=True):
-    """One check run: `failures` offending rows, the first of them in `sample` under `columns`.
+    """One run of a check: `failures` offending rows, the first of them in `sample` under `columns`.
 
-    `table` is the one that it is about, where it is about one; `stored` the one that holds all offending rows, where
-    that was wanted.
+    `table` is the checked table, if the check is about one; `stored` the table that holds all offending rows, if they
+    were stored.
     """
 
     name: str
@@ -75,7 +75,7 @@ class CheckResult(Record, frozen=True, kw_only=True):
 
 
 class Direction(StrEnum):
-    """Whether a cut-over promotes or rolls back; nothing else differs between the two commands."""
+    """Whether a cut-over promotes or rolls back; the commands differ in nothing else."""
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
@@ -84,12 +84,12 @@ class Direction(StrEnum):
 class Via(StrEnum):
     """How readers are blocked while the schemas are renamed."""
 
-    LOCKS = "locks"  # on everything that they read
-    PGBOUNCER = "pgbouncer"  # the poolers that they connect through are paused
+    LOCKS = "locks"  # on every relation that they read
+    PGBOUNCER = "pgbouncer"  # their poolers are paused
 
 
 class EventKind(StrEnum):
-    """What happened to a release, as the ledger's history stores it."""
+    """An event of a release, as the ledger stores it."""
 
     ABORTED = "aborted"
     ADOPTED = "adopted"
@@ -105,15 +105,15 @@ class EventKind(StrEnum):
 
 
 class Trial(StrEnum):
-    """What is done instead of a cut-over: printing its script, or carrying it out and taking it back."""
+    """A trial instead of a cut-over: print its script, or run it and roll it back."""
 
     SCRIPT = "script"
     REHEARSAL = "rehearsal"
 
 
 class Cutover(Record, frozen=True, kw_only=True):
-    """A cut-over that was committed. `held` is how long readers could be kept waiting, `waited` what earlier
-    tries spent on locks; both in seconds. `token` tells this cut-over from every other try; a replica has it that has
+    """A committed cut-over. `held` is the longest time that readers were blocked, `waited` the time that earlier
+    attempts spent on locks; both in seconds. `token` identifies this attempt; a replica has the cut-over when it has
     replayed the server's log up to `lsn`.
     """
 
@@ -132,7 +132,7 @@ class Cutover(Record, frozen=True, kw_only=True):
 
 
 class Rehearsal(Record, frozen=True, kw_only=True):
-    """A cut-over that was carried out up to its commit, and taken back; the figures are as a Cutover's."""
+    """A cut-over that was run up to its commit, and rolled back; the figures are those of a Cutover."""
 
     live_schema: str
     direction: Direction
@@ -144,7 +144,7 @@ class Rehearsal(Record, frozen=True, kw_only=True):
 
 
 class Session(Record, frozen=True, kw_only=True):
-    """Another session of the server that stands in the way; `age` is its transaction's, in seconds."""
+    """A blocker: another session of the server; `age` is that of its transaction, in seconds."""
 
     pid: int
     user: str | None
@@ -156,26 +156,26 @@ class Session(Record, frozen=True, kw_only=True):
 
 
 class Watcher(Protocol):
-    """Who is told how the work goes, and asked where only a person can answer."""
+    """Callbacks for the progress of a command, and for its questions."""
 
     def say(self, text: str) -> None:
-        """Take a line of talk."""
+        """Log a line."""
 
     def stage(self, name: str, *, total: int = 0) -> None:
-        """Learn that a stage begins; `total` is the bytes it will read, where that is known."""
+        """Note that a stage begins; `total` is the number of bytes it will read, if known."""
 
     def copied(self, table: str, size: int) -> None:
-        """Learn that `size` more bytes of a table's files were read; called from any thread."""
+        """Note that `size` more bytes of a table's files were read; called from any thread."""
 
     def confirm(self, question: str, answer: str) -> bool:
-        """Ask a person to type `answer`; False where nobody can be asked."""
+        """Ask a person to type `answer`; return False if nobody can answer."""
 
 
 _SHOWN = 60  # characters of a value
 
 
 def rows_shown(check: CheckResult) -> str:
-    """Return the first offending rows of a check, one a line, each value with its column and shortened."""
+    """Return the sample of offending rows, one per line: each value with its column, shortened."""
     lines = [
         ", ".join(f"{_shown(column)}={_shown(value)}" for column, value in zip(check.columns, row, strict=True))
         for row in check.sample
@@ -184,7 +184,7 @@ def rows_shown(check: CheckResult) -> str:
 
 
 def _shown(value: str | None) -> str:
-    """Return a value for people, on one line, whatever it would do to a terminal."""
+    """Return a value on one line, with control characters escaped."""
     if value is None:
         return "null"
     short = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
@@ -192,12 +192,12 @@ def _shown(value: str | None) -> str:
 
 
 def sessions_shown(sessions: Sequence[Session]) -> str:
-    """Return one line about all of them."""
-    return "; ".join(session_shown(session) for session in sessions) or "nobody at this moment"
+    """Return one line that describes all sessions."""
+    return "; ".join(session_shown(session) for session in sessions) or "no session at this moment"
 
 
 def session_shown(session: Session) -> str:
-    """Return one line about a session that stands in the way."""
+    """Return one line that describes a blocker."""
     age = f", transaction for {session.age:.1f} s" if session.age is not None else ""
     where = f" from {session.address}" if session.address else ""
     return (

@@ -38,6 +38,7 @@ def open_build(context: Context, connection: db.Connection, plan: LoadPlan) -> I
     with event_triggers.named_in_errors(connection):
         release = _open_release(context, connection, plan)
         with failing_cleanly(context, connection, release):
+            _record_live(connection, plan, release)
             yield Build(context, connection, plan, release)
 
 
@@ -107,12 +108,16 @@ def _open_release(context: Context, connection: db.Connection, plan: LoadPlan) -
     if live is None and oid is not None:
         adopt(context, connection, oid)
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
-    if plan.base_oid is not None:
-        preflight.remember_writes(connection, release)
-        preflight.remember_definition(connection, release, carried=plan.carried)
     db.apply_settings(connection, {"application_name": release.session_name})
     ledger.note(connection, release, model.EventKind.LOAD_BEGAN)
     return release
+
+
+def _record_live(connection: db.Connection, plan: LoadPlan, release: Release) -> None:
+    """Record what live is when the load begins, so that promote notices later writes and changes."""
+    if plan.base_oid is not None:
+        preflight.remember_writes(connection, release)
+        preflight.remember_definition(connection, release, carried=plan.carried)
 
 
 def _refuse_open_release(connection: db.Connection, schema: str) -> None:

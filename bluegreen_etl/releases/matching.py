@@ -1,7 +1,7 @@
 """Decide which files fill which tables; refuse a file that does not fit before anything is written."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -50,6 +50,7 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
     by_table: dict[str, list[SourceFile]] = defaultdict(list)
     for source in discovery.discover(named, tables=tables, options=_options(settings.sources)):
         by_table[source.table].append(source)
+    _report_odd_places(context, [*named, *(pattern for table in tables.values() for pattern in table.files)])
     return [
         Found(
             table=table,
@@ -58,6 +59,15 @@ def find_files(context: Context, paths: Sequence[str]) -> list[Found]:
         )
         for table, files in sorted(by_table.items())
     ]
+
+
+def _report_odd_places(context: Context, patterns: Iterable[str]) -> None:
+    """Say what was skipped because it is no file, and which servers sent the requests elsewhere."""
+    for pattern in patterns:
+        for path in places.find_skipped(pattern):
+            context.watcher.say(f"skipped {path}: it is not a regular file")
+    for host, other in places.take_redirects().items():
+        context.watcher.say(f"{host} redirects to another host: the data come from {other}")
 
 
 def find_files_of_table(context: Context, paths: Sequence[str], table: Table) -> Work:

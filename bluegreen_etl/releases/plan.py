@@ -205,20 +205,30 @@ def choose_session_settings(context: Context, connection: db.Connection) -> dict
         BadConfiguration: the server refuses a setting of the user.
     """
     own = context.settings.load.session
-    try:
-        with connection.transaction(force_rollback=True):
-            db.apply_settings(connection, own)
-    except _REFUSED_SETTINGS as error:
-        raise errors.BadConfiguration(
-            f"the server refuses a setting of [load.session]: {error.diag.message_primary}",
-            hint="Use names and values that `SET` accepts in a session of this role.",
-        ) from error
+    with connection.transaction(force_rollback=True):
+        apply_own_settings(context, connection)
     with connection.cursor(row_factory=scalar_row) as cursor:
         bytes_set = cursor.execute("SELECT pg_size_bytes(current_setting('maintenance_work_mem'))").fetchone()
     memory = {"maintenance_work_mem": f"{BUILDING_MEMORY}MB"} if (bytes_set or 0) < BUILDING_MEMORY << 20 else {}
     # Parallel workers take cores from the other streams; one worker helps when the last index is built alone.
     parallel = {"max_parallel_maintenance_workers": "1"} if count_jobs(context) > 1 else {}
     return {**memory, **parallel, **own}
+
+
+def apply_own_settings(context: Context, connection: db.Connection) -> None:
+    """Apply the settings of [load.session] to the connection.
+
+    Raises:
+        BadConfiguration: the server refuses one of them.
+    """
+    for name, value in context.settings.load.session.items():
+        try:
+            db.apply_settings(connection, {name: value})
+        except _REFUSED_SETTINGS as error:
+            raise errors.BadConfiguration(
+                f"the server refuses load.session.{name}: {error.diag.message_primary}",
+                hint="Use names and values that `SET` accepts in a session of this role.",
+            ) from error
 
 
 def _structure_source(context: Context, filled_oid: int | None, last: StructureFrom) -> StructureFrom:

@@ -1,1 +1,1 @@
-"""Shows what commands return: as a table for people, or as one JSON object. The only writer of stdout."""
+"""Show the results of commands, as tables for people or as JSON. The only writer of stdout."""

@@ -1,4 +1,4 @@
-"""Live beside a release as a table that one reads at a glance: by table, what matters most first."""
+"""The differences between live and a release, by table, the most important first."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ from bluegreen_etl import model
 from bluegreen_etl.commands import diff as diff_command
 from bluegreen_etl.commands.diff import Difference
 from bluegreen_etl.report import humanize
+from bluegreen_etl.wording import counted
 
-# What a reader of live would notice first; whatever else differs comes after it.
+# The differences that a reader of live notices first; all others come after them.
 _RANKS = ("table", "column", "rows", "nulls")
 
 
 class Line(model.Record, frozen=True, kw_only=True):
-    """A difference as it is shown; `change`, from the one to the other, says it in a word or two."""
+    """A difference as it is shown; `change` summarises it in a word or two."""
 
     what: str
     before: str | None
@@ -24,16 +25,16 @@ class Line(model.Record, frozen=True, kw_only=True):
 
 
 class Group(model.Record, frozen=True, kw_only=True):
-    """What differs in one table."""
+    """The differences of one table."""
 
     table: str
     lines: tuple[Line, ...]
 
 
 def groups(diff: diff_command.Diff, *, backwards: bool = False) -> list[Group]:
-    """Return the differences by table: what is lost and the structure first, then by how much the rows changed.
+    """Return the differences by table: losses and structure first, then the largest changes of row counts.
 
-    From live to the release; `backwards`, from a release that was live before to the one that is.
+    From live to the release; if `backwards`, from a previous release to live.
     """
     items = list(diff.differences)
     if backwards:
@@ -45,7 +46,7 @@ def groups(diff: diff_command.Diff, *, backwards: bool = False) -> list[Group]:
 
 
 def text_of(diff: diff_command.Diff, *, backwards: bool = False) -> str:
-    """Return the differences as a table, with what they mean below it."""
+    """Return the differences as a table, with notes below it."""
     sides = ("live", f"release {diff.number}")
     heads = ("table", "what", *(reversed(sides) if backwards else sides), "change")
     rows = [
@@ -58,19 +59,18 @@ def text_of(diff: diff_command.Diff, *, backwards: bool = False) -> str:
 
 
 def notes(diff: diff_command.Diff) -> Iterator[str]:
-    """Yield what the table of differences does not say by itself."""
-    tables = "1 table" if diff.tables == 1 else f"{diff.tables} tables"
+    """Yield the notes that explain the table of differences."""
     if not diff.differences:
-        yield f"no difference in {tables}"
+        yield f"no difference in {counted(diff.tables, 'table')}"
     if not diff.counted:
-        yield "row counts were not compared: those of one of the two are not known, because bluegreen has not loaded it"
+        yield "row counts were not compared: bluegreen did not load one of the two, so its counts are unknown"
     if diff.prepared:
         yield (
             f"SELECT * that clients have prepared fails with SQLSTATE 0A000 on {', '.join(diff.prepared)}: "
-            "a column or its type is another one"
+            "a column or its type has changed"
         )
     if any(item.what.startswith("nulls ") for item in diff.differences):
-        yield "shares of nulls are the planner's estimates"
+        yield "shares of nulls are estimates of the planner"
 
 
 def _rank(item: Difference) -> int:
@@ -81,18 +81,22 @@ def _rank(item: Difference) -> int:
 
 
 def _weight(item: Difference) -> tuple[int, float]:
-    """Return what a difference is sorted by: its kind, then how much a row count has changed."""
+    """Return the sort key of a difference: its kind, then the change of a row count."""
     if item.what != "rows":
         return _rank(item), 0.0
     before, after = int(item.live or 0), int(item.release or 0)
     return _rank(item), -abs(after - before) / max(before, 1)
 
 
+def _rows(number: str) -> str:
+    return "1 row" if number == "1" else f"{humanize.count(number)} rows"
+
+
 def _line(item: Difference) -> Line:
     live, release = item.live, item.release
     change = "new" if live is None else "dropped" if release is None else "another type"
     if item.what == "table":
-        live, release = (f"{humanize.count(v)} rows" if v and v.isdecimal() else v for v in (live, release))
+        live, release = (_rows(v) if v and v.isdecimal() else v for v in (live, release))
     elif item.what == "rows" and live and release:
         change = humanize.change(int(live), int(release))
         live, release = humanize.count(live), humanize.count(release)

@@ -1,27 +1,34 @@
-"""How numbers, sizes, durations and times are written for people, and how tables are drawn."""
+"""Format numbers, sizes, durations, times and tables for people."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 import tabulate
 
+from bluegreen_etl.wording import printable
+
 Row = Sequence[object]
 
 
 def table(heads: Sequence[str], rows: Sequence[Row], *, optional: str | None = None) -> str:
-    """Return rows as a table, without the column `optional` where it says nothing in any row."""
+    """Return rows as a table, without the column `optional` if it is empty in every row."""
     if not rows:
         return "(none)"
     place = heads.index(optional) if optional else 0
     if optional and not any(row[place] for row in rows):
         heads, rows = [*heads[:place], *heads[place + 1 :]], [[*row[:place], *row[place + 1 :]] for row in rows]
-    # Numbers are shown as they are: tabulate would turn a text "1e5" or "007" into a number.
-    return tabulate.tabulate(rows, headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
+    # Texts stay as they are: tabulate would turn "1e5" or "007" into a number.
+    return tabulate.tabulate(_printable(rows), headers=heads, tablefmt="simple", missingval="", disable_numparse=True)
 
 
 def plain(rows: Sequence[Row]) -> str:
-    """Return rows without heads, each a name and what is said of it."""
-    return tabulate.tabulate(rows, tablefmt="plain", missingval="", disable_numparse=True)
+    """Return rows of a name and a value, without a header."""
+    return tabulate.tabulate(_printable(rows), tablefmt="plain", missingval="", disable_numparse=True)
+
+
+def _printable(rows: Sequence[Row]) -> list[list[object]]:
+    """Return the rows with escaped control characters, so that columns get the width of the shown text."""
+    return [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
 
 
 def size(count: int | None) -> str:
@@ -37,38 +44,38 @@ def size(count: int | None) -> str:
 
 
 def seconds(duration: float) -> str:
-    """Return a duration that may be short."""
+    """Return a duration in seconds with two decimals."""
     return f"{duration:.2f} s"
 
 
 def milliseconds(duration: float | None) -> str | None:
-    """Return a duration that is short."""
+    """Return a duration in milliseconds; None if it is unknown."""
     return None if duration is None else f"{duration * 1000:.1f} ms"
 
 
 def time(at: datetime | None) -> str | None:
-    """Return a time in the zone of this machine."""
+    """Return a time in the local time zone."""
     return None if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def count(number: int | str) -> str:
-    """Return a number of things with its thousands apart."""
+    """Return a number with thousands separators."""
     return f"{int(number):,}"
 
 
 def change(before: int, after: int) -> str:
-    """Return how much a number has grown, in all and as a share."""
+    """Return the change of a number, absolute and as a share."""
     share = f" ({(after - before) / before:+.1%})" if before else ""
     return f"{after - before:+,}{share}"
 
 
 def duration(length: float) -> str:
-    """Return a duration of any length as somebody would say it."""
+    """Return a duration with a precision that fits its length."""
     return f"{length:.2f} s" if length < 10 else about(length)
 
 
 def about(length: float) -> str:
-    """Return a duration to the second."""
+    """Return a duration rounded to the second."""
     if length < 59.5:
         return f"{length:.0f} s"
     minutes, rest = divmod(round(length), 60)

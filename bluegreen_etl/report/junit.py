@@ -1,17 +1,17 @@
-"""Writes check results as JUnit XML, which CI systems show: each check is a test case of the release's suite."""
+"""Write check results as JUnit XML for CI systems: each check is a test case."""
 
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bluegreen_etl import errors, model
+from bluegreen_etl import atomic_file, errors, model
 from bluegreen_etl.commands import promote
 from bluegreen_etl.commands.load import LoadPreview
 from bluegreen_etl.model import CheckResult, CheckStatus
 from bluegreen_etl.releases import lifecycle, verify
-from bluegreen_etl.wording import counted
+from bluegreen_etl.wording import counted, printable
 
-# What XML 1.0 has no place for, not even as a reference.
+# Characters that XML 1.0 cannot contain, not even as a reference.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -36,7 +36,9 @@ def write(file: Path, outcome: object) -> None:
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
+    text = ElementTree.tostring(root, encoding="unicode")
+    # The file has offending rows.
+    atomic_file.write(file, f"<?xml version='1.0' encoding='utf-8'?>\n{text}", mode=0o600)
 
 
 def _results(outcome: object) -> tuple[CheckResult, ...]:
@@ -56,7 +58,7 @@ def _title(outcome: object) -> str:
 
 
 def _describe(case: ElementTree.Element, result: CheckResult) -> None:
-    """Say what became of a check; a warning is not a failure, and what it found is its output."""
+    """Add the result of a check to its test case; a warning is no failure, and its rows become output."""
     found = counted(result.failures, "offending row")
     if result.status is CheckStatus.FAILED:
         ElementTree.SubElement(case, "failure", message=found).text = _clean(model.rows_shown(result))
@@ -69,4 +71,4 @@ def _describe(case: ElementTree.Element, result: CheckResult) -> None:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("�", text)
+    return _FORBIDDEN.sub("�", printable(text))

@@ -1,4 +1,4 @@
-"""A load that is watched: drawn again in its place on a terminal, one line a look elsewhere."""
+"""Show a running load: redraw in place on a terminal, write one line per refresh elsewhere."""
 
 import shutil
 import sys
@@ -8,13 +8,14 @@ from bluegreen_etl import model
 from bluegreen_etl.commands import watch
 from bluegreen_etl.commands.watch import Flow
 from bluegreen_etl.report import humanize
+from bluegreen_etl.wording import printable, printable_json
 
-_UP = "\x1b[{}A"  # so many lines
-_CLEAR = "\x1b[J"  # from here to the end of the screen
+_UP = "\x1b[{}A"  # moves the cursor up so many lines
+_CLEAR = "\x1b[J"  # clears to the end of the screen
 
 
 class Screen:
-    """Where looks at a load are shown, each in the place of the one before."""
+    """Show the progress of a load; each display replaces the previous one."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -22,23 +23,23 @@ class Screen:
         self._drawn = 0
 
     def show(self, progress: watch.Progress) -> None:
-        """Write what was seen."""
+        """Write the progress."""
         if self._terminal:
             width, height = shutil.get_terminal_size()
-            # A line that is wrapped, or has left the screen, could not be drawn again.
-            lines = [line[: width - 1] for line in text_of(progress).splitlines()][: height - 1]
+            # A wrapped line, or a line off the screen, cannot be redrawn.
+            lines = [line[: width - 1] for line in printable(text_of(progress)).split("\n")][: height - 1]
             sys.stdout.write((_UP.format(self._drawn) if self._drawn else "") + "\r" + _CLEAR)
             self._drawn = len(lines)
             text = "\n".join(lines)
         else:
-            text = model.to_json(progress) if self._as_json else line_of(progress)
+            text = printable_json(model.to_json(progress)) if self._as_json else printable(line_of(progress))
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
 
 
 def line_of(progress: watch.Progress) -> str:
-    """Return how far a load is in one line."""
+    """Return the progress of a load in one line."""
     at = humanize.time(progress.at)
     if progress.status != model.Status.LOADING:
         return f"{at} {_ended(progress)}"
@@ -49,13 +50,13 @@ def line_of(progress: watch.Progress) -> str:
 
 
 def text_of(progress: watch.Progress) -> str:
-    """Return how far a load is, by table and by session."""
+    """Return the progress of a load, by table and by session."""
     if progress.status != model.Status.LOADING:
         return _ended(progress)
     begun = humanize.about(progress.seconds)
     head = f"{progress.schema}, release {progress.number}: {_stage(progress)}, begun {begun} ago"
     parts = [head, *filter(None, [", ".join(_amounts(progress))])]
-    # Those that are under way first, which of hundreds are the ones to see.
+    # Unfinished tables first: with hundreds of tables, the others may leave the screen.
     tables = sorted(progress.tables.items(), key=lambda item: item[1].done == item[1].total)
     rows = [
         (
@@ -107,7 +108,7 @@ def _amounts(progress: watch.Progress) -> Iterator[str]:
 
 
 def _speed(flow: Flow) -> tuple[str | None, str | None]:
-    """Return the rate and the time left of what is not done yet."""
+    """Return the rate and the time left; None if unknown or finished."""
     if flow.done == flow.total or not flow.rate:
         return None, None
     return f"{humanize.size(round(flow.rate))}/s", None if flow.left is None else humanize.about(flow.left)

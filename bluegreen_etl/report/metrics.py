@@ -1,4 +1,4 @@
-"""How a command went, as a text file that node_exporter collects: in OpenMetrics' text format, replaced at once."""
+"""Write metrics of a command for node_exporter, in OpenMetrics' text format."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,22 +10,22 @@ from bluegreen_etl.releases import lifecycle
 
 Sample = tuple[str, Mapping[str, str], float]
 _HELP = {
-    "bluegreen_exit_code": "How the last command ended.",
+    "bluegreen_exit_code": "Exit code of the last command.",
     "bluegreen_finished_timestamp_seconds": "When the last command ended.",
-    "bluegreen_release": "The release that the last command was about.",
-    "bluegreen_stage_seconds": "How long each stage of the load took.",
+    "bluegreen_release": "Release of the last command.",
+    "bluegreen_stage_seconds": "Duration of each stage of the load.",
     "bluegreen_table_rows": "Rows of each table of the release.",
-    "bluegreen_table_rejected_rows": "Broken rows of each table's files that were left out.",
-    "bluegreen_readers_held_seconds": "How long the cut-over could keep readers waiting.",
-    "bluegreen_locks_waited_seconds": "How long the cut-over waited for locks.",
+    "bluegreen_table_rejected_rows": "Rejected rows of each table.",
+    "bluegreen_readers_held_seconds": "Longest time that the cut-over blocked readers.",
+    "bluegreen_locks_waited_seconds": "Time that the cut-over waited for locks.",
 }
 
 
 def write(file: str, outcome: object, labels: Mapping[str, str], *, exit_code: int) -> None:
-    """Write the file whole or not at all.
+    """Write the metrics into the file atomically.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     samples: list[Sample] = [
         ("bluegreen_exit_code", {}, exit_code),

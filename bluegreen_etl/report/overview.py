@@ -1,4 +1,4 @@
-"""How a live schema stands, as text: the head of `status`, results of checks, and a report in short."""
+"""The state of a live schema as text: the head of `status`, results of checks, and a short report."""
 
 from collections.abc import Iterable, Iterator
 from textwrap import shorten
@@ -9,12 +9,13 @@ from bluegreen_etl.commands import status
 from bluegreen_etl.model import CheckResult, CheckStatus
 from bluegreen_etl.report import diff, humanize
 from bluegreen_etl.report.html import series
+from bluegreen_etl.wording import counted
 
 _SHOWN = 10  # cut-overs and failures
 
 
 def head(state: status.State) -> str:
-    """Return which database this is, and what is live in it."""
+    """Return the database and its live release."""
     lines = [
         ("schema", state.schema),
         ("live release", state.live if state.live is not None else "none"),
@@ -27,10 +28,13 @@ def head(state: status.State) -> str:
     lines += [("attention", doubt) for doubt in state.doubts]
     if state.unvalidated:
         keys = ", ".join(state.unvalidated)
-        lines.append(("attention", f"not validated, the next promote or rollback will try: foreign key {keys}"))
+        lines.append(("attention", f"not validated, the next promote or rollback retries: foreign key {keys}"))
     lines += [("replica", str(replica)) for replica in state.replicas]
     lines += [
-        ("open for parts", f"release {item.number}, which has {item.parts}, until {humanize.time(item.open_until)}")
+        (
+            "open for parts",
+            f"release {item.number}, with {counted(item.parts or 0, 'part')}, until {humanize.time(item.open_until)}",
+        )
         for item in state.releases
         if item.open_until
     ]
@@ -38,7 +42,7 @@ def head(state: status.State) -> str:
 
 
 def checks(results: Iterable[CheckResult]) -> str:
-    """Return results of checks as a table."""
+    """Return the results of checks as a table."""
     rows = [
         (
             check.name,
@@ -55,7 +59,7 @@ def checks(results: Iterable[CheckResult]) -> str:
 
 
 def text_of(report: report_command.Report) -> str:
-    """Return a report in short: what a page says of live, of the newest cut-overs and of what failed."""
+    """Return a short report: the live release, the newest cut-overs and the failures."""
     return "\n\n".join([head(report.state), *_sections(report)])
 
 
@@ -113,7 +117,7 @@ def _cutovers(report: report_command.Report) -> str:
         )
         for item in report.cutovers[-_SHOWN:]
     ]
-    return humanize.table(("when", "what", "from", "to", "readers held", "by"), rows)
+    return humanize.table(("when", "what", "from", "to", "readers blocked", "by"), rows)
 
 
 def _titled(title: str, text: str) -> str:

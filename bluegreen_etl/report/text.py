@@ -1,4 +1,4 @@
-"""Outcomes as text for people or as JSON, written to stdout."""
+"""Write results to stdout, as text for people or as JSON."""
 
 import sys
 from functools import singledispatch
@@ -25,20 +25,30 @@ from bluegreen_etl.releases import retention
 from bluegreen_etl.releases.lifecycle import Loaded
 from bluegreen_etl.releases.verify import Checked
 from bluegreen_etl.report import diff, humanize, live_view, overview
+from bluegreen_etl.wording import printable, printable_json
 
 
 def show(outcome: object, *, as_json: bool) -> None:
-    """Write an outcome to stdout."""
-    text = msgspec.json.format(msgspec.json.encode(outcome)).decode() if as_json else text_of(outcome)
-    # A terminal or a file of another encoding gets \\x… for what it lacks, not an error after the work is done.
+    """Write a result to stdout."""
+    if as_json:
+        text = printable_json(msgspec.json.format(msgspec.json.encode(outcome)).decode())
+    elif _is_script(outcome) and not sys.stdout.isatty():
+        text = text_of(outcome)  # psql reads the script, so names stay as they are
+    else:
+        text = printable(text_of(outcome))
+    # Escape characters that the encoding of stdout lacks: an error here would hide that the work is done.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding).rstrip("\n") + "\n")
     sys.stdout.flush()
 
 
+def _is_script(outcome: object) -> bool:
+    return isinstance(outcome, promote.Promoted) and outcome.script is not None
+
+
 @singledispatch
 def text_of(outcome: object) -> str:
-    """Return an outcome as text for people."""
+    """Return a result as text for people."""
     raise TypeError(f"no table for {type(outcome).__name__}")
 
 
@@ -78,7 +88,7 @@ def _(outcome: promote.Promoted) -> str:
         humanize.seconds(cutover.waited),
         ", ".join(map(str, outcome.pruned)),
     )
-    heads = ("schema", "live", "before", "readers held", "tries", "waited for locks", "pruned")
+    heads = ("schema", "live", "before", "readers blocked", "tries", "waited for locks", "pruned")
     return humanize.table(heads, [row])
 
 
@@ -90,7 +100,7 @@ def _rehearsed(done: model.Rehearsal) -> str:
         done.tries,
         humanize.seconds(done.waited),
     )
-    return humanize.table(("schema", "rehearsed", "readers held", "tries", "waited for locks"), [row])
+    return humanize.table(("schema", "rehearsed", "readers blocked", "tries", "waited for locks"), [row])
 
 
 @text_of.register
@@ -103,7 +113,7 @@ def _(outcome: status.State) -> str:
     rows = [
         (
             item.number,
-            "dead" if item.dead else "open" if item.open_until else item.status,
+            "stale" if item.dead else "open" if item.open_until else item.status,
             item.schema,
             item.rows,
             item.rejected,
@@ -125,7 +135,7 @@ def _(outcome: report.Report) -> str:
 
 @text_of.register
 def _(outcome: shared_release.Opened) -> str:
-    # For a script: everything else is in the JSON.
+    # Scripts read the number; the JSON has all other fields.
     return str(outcome.release)
 
 
@@ -156,13 +166,13 @@ def _(outcome: history.History) -> str:
     cutovers = iter(outcome.cutovers)
     rows = []
     for event in outcome.events:
-        # Each cut-over writes its event in its own transaction, so that both come in the same order.
+        # Each cut-over writes its event in its own transaction, so both are in the same order.
         cutover = (
             next(cutovers, None) if event.kind in {model.EventKind.PROMOTED, model.EventKind.ROLLED_BACK} else None
         )
         stall = humanize.milliseconds(cutover.held) if cutover else None
         rows.append((humanize.time(event.at), event.number, event.kind, event.by, event.detail, stall))
-    return humanize.table(("when", "release", "what", "by", "detail", "readers held"), rows)
+    return humanize.table(("when", "release", "what", "by", "detail", "readers blocked"), rows)
 
 
 @text_of.register
@@ -198,7 +208,7 @@ def _(outcome: init.Begun) -> str:
 
 @text_of.register
 def _(outcome: doctor.Diagnosis) -> str:
-    # Too long for a table: a finding a line, as errors are told.
+    # A finding is too long for a table: one per line, in the format of errors.
     lines = []
     for item in outcome.findings:
         lines.append(f"{item.grade:<5} {item.topic}: {item.found}")

@@ -60,7 +60,7 @@ class Dealer:
                 raise errors.Interrupted("stopped because another stream failed")
             if self._source is None:
                 self._source = iter(self.opened.reader.blocks(self._workers))
-            with interrupts.heeding(stop):
+            with interrupts.stopped_by(stop):
                 block = next(self._source, None)
             consumed = block.consumed if block else self.opened.reader.size
             self._progress(consumed - self._consumed)

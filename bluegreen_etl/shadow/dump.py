@@ -141,7 +141,7 @@ def granted_by_owner(connection: db.Connection, entries: Sequence[Entry]) -> lis
 
     shadow/privileges_of_live.py makes them as their grantors if it can.
     """
-    if db.fetch_value(connection, queries.get("session.is_superuser")):
+    if queries.value(connection, bool, "session.is_superuser"):
         return list(entries)
     return [
         msgspec.structs.replace(entry, sql=_OTHER_GRANTOR.sub("", entry.sql)) if entry.type == "ACL" else entry

@@ -1,14 +1,13 @@
-"""Foreign keys of a release that refer to tables outside its schema: each statement on one stands alone.
+"""Foreign keys of a release that reference tables outside its schema: each statement is its own transaction.
 
-To add such a key locks the table that it refers to against writers, to drop it against readers too, until the
-transaction ends. Therefore a clone is made without these keys, they are added last, and no other statement shares
-their transaction: a client that freezes holds no lock.
+Adding such a key blocks writers of the referenced table, dropping it blocks readers too, until the transaction ends.
+Therefore a clone is created without these keys, they are added last, and no other statement shares their transaction:
+a client that freezes holds no lock.
 """
 
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, config, db, errors, model, queries
 from bluegreen_etl.model import StructureFrom
@@ -66,9 +65,7 @@ def refuse_missing(connection: db.Connection, entries: Sequence[dump.Entry]) -> 
         wanted = entry.referenced_table
         if wanted is None:
             continue
-        with connection.cursor(row_factory=scalar_row) as cursor:
-            found = cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (wanted,)).fetchone()
-        if not found:
+        if not queries.value(connection, bool, "session.relation_exists", {"name": wanted}):
             raise errors.Refused(
                 f"foreign key {entry.name} of the backup cannot be created: table {wanted} does not exist",
                 hint="Create first what the backup needs outside its schema: roles, extensions, tables, functions.",
@@ -80,17 +77,16 @@ def run_alone(connection: db.Connection, statement: str | sql.Composable) -> Non
 
     The statement is a message of its own: the server ends it even if this process freezes.
     """
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        before = cursor.execute("SELECT pg_catalog.current_setting('lock_timeout')").fetchone()
-    set_wait = "SELECT pg_catalog.set_config('lock_timeout', %s, false)"
-    connection.execute(set_wait, (_LOCK_WAIT,))
+    before = db.setting(connection, "lock_timeout")
+    set_wait = queries.get("session.set_lock_timeout")
+    connection.execute(set_wait, {"timeout": _LOCK_WAIT})
     db.retry(
         lambda _number: db.run_script(connection, statement),
         max_wait=db.OUTSIDE_WAIT,
         pause=lambda _number: _PAUSE,
         on_retry=lambda _number, _error: None,
     )
-    connection.execute(set_wait, (before,))
+    connection.execute(set_wait, {"timeout": before})
 
 
 def _find(connection: db.Connection, oid: int) -> list[tuple[str, str]]:

@@ -94,7 +94,7 @@ def _give(connection: db.Connection, difference: Difference) -> None:
 
 def _grant_as(connection: db.Connection, grantor: str, statement: str) -> bool:
     """Grant as another role; return whether that role exists for us and may grant."""
-    before = db.fetch_value(connection, queries.get("privileges.role"))
+    before = queries.value(connection, str, "privileges.role")
     try:
         with connection.transaction():
             connection.execute(queries.get("privileges.set_role"), {"role": grantor})

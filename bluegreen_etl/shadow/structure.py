@@ -140,7 +140,7 @@ def _give_privileges(connection: db.Connection, release: model.Release, entries:
 
 
 def carry_privileges(connection: db.Connection, release: model.Release, settings: config.Settings) -> None:
-    """Give the release's objects, whoever has created them, the owners and privileges of live's.
+    """Give all objects of the release the owners and privileges of live's objects.
 
     Raises:
         Refused: an object outside depends on the release.

@@ -54,7 +54,7 @@ def test_backup_of_everything_comes_back_to_the_letter(
 def test_kept_release_is_restored_into_an_empty_database(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """With its own privileges, because there are no others; in its own database, beside what it was made of."""
+    """A first restore keeps the backup's own privileges, because live has none."""
     connection.execute("GRANT SELECT ON league.teams TO pg_monitor")
     bluegreen.write_league(players="id,team_id,name\n1,1,Ann\n2,1,Bo\n")  # less would count as lost
     bluegreen("load", "data", "--promote")
@@ -260,6 +260,6 @@ def test_verify_restores_into_a_scratch_database(
     bluegreen("backup", "--to", "b", "--verify")
     connection.execute("CREATE TYPE public.outside AS ENUM ('a'); ALTER TABLE league.teams ADD kind public.outside")
     done = bluegreen("backup", "--to", "b", "--verify", code=1)
-    assert 'cannot be restored: the server said: type "public.outside" does not exist' in done.stderr
+    assert 'cannot be restored: the server failed: type "public.outside" does not exist' in done.stderr
     databases = superuser.execute("SELECT datname FROM pg_database WHERE datname LIKE 'bluegreen\\_\\_%'").fetchall()
     assert databases == []

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import os
 
 import psycopg
 import pytest
@@ -266,3 +267,17 @@ def test_unknown_encoding_is_a_usage_error(bluegreen: Bluegreen, live: Live) -> 
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "--encoding", "latin-99", code=2, live=live)
     assert said.sentence == 'unknown encoding "latin-99"'
+
+
+def test_what_is_no_file_is_named_as_skipped(bluegreen: Bluegreen, live: Live) -> None:
+    """A link that leads nowhere, a pipe and a loop in a directory: somebody may think that their rows are loaded."""
+    bluegreen.write_league()
+    data = bluegreen.directory / "data"
+    (data / "dangling.csv").symlink_to("nowhere.csv")
+    (data / "loop.csv").symlink_to("loop.csv")
+    os.mkfifo(data / "pipe.csv")
+    (data / "directory").mkdir()
+    for given in ("data", "data/*"):
+        said = bluegreen("load", given, "--dry-run").stderr
+        skipped = [line.split(":")[0] for line in said.splitlines() if "not a regular file" in line]
+        assert skipped == [f"skipped data/{name}.csv" for name in ("dangling", "loop", "pipe")]

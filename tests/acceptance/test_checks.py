@@ -1,4 +1,4 @@
-"""Checks through the executable: live beside the shadow, one snapshot, several connections, time-outs."""
+"""Checks through the executable: live next to the shadow, one snapshot, several connections, timeouts."""
 
 import json
 import subprocess
@@ -72,7 +72,7 @@ def test_checks_share_a_snapshot_and_not_a_connection(bluegreen: Bluegreen, live
 
 
 def test_check_that_never_ends_hits_its_time_out(bluegreen: Bluegreen, live: Live) -> None:
-    """It is told as its author's error, and those beside it have run."""
+    """A check that cannot run is reported as its author's error; the other checks have run."""
     bluegreen.write_league()
     bluegreen.write("checks/long.sql", "-- severity: warn\nSELECT pg_sleep(600)")
     bluegreen.write("checks/short.sql", "SELECT 1 WHERE false")
@@ -113,7 +113,7 @@ def failures(connection: Connection) -> dict[str, list[tuple[str, ...]]]:
 def test_offending_rows_are_stored_until_the_release_is_dropped(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """All of them, with their types but for the schema's own; a later run replaces them, prune drops them."""
+    """All rows are stored with their types, except types of the schema; a later run replaces them, prune drops them."""
     connection.execute("CREATE TYPE league.foot AS ENUM ('left', 'right')")
     bluegreen.write_league()
     long = "x" * 70
@@ -160,7 +160,7 @@ def test_schema_of_somebody_else_takes_no_offending_rows(
 
 
 def test_table_of_offending_rows_that_is_used_stays(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
-    """Somebody's view on it is not dropped with it, and the reason is told; so it is when the release is dropped."""
+    """A view of another role on the stored rows is not dropped, and the reason is reported."""
     bluegreen.write_league()
     bluegreen.write("checks/few.sql", "-- severity: warn\nSELECT id FROM players")
     bluegreen("load", "data", "--checks", "checks", "--store-failures")
@@ -187,7 +187,7 @@ def test_dry_run_tells_which_checks_there_are(bluegreen: Bluegreen, live: Live) 
 
 
 def test_long_name_has_no_room_for_offending_rows(bluegreen: Bluegreen) -> None:
-    """It is told before anything is loaded; without them such a schema is loaded and pruned as any."""
+    """A name without room for `_failures` is refused before anything is loaded; without --store-failures it works."""
     schema = "s" * 59
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", "-s", schema, "--store-failures", code=2)
@@ -214,4 +214,4 @@ def test_results_are_written_for_ci_systems(bluegreen: Bluegreen, live: Live) ->
     assert suite("load", "data", code=3)["failures"] == "2"
     bluegreen.write("data/players.csv", "id,team_id,name\none,1,Ann\n")
     assert suite("load", "data", code=1)["errors"] == "1"
-    assert "no directory" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr
+    assert "none does not exist" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr

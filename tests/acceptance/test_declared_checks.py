@@ -1,4 +1,4 @@
-"""Checks declared in bluegreen.toml: each kind passing and failing, in one scan and by itself, against live too."""
+"""Checks declared in bluegreen.toml: each kind passes and fails, in one scan, alone, and against live."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_each_kind_passes_and_fails(ready: Bluegreen) -> None:
 
 
 def test_one_scan_says_what_single_queries_say(ready: Bluegreen) -> None:
-    """Many checks of a table, passing, failing and broken, are told as each would be alone."""
+    """Many checks of a table, passing, failing and broken, are reported as each would be alone."""
     ready.write(
         "bluegreen.toml",
         """
@@ -141,7 +141,7 @@ def test_one_scan_says_what_single_queries_say(ready: Bluegreen) -> None:
 
 
 def test_time_out_of_a_scan_is_that_of_all_its_checks(ready: Bluegreen) -> None:
-    """None of them is tried again by itself; what comes with every load has passed beside it."""
+    """No declared check is retried alone; the built-in checks have passed."""
     ready.write(
         "bluegreen.toml",
         """

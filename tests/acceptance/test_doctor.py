@@ -74,7 +74,7 @@ def test_session_settings_that_would_end_a_load_or_do_not_exist_are_found(bluegr
     assert "session" in {topic for topic, grade in findings(bluegreen, code=1) if grade == "fail"}
     bluegreen.write_league()
     said = refused(bluegreen, "load", "data", live=live, code=2)
-    assert said.sentence.startswith("the server refuses a setting of [load.session]: ")
+    assert said.sentence.startswith("the server refuses load.session.work_memory: ")
     assert bluegreen.json("status")["releases"] == []
 
 

@@ -25,7 +25,7 @@ after_failure = "cat >> seen; echo >> seen"
 
 
 def seen(bluegreen: Bluegreen) -> list[tuple[str, int, int | None]]:
-    """Return what the hooks were told, and forget it: event, release, and which one it replaces."""
+    """Return what the hooks received, and forget it: event, release, and the release that it replaces."""
     path = bluegreen.directory / "seen"
     told = [json.loads(line) for line in path.read_text().splitlines()]
     path.unlink()
@@ -33,7 +33,7 @@ def seen(bluegreen: Bluegreen) -> list[tuple[str, int, int | None]]:
 
 
 def test_hooks_learn_of_each_turn_and_a_failing_one_before_stops(bluegreen: Bluegreen, live: Live) -> None:
-    """One that fails after the fact is told, and changes nothing."""
+    """A hook that fails after the promote is reported, and changes nothing."""
     bluegreen.write("bluegreen.toml", HOOKS)
     bluegreen.write_league()
     done = bluegreen("load", "data", "--promote")
@@ -50,7 +50,7 @@ def test_hooks_learn_of_each_turn_and_a_failing_one_before_stops(bluegreen: Blue
 
 
 def test_log_for_machines_is_one_json_object_a_line(bluegreen: Bluegreen, live: Live) -> None:
-    """Stages, talk and errors, each with its time; stdout stays what it is."""
+    """The log has stages, messages and errors with their times; stdout is unchanged."""
     bluegreen.write_league()
     done = bluegreen("load", "data", "--log-format", "json")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
@@ -100,7 +100,7 @@ def test_server_that_is_away_for_a_moment_is_tried_again(bluegreen: Bluegreen, l
 
 
 def relay(listener: socket.socket, path: str) -> None:
-    """Carry bytes between whoever connects and the server's socket."""
+    """Carry bytes between a client and the server's socket."""
 
     def carry(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError), target:

@@ -95,4 +95,18 @@ def test_schema_is_for_json_that_can_be_read_twice(teams: Bluegreen) -> None:
     said = refused(teams, "load", "data", code=2)
     assert said.sentence == "[tables.teams] json_schema is for JSON, and data/teams.csv is csv"
     said = refused(teams, "load", "-", "--table", "teams", "--format", "json", code=2, stdin='[{"id": 1, "name": "x"}]')
-    assert said.sentence == "[tables.teams] json_schema reads a file twice, and standard input can be read once"
+    assert said.sentence == "[tables.teams] json_schema reads a file twice, and standard input can be read only once"
+
+
+def test_schema_serves_two_tables(teams: Bluegreen, connection: psycopg.Connection[TupleRow]) -> None:
+    """One file of it for both, in one load, and the files of both are held against it."""
+    teams.write(
+        "bluegreen.toml",
+        "".join(f'[tables.{name}]\njson_schema = "schemas/team.json"\n' for name in ("teams", "clubs")),
+    )
+    for name in ("teams", "clubs"):
+        teams.write(f"data/{name}.json", array(list(TEAMS)))
+    teams("load", "data", "--promote")
+    assert connection.execute("SELECT count(*) FROM league.clubs").fetchone() == (2000,)
+    teams.write("data/clubs.json", '[{"id": 0, "name": "x"}]')
+    assert "clubs.json" in teams("load", "data", code=1).stderr

@@ -29,7 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_arrow_files_and_sql_fill_a_release_that_is_promoted_at_the_end(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """Every way beside the others; live shows nothing before the end, and has all of its structure after it."""
+    """All kinds of data fill one release; live shows nothing before the end, and keeps its structure after it."""
     before, definition = live.dump(), live.definition()
     bluegreen.write("more.csv", "id,team_id,name\n7,2,seven\n")
     arrow = pa.table({"team_id": [1], "name": ["Ann"], "born": [datetime.date(1999, 2, 28)]})

@@ -38,7 +38,7 @@ MORE = {
 
 
 def test_everything_that_would_be_lost_is_named(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
-    """Exit code 1, live unchanged; --allow-drop goes without, and the way back has it all."""
+    """Exit code 1, live unchanged; --allow-drop promotes without them, and a rollback restores everything."""
     for statement in MORE:
         connection.execute(statement.encode())
     before = live.dump(sequences=False)
@@ -59,7 +59,7 @@ def test_everything_that_would_be_lost_is_named(bluegreen: Bluegreen, live: Live
 
 
 def test_nothing_is_said_of_a_release_that_has_everything(bluegreen: Bluegreen, live: Live) -> None:
-    """Names of indexes and constraints do not matter, nor what a release has besides."""
+    """Names of indexes and constraints do not matter, nor do further objects of a release."""
     bluegreen.write("schema.sql", DDL + "CREATE TABLE cups (id int);")
     bluegreen.write(
         "bluegreen.toml", '[structure]\nfrom = "ddl"\nddl = ["schema.sql"]\n[tables.cups]\nallow_empty = true\n'

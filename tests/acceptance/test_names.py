@@ -69,7 +69,7 @@ def test_long_names_go_through_the_whole_cycle(
 
 
 def test_error_about_an_odd_name_is_readable(bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]) -> None:
-    """The name stands in the sentence as PostgreSQL writes it."""
+    """The sentence shows the name as PostgreSQL writes it."""
     connection.execute('CREATE SCHEMA "L"; CREATE TABLE "L"."T %s" ("a {b}" int)')
     bluegreen.write("data/T %s.csv", "a {b}\nx\n")
     done = bluegreen("load", "data", "-s", "L", code=1)
@@ -79,7 +79,7 @@ def test_error_about_an_odd_name_is_readable(bluegreen: Bluegreen, connection: p
 def test_two_schemas_of_one_database_do_not_meet(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Each live schema has its own numbers and its own way back."""
+    """Each live schema has its own numbers and its own rollback."""
     before = live.dump()
     bluegreen.write("cups/cups.csv", "id\n1\n")
     bluegreen("load", "cups", "-s", "cups", "--promote")

@@ -1,4 +1,4 @@
-"""Files whose names differ from the table's: `sources` tells where a value is, `ignore_columns` what is left out."""
+"""Files whose names differ from the table's: `sources` maps them, `ignore_columns` leaves columns out."""
 
 import psycopg
 import pytest

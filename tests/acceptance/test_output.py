@@ -1,6 +1,7 @@
 """stdout is data: one JSON object with --json, a script with --dry-run; stderr is the log."""
 
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_load_and_promote_write_one_json_object_together(bluegreen: Bluegreen, l
 
 
 def test_failed_load_writes_one_json_object_or_nothing(bluegreen: Bluegreen, live: Live) -> None:
-    """Failed checks are data; any other error is talk, and leaves stdout empty."""
+    """Failed checks are data; any other error goes to stderr and leaves stdout empty."""
     bluegreen.write_league(players="id,team_id,name\n")
     assert one_object(bluegreen, "load", "data", code=3)["checks"][0]["sample"] == [["players"]]
     bluegreen.write_league(players="id,team_id,name\n1,one,Ann\n")
@@ -150,3 +151,29 @@ def test_output_in_another_encoding_is_not_an_error(bluegreen: Bluegreen, live: 
     )
     assert done.returncode == 0
     assert "name=\\u0141\\xf3d\\u017a United" in done.stdout
+
+
+def test_files_with_offending_rows_are_private_and_follow_no_link(bluegreen: Bluegreen, live: Live) -> None:
+    """The page and the XML have offending rows; metrics have none, and follow the umask."""
+    bluegreen.write_league()
+    bluegreen.write("other", "precious")
+    bluegreen("load", "data", "--junit", "checks.xml", "--metrics", "metrics.prom")
+    bluegreen("report", "--html", "page.html")
+    modes = {
+        name: (bluegreen.directory / name).stat().st_mode & 0o777
+        for name in ("checks.xml", "page.html", "metrics.prom")
+    }
+    assert modes == {"checks.xml": 0o600, "page.html": 0o600, "metrics.prom": 0o666 & ~_umask()}
+    for name in modes:
+        (bluegreen.directory / name).unlink()
+        (bluegreen.directory / name).symlink_to("other")
+    said = bluegreen("load", "data", "--junit", "checks.xml", "--metrics", "metrics.prom").stderr
+    assert said.count("could not be written") == 2
+    bluegreen("report", "--html", "page.html", code=1)
+    assert (bluegreen.directory / "other").read_text() == "precious"
+
+
+def _umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now

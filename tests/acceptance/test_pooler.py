@@ -41,7 +41,7 @@ def test_session_mode_works(bluegreen: Bluegreen, connection: psycopg.Connection
 
 @pytest.mark.usefixtures("live")
 def test_promote_via_pgbouncer(bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]) -> None:
-    """Rehearsed, promoted and taken back with the pooler paused; who comes past it is named and held off by locks."""
+    """Rehearse, promote and roll back with the pooler paused; a session that bypasses it is named and blocked."""
     bluegreen.write_league()
     connection.close()  # it does not come through the pooler
     with servers.place() as directory, poolers.running(bluegreen.dsn, directory, mode="transaction") as pooled:

@@ -1,4 +1,4 @@
-"""No superuser is needed; what a role lacks is told before anything is begun, with the statements that mend it."""
+"""No superuser is needed; missing privileges are reported before any work, with the statements that grant them."""
 
 import psycopg
 from psycopg import conninfo, sql
@@ -16,7 +16,7 @@ def as_role(bluegreen: Bluegreen, role: str) -> Bluegreen:
 
 
 def lacking(bluegreen: Bluegreen, *, code: int) -> list[str]:
-    """Return the statements by which doctor mends what would make a command fail."""
+    """Return the statements by which doctor fixes what would make a command fail."""
     findings = bluegreen.json("doctor", code=code)["findings"]
     assert all(item["topic"] in {"privileges", "ledger"} for item in findings if item["grade"] == "fail")
     return [item["hint"] for item in findings if item["grade"] == "fail"]
@@ -25,7 +25,7 @@ def lacking(bluegreen: Bluegreen, *, code: int) -> list[str]:
 def test_doctor_tells_the_statements_that_mend_all_that_is_missing(
     bluegreen: Bluegreen, live: Live, database: str, superuser: Connection, role: str
 ) -> None:
-    """Live, and what hangs on it, belong to a role, another one and a superuser; rows are hidden by policies."""
+    """Live and its dependents belong to a role, another one and a superuser; policies hide rows."""
     owner = str(conninfo.conninfo_to_dict(bluegreen.dsn)["user"])
     bluegreen.write_league()
     bluegreen("load", "data")
@@ -99,13 +99,14 @@ def test_role_that_does_not_own_live_cannot_promote(
     assert said.hint.startswith(f"GRANT {owner} TO {role};")
     superuser.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(role)))
     said = refused(stranger, "promote", live=live)
-    assert said.sentence.startswith(f"role {role} lacks the rights of {owner}, the owner of schema league__r2, ")
+    assert said.sentence.startswith(f"role {role} does not trust the ledger, the schema bluegreen: ")
+    assert said.hint == f"GRANT {owner} TO {role};"
 
 
 def test_ledger_of_a_superuser_is_given_away_not_its_rights(
     bluegreen: Bluegreen, live: Live, database: str, superuser: Connection, role: str
 ) -> None:
-    """Whoever ran the first command owns the ledger."""
+    """The role that ran the first command owns the ledger."""
     Bluegreen(database, bluegreen.directory)("protect")
     [statement] = [hint for hint in lacking(as_role(bluegreen, role), code=1) if "bluegreen" in hint]
     assert statement.startswith(f"ALTER SCHEMA bluegreen OWNER TO {role}; ALTER TABLE bluegreen.")
@@ -116,7 +117,7 @@ def test_ledger_of_a_superuser_is_given_away_not_its_rights(
 def test_release_is_not_dropped_where_no_second_connection_is_to_be_had(
     bluegreen: Bluegreen, live: Live, superuser: Connection
 ) -> None:
-    """The other one asks what outside needs it: without that, the release stays, and the reason is told."""
+    """Without CONNECT for the second connection the release stays, and the reason is reported."""
     before = live.dump(sequences=False)
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")

@@ -11,7 +11,7 @@ from tests.support import TEAMS, Bluegreen, Live, needs_extension
 
 
 def load(bluegreen: Bluegreen, count: int = 1) -> None:
-    """Load the small league so many times: releases 2, 3, … beside the adopted release 1."""
+    """Load the small league so many times: releases 2, 3, … next to the adopted release 1."""
     bluegreen.write_league()
     for _ in range(count):
         bluegreen("load", "data")

@@ -72,7 +72,7 @@ def test_protected_database_refuses_what_changes_live(bluegreen: Bluegreen, prot
 
 
 def test_force_confirms(bluegreen: Bluegreen, protected: Live) -> None:
-    """The same commands do their work once told that it is meant."""
+    """The same commands work once the target is confirmed."""
     assert bluegreen.json("promote", "--force")["cutover"]["to_number"] == 3
     assert bluegreen.json("rollback", "--force")["cutover"]["to_number"] == 2
     bluegreen("prune", "--keep", "0", "--force")
@@ -170,11 +170,12 @@ def test_environment_that_is_protected_marks_its_database(
 
 
 def wrapper(bluegreen: Bluegreen, major: int) -> Path:
-    """Put a pg_dump into the test's directory that writes down its arguments and then is the real one."""
-    real = client_programs.client_program("pg_dump", server_major=major)
+    """Put client programs into the test's directory that write their arguments down and then are the real ones."""
     seen = bluegreen.directory / "arguments.txt"
-    path = bluegreen.write("bin/pg_dump", f'#!/bin/sh\necho "$@" >> "{seen}"\nexec "{real}" "$@"\n')
-    path.chmod(0o755)
+    for program in ("pg_dump", "pg_restore"):
+        real = client_programs.client_program(program, server_major=major)
+        path = bluegreen.write(f"bin/{program}", f'#!/bin/sh\necho "$@" >> "{seen}"\nexec "{real}" "$@"\n')
+        path.chmod(0o755)
     return seen
 
 

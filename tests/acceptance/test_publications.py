@@ -73,7 +73,7 @@ def test_publication_for_all_tables_is_refused_where_somebody_subscribes(
 
 
 def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Connection) -> None:
-    """Column lists and row filters stay; a subscriber gets what is written after the swap, and all when made anew."""
+    """Column lists and row filters stay; a subscriber gets later writes, and everything after a fresh copy."""
     publisher.execute("CREATE TABLE public.others (id int PRIMARY KEY)")
     publisher.execute(
         "CREATE PUBLICATION players FOR TABLE league.players (id, name) WHERE (id > 0), public.others "

@@ -29,7 +29,7 @@ def blocks(page: Path) -> list[str]:
 
 
 def run_as_written(page: Path, directory: Path, **environment: str) -> None:
-    """Run each command of each block, in order, in one directory; the output is equal but for its numbers."""
+    """Run each command of each block, in order, in one directory; only numbers in the output may differ."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "BLUEGREEN", "DATABASE_URL"))}
     environment = {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment}
     for block in blocks(page):

@@ -1,4 +1,4 @@
-"""The Python of docs/recipes.md runs as written, Dagster's where Dagster lies beside the tests' packages."""
+"""The Python of docs/recipes.md runs as written; Dagster's runs if Dagster is installed for the tests."""
 
 import os
 import re

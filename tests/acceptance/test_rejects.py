@@ -1,4 +1,4 @@
-"""A load that goes on past broken rows: what it says, where the rows are, and when it does not."""
+"""A load that continues after bad rows: its messages, the file of the rows, and when it stops."""
 
 import csv
 import gzip
@@ -14,7 +14,7 @@ HEAD = ["file", "line", "reason", "text"]
 
 
 def rejects(bluegreen: Bluegreen, number: int, table: str = "players") -> list[list[str]]:
-    """Return what lies in the file of a table's broken rows."""
+    """Return what the file of a table's rejected rows holds."""
     path = bluegreen.directory / "rejects" / f"league__r{number}" / f"{table}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
@@ -28,7 +28,7 @@ def test_broken_rows_are_left_out_counted_and_kept(
     bluegreen.write("bluegreen.toml", "[tables.players]\nreject_limit = 5\n")
     done = bluegreen("load", "data", "--metrics", "metrics")
     assert "table players: 5 rejected rows, in rejects/league__r2/players.csv" in done.stderr.splitlines()
-    assert "rejected rows for table players: 5, in rejects/league__r2/players.csv" in done.stderr.splitlines()
+    assert "table players: 5 rejected rows, in rejects/league__r2/players.csv" in done.stderr.splitlines()
     assert [line.split()[:3] for line in done.stdout.splitlines() if line.startswith(("table", "pl", "te"))] == [
         ["table", "rows", "rejected"],
         ["players", "4", "5"],
@@ -119,7 +119,7 @@ def test_what_is_no_matter_of_single_rows_still_stops_the_load(
     connection.execute("ALTER TABLE league.players ALTER team_id DROP NOT NULL")
     done = bluegreen("load", "data", "--reject-limit", "9", code=1)
     assert "table teams: 1 rejected row, in rejects/league__r3/teams.csv" in done.stderr
-    assert "rejected rows for table teams: 1, in rejects/league__r3/teams.csv" in done.stderr
+    assert "table teams: 1 rejected row, in rejects/league__r3/teams.csv" in done.stderr
     assert 'orphan in table players: Key (team_id)=(2) is not present in table "teams"' in done.stderr
     bluegreen.write("elsewhere/rejects", "a file where a directory is wanted")
     bluegreen.write("elsewhere/bluegreen.toml", "[load]\nreject_limit = 9\n")

@@ -30,7 +30,7 @@ def test_urls_are_loaded_like_files(bluegreen: Bluegreen, live: Live, connection
 
 
 def test_settings_name_urls(bluegreen: Bluegreen, live: Live) -> None:
-    """Beside files of this machine; what is secret comes from the environment."""
+    """URLs work next to local files; secrets come from the environment."""
     bluegreen.write("teams.csv", TEAMS)
     with serving({"/export": PLAYERS.encode()}) as web:
         bluegreen.write(
@@ -112,3 +112,21 @@ def test_missing_package_is_named(bluegreen: Bluegreen, live: Live) -> None:
     said = refused(bluegreen, "load", "s3://bucket/teams.csv", live=live)
     assert said.sentence == "s3://bucket/teams.csv needs a package that is not installed"
     assert said.hint == "Install s3fs to access S3."
+
+
+def test_redirect_to_another_host_is_reported(bluegreen: Bluegreen, live: Live) -> None:
+    """The data come from somebody else than the address says; a redirect within the host is nothing to report."""
+    bluegreen.write("players.csv", PLAYERS)
+    with serving(PAGES) as other, serving({"/teams.csv": Page(b"", location=f"{other.url}/data/teams.csv")}) as web:
+        said = bluegreen("load", "players.csv", f"{web.url}/teams.csv").stderr
+        host, there = (each.url.removeprefix("http://") for each in (web, other))
+        assert said.count(f"{host} redirects to another host: the data come from {there}\n") == 1
+        web.pages |= {"/teams.csv": Page(b"", location="/data/teams.csv"), **dict(other.pages)}
+        assert "redirects" not in bluegreen("load", "players.csv", f"{web.url}/teams.csv").stderr
+
+
+def test_redirect_to_another_scheme_is_refused(bluegreen: Bluegreen, live: Live) -> None:
+    """From one that is encrypted to one that is not, everybody on the way could change the data."""
+    with serving({"/teams.csv": Page(b"", location="ftp://other.example/teams.csv")}) as web:
+        said = refused(bluegreen, "load", f"{web.url}/teams.csv", live=live)
+        assert "redirects to ftp://other.example" in said.sentence

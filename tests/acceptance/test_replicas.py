@@ -1,4 +1,4 @@
-"""A streaming replica beside the server: who has the release is told, waited for, and never in doubt."""
+"""A streaming replica of the server: who has the release is reported, waited for, and never in doubt."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def replay(standby: str, what: str) -> None:
 
 @pytest.mark.usefixtures("live")
 def test_it_is_told_which_replica_has_the_release(bluegreen: Bluegreen, standby: str) -> None:
-    """Promote and status tell, and wait where that is wanted; promote's exit code is 0, because live has changed."""
+    """Promote and status report replicas, and wait on request; promote exits with 0, because live has changed."""
     bluegreen.write_league()
     bluegreen("load", "data")
     replay(standby, "pause")

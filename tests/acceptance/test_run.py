@@ -202,7 +202,7 @@ def test_first_release_is_what_the_command_makes(bluegreen: Bluegreen, connectio
 def test_tables_that_the_command_makes_get_the_privileges_of_live(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """Nothing is forgotten, whoever makes the tables."""
+    """Nothing is forgotten, whichever program creates the tables."""
     connection.execute("GRANT USAGE ON SCHEMA league TO pg_monitor; GRANT SELECT ON league.teams TO pg_monitor")
     script = "CREATE TABLE teams AS SELECT 1 AS id, 'Ajax' AS name"
     own = ("--structure", "command", "--allow-drop")
@@ -225,7 +225,7 @@ def test_tables_that_the_command_makes_get_the_privileges_of_live(
 def test_what_a_program_must_not_do_is_refused_afterwards(
     bluegreen: Bluegreen, live: Live, connection: Connection, script: str, sentence: str
 ) -> None:
-    """A release lacks nothing that live has, hangs on nothing, and is not empty."""
+    """A release without something of live, with outside dependents, or without tables is refused."""
     code = 3 if "checks" in sentence else 1
     filled = "INSERT INTO teams VALUES (1, 'Ajax'); INSERT INTO players (team_id, name) VALUES (1, 'Ann')"
     arguments = ("run", "--promote", "--", psql(connection), "-c", filled, "-c", script)

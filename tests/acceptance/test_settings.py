@@ -28,9 +28,12 @@ def offline(tmp_path: Path) -> Bluegreen:
         ("schema = league", "bluegreen.toml cannot be read: Invalid value (at line 1, column 10)"),
         ("\xff", "bluegreen.toml cannot be read: "),
         ("[load]\njbos = 2", "bluegreen.toml: contains unknown field `jbos` - at `$.load`"),
-        ("[load]\njobs = 0", "bluegreen.toml: Expected `int` >= 1 - at `$.load.jobs`"),
-        ("[tables.teams]\nallow_empty = 'yes'", "bluegreen.toml: Expected `bool`, got `str` - at `$.tables[...].allow"),
-        ("[environments]\nx = 'postgresql://h/d'", "bluegreen.toml: environments does not hold tables only"),
+        ("[load]\njobs = 0", "bluegreen.toml, line 2: Expected `int` >= 1 - at `$.load.jobs`"),
+        (
+            "[tables.teams]\nallow_empty = 'yes'",
+            "bluegreen.toml, line 2: Expected `bool`, got `str` - at `$.tables[...].allow",
+        ),
+        ("[environments]\nx = 'postgresql://h/d'", "bluegreen.toml: `environments` contains a value that is no table"),
         ("[checks]\npath = '${NOT_SET}/checks'", "bluegreen.toml uses ${NOT_SET}, which is not set"),
     ],
 )
@@ -79,7 +82,7 @@ def test_schema_name_without_room_for_a_release_is_refused(offline: Bluegreen, s
     """PostgreSQL would cut the longer name in silence; the length is in bytes."""
     offline.write_league()
     said = refused(offline, "load", "data", "-s", schema, code=2)
-    assert said.sentence.startswith(f'schema name "{schema}" is too long: its release 1 would be called')
+    assert said.sentence.startswith(f'schema name "{schema}" is too long: the name of its release 1 would be')
     assert "at most 59 bytes" in said.hint
 
 

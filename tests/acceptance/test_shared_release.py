@@ -42,9 +42,9 @@ def test_commands_fill_one_release(bluegreen: Bluegreen, live: Live, connection:
     rows = "id;team_id;name\n8;1;x\n9;1;Zoë\n".encode("LATIN1")
     bluegreen("copy", "2", "players", "-", "--part", "8", *options, stdin=rows)
     shown = bluegreen("status").stdout
-    assert "release 2, which has 3, until 20" in shown
+    assert "release 2, with 3 parts, until 20" in shown
     assert "open      league__r2  5 " in shown
-    assert "write one number" in bluegreen("finish", "2", "--expect", "4", "--expect", "x=1", code=2).stderr
+    assert "give one NUMBER" in bluegreen("finish", "2", "--expect", "4", "--expect", "x=1", code=2).stderr
     assert "the release has 3 parts, 4 expected" in bluegreen("finish", "2", "--expect", "4", code=1).stderr
     released = bluegreen.json("finish", "2", "--expect", "players=2", "--expect", "teams=1", "--promote")
     tables = {
@@ -64,7 +64,7 @@ def test_commands_fill_one_release(bluegreen: Bluegreen, live: Live, connection:
 
 
 def test_handle_goes_to_other_processes(live: Live, connection: Connection) -> None:
-    """It holds no connection, so that it can be pickled; what each brings is there, and a sequence goes on after it."""
+    """The handle can be pickled; every part is there, and a sequence continues after the parts."""
     release = SharedRelease.open(live.dsn, schema="league")
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         teams = pool.submit(release.part, "teams", [(1, "Ajax"), (2, "Łódź")], key="all")
@@ -92,3 +92,12 @@ def test_ledger_of_an_older_version_can_be_looked_at(dsn: str, connection: Conne
     ledger.open_release(connection, "league", base_oid=None)
     [release] = status.status(scene.context(dsn)).releases
     assert (release.dead, release.open_until, release.parts) == (True, None, None)
+
+
+def test_session_setting_that_the_server_refuses_is_named_by_copy(bluegreen: Bluegreen, live: Live) -> None:
+    """The error has the key, as that of `load` has; nothing of the part is copied."""
+    bluegreen.write_league()
+    number = bluegreen("open").stdout.strip()
+    bluegreen.write("bluegreen.toml", '[load.session]\nto = "x"\n')
+    done = bluegreen("copy", number, "teams", "data/teams.csv", "--part", "1", code=2)
+    assert "the server refuses load.session.to: " in done.stderr

@@ -25,7 +25,7 @@ def teams(bluegreen: Bluegreen) -> None:
 
 
 def test_pipe_is_loaded_like_a_file(bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]) -> None:
-    """Beside files; its size is what came."""
+    """Standard input fills a table next to files; its size is what arrived."""
     done = bluegreen.json("load", "teams.csv", "-", *CSV, "--promote", stdin=PLAYERS)
     text = PLAYERS.encode()
     [file] = [file for file in done["loaded"]["files"] if file["table"] == "players"]

@@ -79,14 +79,14 @@ def test_tag_that_no_check_has_is_found_out_before_the_swap(bluegreen: Bluegreen
 
 @pytest.mark.usefixtures("ready")
 def test_rollback_that_is_held_up_is_told(bluegreen: Bluegreen, connection: Connection) -> None:
-    """The failed release is live still: exit code 3, and the way back is named."""
+    """The failed release is still live: exit code 3, and the hint names the rollback."""
     bluegreen.write("checks/bad.sql", SLOW)
     promote = bluegreen.start("promote", "--max-wait", "1")
     scene.wait_until(lambda: scene.sessions(connection, VERIFYING))
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         stderr = promote.communicate(timeout=60)[1]
     assert promote.returncode == 3, stderr
-    assert "release 2 has failed its verification and is still live: the locks on league" in stderr
+    assert "release 2 has failed its verification and is still live: could not lock league" in stderr
     assert "HINT: Run `bluegreen rollback`." in stderr
     assert bluegreen.json("status")["live"] == 2
     bluegreen("rollback")

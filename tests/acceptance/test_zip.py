@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 
 import psycopg
+import pytest
 from psycopg.rows import TupleRow
 
 from tests.acceptance.refusals import refused
@@ -21,7 +22,7 @@ def write_zip(bluegreen: Bluegreen, name: str = "data.zip", **members: str) -> N
 def test_zip_is_loaded_like_the_files_in_it(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Rows, sizes and digests are the same; only the paths tell where they came from."""
+    """Rows, sizes and digests are the same; only the paths show where the data came from."""
     bluegreen.write_league()
     write_zip(bluegreen, teams=TEAMS, players=PLAYERS)
     plain, packed = bluegreen.json("load", "data"), bluegreen.json("load", "data.zip")
@@ -83,3 +84,14 @@ def test_damaged_member_is_refused_while_it_is_loaded(bluegreen: Bluegreen, live
     bluegreen.write("data.zip", data[:place] + bytes(1000) + data[place + 1000 :])
     said = refused(bluegreen, "load", "data.zip", live=live)
     assert said.sentence.startswith("data.zip/export/teams.csv cannot be read to its end: ")
+
+
+def test_zip_with_two_files_of_one_name_is_refused(bluegreen: Bluegreen, live: Live) -> None:
+    """Only one of them can be read, so that the rows of the other would be missing without a word."""
+    with zipfile.ZipFile(bluegreen.directory / "data.zip", "w") as archive:
+        archive.writestr("teams.csv", TEAMS)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("teams.csv", "id,name\n")
+    for data in ("data.zip", "data.zip/teams.csv", "data.zip/*.csv"):
+        said = refused(bluegreen, "load", data, live=live)
+        assert said.sentence == "data.zip has more than one file called teams.csv"

@@ -44,7 +44,7 @@ class Scene:
             connection.execute("CHECKPOINT")
 
     def run(self, way: Way) -> Run:
-        """Run one way with the readers beside it."""
+        """Run one strategy while readers run."""
         with _readers(self._server, shop.small(self._rows)) as told:
             run = measure.run(way, self._server)
         errors = [error for one in told for error in one["errors"]]
@@ -53,7 +53,7 @@ class Scene:
         return run._replace(worst=max(one["worst"] for one in told) * 1000, errors=len(errors))
 
     def idle(self) -> float:
-        """Return the longest wait of the readers in milliseconds with nothing beside them."""
+        """Return the longest wait of the readers in milliseconds while nothing else runs."""
         with _readers(self._server, shop.small(self._rows)) as told:
             time.sleep(IDLE)
         return max(float(one["worst"]) for one in told) * 1000
@@ -86,7 +86,7 @@ def measured(server: Server, rows: int, count: int, jobs: Sequence[int], names: 
 
 @contextmanager
 def _readers(server: Server, rows: int) -> Iterator[list[dict[str, Any]]]:
-    """Have readers read beside the body, and fill the list with what they tell after it.
+    """Let readers read during the body, and fill the list with their results after it.
 
     Raises:
         Failed: a reader died.

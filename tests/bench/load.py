@@ -26,7 +26,7 @@ class Scene:
         self._server = server
 
     def prepare(self) -> None:
-        """Make the table anew, and leave nothing of the way before."""
+        """Re-create the table, and leave nothing of the previous way."""
         with self._server.connect() as connection:
             connection.execute("DROP SCHEMA IF EXISTS bench, bench__r2, bench_staging, bluegreen CASCADE")
             connection.execute("CREATE SCHEMA bench")

@@ -38,7 +38,7 @@ class Way(NamedTuple):
 class Run(NamedTuple):
     """What one run took, in seconds, MB and milliseconds.
 
-    `worst` and `errors` where readers were beside it; `copying` is the part of `wall` in which rows were copied, where
+    `worst` and `errors` if readers ran at the same time; `copying` is the part of `wall` in which rows were copied, if
     more than that was done.
     """
 
@@ -56,7 +56,7 @@ class Failed(Exception):
 
 
 def say(text: str) -> None:
-    """Write a line of talk."""
+    """Write a message."""
     sys.stderr.write(f"{text}\n")
 
 
@@ -130,7 +130,7 @@ class _Tree:
 
 @contextmanager
 def _watched(pid: int) -> Iterator[_Tree]:
-    """Look at a process and its descendants beside the body."""
+    """Measure a process and its descendants during the body."""
     tree, over = _Tree(pid), threading.Event()
 
     def watch() -> None:

@@ -1,6 +1,6 @@
 """Other loaders, used where they are installed; none is a dependency.
 
-Each is called as its own documentation has it for reloading a table, and told the columns' types where it can be told.
+Each is called as its own documentation shows for reloading a table, with the columns' types if it accepts them.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""A reader in a closed loop: `reader.py DSN ROWS`; at the end of its input it tells its longest wait and its errors.
+"""A reader in a closed loop: `reader.py DSN ROWS`; at the end of its input it prints its longest wait and its errors.
 
 A process of its own, so that what it measures is no wait for our own interpreter.
 """

@@ -27,7 +27,7 @@ class Scene(Protocol):
         """Run one way and measure it."""
 
     def digest(self, way: Way) -> object:
-        """Return what tells whether two ways have loaded the same."""
+        """Return a value that is equal if two ways have loaded the same."""
 
 
 class Result(NamedTuple):

@@ -30,7 +30,7 @@ _DDL = """
 """
 _CHECK = "-- stops here\nSELECT id AS pause_check FROM players WHERE public.pause(id) < 0"
 STOPPED = "wait_event = 'advisory'"
-_STOPPED_ANYWHERE = f"{STOPPED} OR application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+_STOPPED_ANYWHERE = f"{STOPPED} OR application_name ~ '^(pg_dump|bluegreen load)' AND wait_event_type = 'Lock'"
 
 
 class SlowLoad:
@@ -48,7 +48,7 @@ class SlowLoad:
     @contextmanager
     def stopped(self, stage: str) -> Iterator[warm.Command]:
         """Start a load, wait until it stops in a stage, and let it continue when the body ends."""
-        statement = "LOCK TABLE league.players" if stage == "structure" else "SELECT pg_advisory_xact_lock(4711)"
+        statement = "LOCK TABLE league.teams" if stage == "structure" else "SELECT pg_advisory_xact_lock(4711)"
         self.connection.execute("DELETE FROM public.slow")
         self.connection.execute("INSERT INTO public.slow VALUES (%s)", (_PATTERNS.get(stage),))
         with scene.holding(self.bluegreen.dsn, statement) as holder:

@@ -20,7 +20,7 @@ from tests.concurrency import scene
 
 Connection = psycopg.Connection[TupleRow]
 TABLES = 1000
-RAISE = "Raise max_locks_per_transaction and restart the server."
+RAISE = "Raise `max_locks_per_transaction` and restart the server."
 
 
 def make_tables(connection: Connection, schema: str, tables: int = TABLES, defaults: int = 0) -> int:

@@ -84,8 +84,8 @@ def test_part_that_is_tried_many_times_at_once_is_there_once(
     """The others wait for the first and find the part done; without the unique key its rows are there five times."""
     if not keyed:
         connection.execute("ALTER TABLE bluegreen.part DROP CONSTRAINT part_pkey")
-        text = queries.blocks("ledger_queries")["take_part"].partition("ON CONFLICT")[0]
-        monkeypatch.setitem(queries.blocks("ledger_queries"), "take_part", text)
+        text = queries.blocks("ledger_queries")["begin_part"].partition("ON CONFLICT")[0]
+        monkeypatch.setitem(queries.blocks("ledger_queries"), "begin_part", text)
     slow = Slow()
     tries = [Try(lambda: shared.part("players", slow, key="7")) for _ in range(TRIES)]
     assert slow.begun.acquire(timeout=20)
@@ -175,7 +175,7 @@ def test_open_release_keeps_others_away_until_it_is_dead(
     with pytest.raises(errors.Conflict):
         SharedRelease.open(live.dsn, schema="league")
     found = [finding.found for finding in doctor.doctor(surroundings).findings]
-    assert "release 2 is open for parts" in found
+    assert "release 2 is open for parts and blocks other loads" in found
     assert prune.prune(surroundings, keep=1).dropped == ()
     connection.execute("UPDATE bluegreen.release SET open_until = clock_timestamp() WHERE number = 2")
     assert status.status(surroundings).releases[1].dead

@@ -65,7 +65,7 @@ def carried(bluegreen: Bluegreen, live: Live, connection: Connection) -> Connect
 
 
 def test_they_stay_the_same_tables(bluegreen: Bluegreen, live: Live, carried: Connection) -> None:
-    """Rows written at any time are live at all times, and everything that hangs on them reads what is live."""
+    """Rows written at any time are live at all times, and every dependent reads what is live."""
     before = live.definition()
     oid = one(carried, "SELECT 'league.bookings'::regclass::oid")
     bluegreen("load", "data")
@@ -97,7 +97,7 @@ def test_they_stay_the_same_tables(bluegreen: Bluegreen, live: Live, carried: Co
 
 
 def test_kept_releases_hold_no_rows_of_them(bluegreen: Bluegreen, live: Live, carried: Connection) -> None:
-    """A user whom only a kept release knows can be deleted; rolling back then says so, and can be told to go on."""
+    """A user that only a kept release knows can be deleted; the rollback reports it, and an option continues."""
     bluegreen("load", "data", "--promote")
     carried.execute("UPDATE league.players SET owner_id = NULL")
     carried.execute("DELETE FROM league.users WHERE id = 2")

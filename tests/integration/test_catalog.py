@@ -1,4 +1,4 @@
-"""What hangs on a schema from outside is found, and nothing else."""
+"""All outside dependents of a schema are found, and nothing else."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ INSIDE = """
 
 
 def dependents(connection: Connection, schema: str = "league") -> list[tuple[str, str, str]]:
-    """Return what hangs on a schema: type, identity, and the identity of what it hangs on."""
+    """Return the dependents of a schema: type, identity, and the identity of the object they depend on."""
     oid = catalog.schema_oid(connection, schema)
     assert oid
     return [(found.type, found.identity, found.on_identity) for found in catalog.outside_dependents(connection, oid)]
@@ -109,7 +109,7 @@ def dependents(connection: Connection, schema: str = "league") -> list[tuple[str
 def test_what_hangs_on_the_schema_is_found(
     connection: Connection, live: Live, ddl: str, found: tuple[str, str, str]
 ) -> None:
-    """Each with what it is, and what it hangs on: all that would stay with the old release."""
+    """Each dependent is reported with its type and the object that it depends on."""
     connection.execute(INSIDE)
     assert dependents(connection) == []
     connection.execute(ddl.encode())

@@ -1,7 +1,7 @@
-"""What is asked of Citus, against stand-ins of its functions; and Citus itself, where there is one.
+"""The queries that Citus gets, against stubs of its functions; and Citus itself, if there is a cluster.
 
-The stand-ins (tests/data/citus.sql) write down that they were called: they show our SQL, not Citus. The tests that show
-Citus want its coordinator in BLUEGREEN_TEST_CITUS_DSN: a database of their own is not to be had there, so they work in
+The stubs (tests/data/citus.sql) record their calls: they show our SQL, not Citus. The tests that show
+Citus need its coordinator in BLUEGREEN_TEST_CITUS_DSN: they cannot create a database there, so they work in
 a schema of a name of their own in the one that is named, as a role that may create it.
 """
 
@@ -20,7 +20,7 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import catalog, citus, config, db, errors, model, parallel
+from bluegreen_etl import catalog, citus, config, db, errors, ledger, model, parallel
 from bluegreen_etl.commands import load as load_command
 from bluegreen_etl.commands import promote, prune, rollback, status
 from bluegreen_etl.commands import run as run_command
@@ -79,7 +79,7 @@ def test_tables_of_a_release_are_spread_as_those_of_live(
         "league__r2.colours local",
     ]
     assert {table["frozen"] for table in released["loaded"]["tables"]} == {False}
-    assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers enter" in bluegreen("doctor").stdout
+    assert "ok    citus: Citus 13.2-1; 2 of 2 nodes answer; readers connect" in bluegreen("doctor").stdout
     connection.execute("DROP TABLE league.notes, league.colours")
     assert standins.definition() == before
     rollback.rollback(surroundings(standins.dsn))
@@ -140,11 +140,12 @@ def test_first_load_is_spread_as_the_settings_say(bluegreen: Bluegreen, standins
 def test_node_that_misses_the_commit_is_waited_for(
     bluegreen: Bluegreen, standins: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its warning is told and it is asked; recovered, all is well; otherwise it is exit code 6, and nothing begins."""
+    """The warning is reported and the node is asked; if it does not recover, exit code 6, and no command begins."""
     bluegreen.write_league()
     data = [str(bluegreen.directory / "data")]
     listener = scene.Listener()
     context = scene.context(standins.dsn, listener=listener)
+    monkeypatch.setattr(ledger, "_refuse_foreign_code", lambda _connection: None)  # the stand-in is a trigger on it
     monkeypatch.setattr(citus, "_PASSING", 0.1)
     monkeypatch.setattr(citus, "_LOOK_EVERY", 0.05)
     monkeypatch.setattr(citus, "RECOVERY_WAIT", 1.0)
@@ -193,9 +194,10 @@ def test_node_that_misses_the_commit_is_waited_for(
 
 
 def test_what_a_node_says_is_told_where_it_may_be_no_lock(
-    bluegreen: Bluegreen, standins: Live, connection: Connection
+    bluegreen: Bluegreen, standins: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again like one, because nothing in it tells them apart."""
+    """The error is retried like a lock timeout, because nothing distinguishes them."""
+    monkeypatch.setattr(ledger, "_refuse_foreign_code", lambda _connection: None)  # the stand-in is a trigger on it
     bluegreen.write_league()
     load_command.load(surroundings(standins.dsn), [str(bluegreen.directory / "data")])
     connection.execute(
@@ -248,7 +250,7 @@ def test_as_many_streams_copy_into_a_table_as_are_of_use(
         return moment
 
     def progress(_table: str, _size: int) -> None:
-        """Let nobody take a block before whoever is wanted has joined: a small file would be over by then."""
+        """Let no stream take a block before the wanted stream has joined: a small file would be over by then."""
         scene.wait_until(lambda: joining.width.settled or joining.active >= joining.width.wanted)
         if joining.active > joining.width.wanted:  # it commits meanwhile
             time.sleep(0.005)
@@ -275,14 +277,14 @@ def test_as_many_streams_copy_into_a_table_as_are_of_use(
 # ---- Citus itself
 
 
-@pytest.fixture(params=["stand-ins", "citus"])
+@pytest.fixture(params=["stubs", "citus"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """The DSN of a coordinator, and a live schema that is this test's own.
 
-    With the stand-ins the test itself is tried, which would otherwise be run by nobody who has no Citus.
+    With the stubs, this tests the test itself, which otherwise only a Citus cluster would run.
     """
     schema = f"test_{uuid4().hex[:8]}"
-    if request.param == "stand-ins":
+    if request.param == "stubs":
         dsn = request.getfixturevalue("dsn")
         with psycopg.connect(dsn, autocommit=True) as own:
             own.execute(STANDINS.encode())
@@ -299,7 +301,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 
 class Joining(threading.Thread):
-    """Reads both tables in one statement until it is told to stop, through the coordinator."""
+    """Reads both tables in one statement until it is stopped, through the coordinator."""
 
     def __init__(self, dsn: str, schema: str) -> None:
         super().__init__(daemon=True)
@@ -401,7 +403,7 @@ def test_cluster_spreads_tables_in_the_order_of_their_keys_for_a_program(
 
 
 def test_cluster_refuses_a_row_without_what_it_must_have(cluster: tuple[str, str], tmp_path: Path) -> None:
-    """As a bad row of the file; which one, Citus does not tell."""
+    """The error is a bad row of the file; Citus does not report which one."""
     dsn, schema = cluster
     (tmp_path / "schema.sql").write_text("CREATE TABLE events (id int PRIMARY KEY, text text NOT NULL)")
     (tmp_path / "events.csv").write_text("id,text\n1,x\n2,\n")
@@ -414,7 +416,7 @@ def test_cluster_refuses_a_row_without_what_it_must_have(cluster: tuple[str, str
 def test_cluster_gets_each_row_once_however_many_streams_bring_them(
     cluster: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A distributed table that is dealt out: how many connections have proved to be of use is told."""
+    """A distributed table copied by several streams: the load reports how many connections helped."""
     monkeypatch.setattr(copy, "DEAL_BYTES", 1)
     monkeypatch.setattr(copy_parallelism, "WARM_UP", 0.01)
     monkeypatch.setattr(copy_parallelism, "WINDOW", 0.02)

@@ -395,7 +395,7 @@ def test_maintenance_is_no_change(connection: Connection) -> None:
 
 
 def test_index_that_a_failed_build_has_left_does_not_count(bluegreen: Bluegreen, connection: Connection) -> None:
-    """pg_dump leaves invalid indexes out: another load could never bring it, so it is neither a change nor a loss."""
+    """pg_dump leaves invalid indexes out: another load cannot create one, so it is neither a change nor a loss."""
     connection.execute("CREATE SCHEMA league; CREATE TABLE league.t (id int PRIMARY KEY, n int)")
     connection.execute("INSERT INTO league.t VALUES (1, 1), (2, 1)")
     connection.execute("SELECT pg_stat_force_next_flush()")

@@ -100,7 +100,7 @@ def test_orphans_are_refused_before_the_swap(bluegreen: Bluegreen, live: Live, o
 
 
 def test_key_that_could_not_be_validated_is_tried_again(bluegreen: Bluegreen, live: Live, outside: Connection) -> None:
-    """A booking between the count and the swap is told of, and its key until a later cut-over has validated it."""
+    """A booking between the count and the swap is reported, and its key until a later cut-over has validated it."""
     booking = "INSERT INTO app.bookings VALUES (9, 1)"
     hook = f"import psycopg; psycopg.connect({bluegreen.dsn!r}, autocommit=True).execute({booking!r})"
     bluegreen.write("hook.py", hook)

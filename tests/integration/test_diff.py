@@ -24,7 +24,7 @@ CREATE VIEW squads AS
 def test_prepared_reads_fail_where_the_diff_says_so(
     bluegreen: Bluegreen, live: Live, connection: Connection, dsn: str
 ) -> None:
-    """Columns in another order, and a type that each release makes anew; all others go on."""
+    """Columns in another order, and a type that each release re-creates; all other statements continue to work."""
     connection.execute("CREATE TYPE league.mood AS ENUM ('fine', 'sad')")
     connection.execute("CREATE TABLE league.fans (id int, mood league.mood)")
     bluegreen.write("schema.sql", DDL)
@@ -38,7 +38,7 @@ def test_prepared_reads_fail_where_the_diff_says_so(
         relations = ("teams", "players", "fans", "squads")
         for name in relations:
             client.execute(f"PREPARE of_{name} AS TABLE league.{name}".encode())
-        assert "prepared on fans, players will fail once" in bluegreen("promote").stderr
+        assert "prepared statements of clients on fans, players will fail once" in bluegreen("promote").stderr
         for name in relations:
             if name in found["prepared"]:
                 for _ in range(2):  # it does not heal

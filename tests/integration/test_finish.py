@@ -34,7 +34,7 @@ def cloned(connection: Connection, ddl: str) -> int:
 
 
 def finished(dsn: str, connection: Connection, fill: str, *, jobs: int = 2) -> None:
-    """Put off what can be, fill the tables, and build what was put off."""
+    """Defer indexes and keys, fill the tables, and build what was deferred."""
     shadow = release(1)
     server = db.Server(dsn, origin="test")
     recorded = partial(db.retry_on_lock_timeout, connection)

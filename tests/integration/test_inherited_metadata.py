@@ -56,7 +56,7 @@ def test_what_the_ddl_says_counts(bluegreen: Bluegreen, live: Live, connection: 
 def test_program_that_makes_its_tables_anew_keeps_them_secure(
     bluegreen: Bluegreen, live: Live, connection: Connection
 ) -> None:
-    """As after DDL; a policy that cannot be made again stops the promote."""
+    """A program's tables get them as DDL tables do; a policy that cannot be re-created stops the promote."""
     connection.execute(ADDED.encode())
     before = live.definition()
     rows = "INSERT INTO teams VALUES (1, 'Ajax'); INSERT INTO players (team_id, name) VALUES (1, 'Ann')"

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from typing import LiteralString
 from uuid import UUID
 
@@ -278,3 +279,66 @@ def test_a_failed_load_says_why(bluegreen: Bluegreen, live: Live, connection: Co
     assert failed.failure is not None
     assert failed.failure.startswith("data/players.csv, line 2, column born: ")
     assert ledger.events(connection, "league")[-1].detail == failed.failure
+
+
+# ---- trust
+
+
+@pytest.fixture
+def stranger(connection: Connection) -> Iterator[str]:
+    """A role that others do not trust."""
+    connection.execute("CREATE ROLE stranger")
+    yield "stranger"
+    connection.execute("DROP OWNED BY stranger CASCADE; DROP ROLE stranger")
+
+
+def test_ledger_of_a_stranger_is_refused(
+    bluegreen: Bluegreen, live: Live, connection: Connection, stranger: str
+) -> None:
+    """By doctor and load; the statements of the hint fix it."""
+    ledger.ensure(connection)
+    connection.execute("CREATE FUNCTION bluegreen.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+    connection.execute("CREATE TRIGGER t BEFORE INSERT ON bluegreen.event FOR EACH ROW EXECUTE FUNCTION bluegreen.f()")
+    connection.execute("CREATE RULE r AS ON DELETE TO bluegreen.event DO INSTEAD NOTHING")
+    connection.execute(f"ALTER TABLE bluegreen.release OWNER TO {stranger}".encode())
+    bluegreen.write_league()
+    assert "does not trust the ledger" in bluegreen("load", "data", code=1).stderr
+    assert "does not trust the ledger" in bluegreen("doctor", code=1).stdout
+    with pytest.raises(errors.NotPermitted) as caught:
+        ledger.ensure(connection)
+    assert caught.value.hint
+    connection.execute(caught.value.hint.encode())
+    bluegreen("load", "data", "--promote")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM bluegreen.ledger",
+        "ALTER TABLE bluegreen.release DROP CONSTRAINT release_origin_check; UPDATE bluegreen.release SET origin = ''",
+        "UPDATE bluegreen.check_result SET severity = 'odd'",
+    ],
+)
+def test_damaged_ledger_is_one_clear_error(
+    bluegreen: Bluegreen, live: Live, connection: Connection, damage: str
+) -> None:
+    """Exit code 1 and a hint, whatever the command; never a traceback."""
+    bluegreen.write_league()
+    bluegreen("load", "data", "--promote")
+    connection.execute(damage.encode())
+    done = bluegreen("report", code=1)
+    assert "the ledger, the schema bluegreen, is damaged" in done.stderr
+    assert "Restore the schema `bluegreen`" in done.stderr
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_role_that_may_not_delete_may_not_write(connection: Connection) -> None:
+    """Some statements delete rows: without that privilege each promote would leave work undone."""
+    ledger.ensure(connection)
+    connection.execute("GRANT USAGE ON SCHEMA bluegreen TO stranger")
+    connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA bluegreen TO stranger")
+    connection.execute("SET ROLE stranger")
+    assert ledger.exists(connection)
+    with pytest.raises(errors.NotPermitted):
+        ledger.protect(connection, protected=True)
+    connection.execute("RESET ROLE")

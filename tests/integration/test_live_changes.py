@@ -40,7 +40,7 @@ def test_change_of_live_since_the_load_conflicts(
 def test_forced_promote_goes_without_the_change(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
-    """Whoever has read the list may go on."""
+    """A user who has read the list may continue with --force."""
     bluegreen.write_league()
     bluegreen("load", "data")
     connection.execute("COMMENT ON TABLE league.teams IS 'they play'")

@@ -23,7 +23,7 @@ def test_rows_written_since_the_load_are_refused_with_their_counts(bluegreen: Bl
 
 
 def test_writer_that_has_not_committed_is_found(bluegreen: Bluegreen, live: Live, dsn: str) -> None:
-    """Its lock tells, before the server has counted anything."""
+    """The writer's lock shows it before the server has counted anything."""
     bluegreen.write_league()
     bluegreen("load", "data")
     with psycopg.connect(dsn) as other:
@@ -34,7 +34,7 @@ def test_writer_that_has_not_committed_is_found(bluegreen: Bluegreen, live: Live
 
 
 def test_rollback_is_not_held_up_by_writes(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
-    """The way back is for emergencies: rows written since the promote stay in the release that steps back."""
+    """A rollback is for emergencies: rows written since the promote stay in the release that it retires."""
     bluegreen.write_league()
     bluegreen("load", "data", "--promote")
     connection.execute("INSERT INTO league.teams VALUES (7, 'new')")

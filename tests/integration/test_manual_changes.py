@@ -41,12 +41,12 @@ def test_schema_that_was_renamed_by_hand_is_never_dropped(league: Bluegreen, con
     assert league.json("prune", "--keep", "0")["dropped"] == [1]
 
 
-def test_load_that_died_before_the_ledger_learnt_its_schema_is_swept(league: Bluegreen, connection: Connection) -> None:
-    """A kill between the commit of the structure and the ledger's update leaves a schema known only by its name."""
+def test_schema_that_the_ledger_does_not_know_by_its_oid_stays(league: Bluegreen, connection: Connection) -> None:
+    """The ledger records the OID with the schema: a schema known only by its name belongs to somebody else."""
     connection.execute("UPDATE bluegreen.release SET status = 'loading', schema_oid = NULL WHERE number = 2")
     league("load", "data")
     assert statuses(league) == {1: "live", 2: "pruned", 3: "ready"}
-    assert schemas(connection) == ["league", "league__r3"]
+    assert schemas(connection) == ["league", "league__r2", "league__r3"]
 
 
 def test_release_that_was_put_live_by_hand_is_known_again(league: Bluegreen, connection: Connection) -> None:

@@ -19,7 +19,7 @@ def one(connection: Connection, query: str) -> object:
 
 @pytest.fixture
 def outside(connection: Connection, live: Live) -> Connection:
-    """One with everything that it can have, what has grown on it, and one that reads live by way of a view."""
+    """One with every feature, one with dependents of its own, and one that reads live through a view."""
     connection.execute(
         """
         CREATE SCHEMA app;

@@ -52,7 +52,7 @@ def left_behind(connection: Connection) -> list[catalog.Dependent]:
 def test_the_whole_database_is_the_same_through_ten_cut_overs(
     dsn: str, connection: Connection, bluegreen: Bluegreen
 ) -> None:
-    """One of everything inside and one of everything outside: dump for dump, and nothing hangs on a kept release."""
+    """One of everything inside and outside: all dumps are equal, and nothing depends on a kept release."""
     connection.execute(EVERYTHING.encode())
     connection.execute(OUTSIDE.encode())
     before = definition(connection, dsn)
@@ -153,7 +153,7 @@ def loader(connection: Connection, dsn: str) -> Iterator[str]:
 def test_a_role_that_is_no_superuser_can_do_it_all(
     loader: str, dsn: str, connection: Connection, bluegreen: Bluegreen
 ) -> None:
-    """Everything that hangs on live follows there and back, with no more than ownership."""
+    """All dependents of live are re-pointed there and back, with no more than ownership."""
     own = Bluegreen(loader, bluegreen.directory)
     own.write_league()
     own.write("bluegreen.toml", FOLLOW + '[carry]\ntables = ["users"]\n')

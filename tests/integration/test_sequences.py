@@ -45,7 +45,7 @@ def test_sequence_ends_at_its_bounds(bluegreen: Bluegreen, connection: Connectio
 
 
 def test_rollback_over_a_narrower_sequence_says_so(bluegreen: Bluegreen, connection: Connection) -> None:
-    """The way back is not closed: the sequence is at its end."""
+    """The rollback is not closed: the sequence is at its end."""
     connection.execute("CREATE SCHEMA league; CREATE TABLE league.t (id smallserial PRIMARY KEY, n text)")
     bluegreen.write("schema.sql", "CREATE TABLE t (id serial PRIMARY KEY, n text)")
     bluegreen.write("bluegreen.toml", '[structure]\nddl = ["schema.sql"]\n')

@@ -93,7 +93,7 @@ def test_what_is_put_off_leaves_nothing_that_slows_copy(everything: Live, connec
 def test_what_somebody_made_on_the_release_is_not_lost(
     live: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are put off by making the schema anew: not where a view has come to depend on it a moment before."""
+    """Deferring re-creates the schema, but not if a view has come to depend on it just before."""
     clone = release(1, base=catalog.schema_oid(connection, "league"))
     structure.clone(connection, clone, SETTINGS)
     read = dump.read
@@ -268,7 +268,7 @@ def test_own_ddl_runs_as_it_is(
     ],
 )
 def test_ddl_that_cannot_be_run_is_refused(bluegreen: Bluegreen, live: Live, text: str, named: str) -> None:
-    """With file and line where the server tells it, and without a trace of it."""
+    """The error has file and line if the server reports it, and no traceback."""
     before = live.dump()
     write_ddl(bluegreen, text)
     done = bluegreen("load", "data", "--promote", code=1)

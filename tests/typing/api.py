@@ -10,7 +10,7 @@ class Quiet:
     """The least that a watcher needs."""
 
     def say(self, text: str) -> None:
-        """Take a line of talk."""
+        """Take a message."""
 
     def stage(self, name: str, *, total: int = 0) -> None:
         """Learn that a stage begins."""

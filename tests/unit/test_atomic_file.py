@@ -25,3 +25,15 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="page"):
         atomic_file.write(tmp_path / "page", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_link_is_neither_followed_nor_replaced(tmp_path: Path) -> None:
+    """Somebody else may have put it there, and a device is no place for a page."""
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / "page").symlink_to("other")
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("page", "is a symbolic link"), ("pipe", "is not a regular file")):
+        with pytest.raises(OSError, match=reason):
+            atomic_file.write(tmp_path / name, "text")
+    assert (tmp_path / "page").is_symlink()
+    assert (tmp_path / "other").read_text() == "precious"

@@ -77,7 +77,7 @@ def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
 def test_several_nodes_are_told_statement_by_statement() -> None:
     """Each SET goes along to them; all tables are locked in one statement, which as a whole waits for so long.
 
-    None may be told to commit before the coordinator's own commit is on disk.
+    No node may commit before the coordinator's own commit is on disk.
     """
     plan = msgspec.structs.replace(PLAN, distributed=True)
     sent = [step.statement.as_string() for step in steps.steps(plan, attempt(plan, timeout=0.25))]

@@ -1,9 +1,12 @@
 """Settings: which of the places that may say something wins, and what is refused."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
+import msgspec
 import pytest
 
 from bluegreen_etl import config, errors
@@ -153,7 +156,7 @@ def test_variables_are_numbers_and_booleans_where_those_are_wanted(toml: Write) 
 
 
 def test_mistake_in_an_environment_that_is_not_used_is_found(toml: Write) -> None:
-    """Whoever needs it next does so in a hurry."""
+    """The next reader of this setting is in a hurry."""
     toml("[environments.staging.load]\njbos = 2")
     with pytest.raises(errors.UsageError, match=r"\[environments.staging\]: contains unknown field `jbos`"):
         resolve()
@@ -211,6 +214,89 @@ def test_a_mistake_in_the_file_is_named(toml: Write, text: str, named: str) -> N
     assert caught.value.hint
 
 
+NUMBERS = [
+    "load.open_for",
+    "checks.statement_timeout",
+    "checks.sample",
+    "promote.max_wait",
+    "promote.wait_replicas",
+    "promote.cancel_blockers",
+    "promote.pgbouncer.pause_wait",
+    "retention.keep",
+    "retention.min_age",
+    "backup.days",
+    "backup.keep",
+    "distribute.shards",
+    "load.jobs",
+    "load.reject_limit",
+    "sources.max_record_mb",
+    "tables.t.max_record_mb",
+    "tables.t.reject_limit",
+    "tables.t.checks.row_count.min",
+]
+
+
+def test_the_numbers_below_are_all_that_there_are() -> None:
+    """A new setting with a number is tried here too."""
+    found = set(_numbers(config.Settings))
+    assert found == {re.sub(r"tables\.t\.", "tables.*.", name) for name in NUMBERS} | {"tables.*.checks.row_count.max"}
+
+
+def _numbers(kind: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any type of a field
+    """Yield the settings that take a number and no other value of TOML's."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            yield from _numbers(field.type, f"{path}.{field.encode_name}".lstrip("."))
+    elif get_origin(kind) is dict:
+        yield from _numbers(get_args(kind)[1], f"{path}.*")
+    elif get_origin(kind) is Annotated:
+        yield from _numbers(get_args(kind)[0], path)
+    elif kind in {int, float}:
+        yield path
+    elif get_origin(kind) in {Union, UnionType} and not {int, float} <= set(
+        get_args(kind)
+    ):  # not any value of a column
+        for inner in get_args(kind):
+            yield from _numbers(inner, path)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1" + "0" * 30, "1e300", '"inf"'])
+@pytest.mark.parametrize("key", NUMBERS)
+def test_number_that_cannot_be_meant_is_refused(toml: Write, key: str, value: str) -> None:
+    """Not after hours, when a sum or a date is computed of it: the message has the key and its line."""
+    section, name = key.rsplit(".", 1)
+    toml(f"# first\n[{section}]\n{name} = {value}\n")
+    with pytest.raises(errors.BadConfiguration) as caught:
+        resolve()
+    assert name in caught.value.message
+    assert "line 3" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('schema = "a\\u0000"', 1, "schema"),
+        ('\n[tables.t]\nnull = "\\u0000"', 3, "tables.t.null"),
+        ('\n[sources]\npaths = [\n"a\\u0000"]', 3, "sources.paths"),
+        ('load = { session = { "x" = "\\u0000" } }', 1, "load.session.x"),
+        ('[load]\nsession = { "\\u0000" = "x" }', 2, "load.session"),
+        ('[environments.here.tables.t]\ndelimiter = "\\u0000"', 2, "tables.t.delimiter"),
+    ],
+)
+def test_text_that_no_server_takes_is_refused(toml: Write, text: str, line: int, key: str) -> None:
+    """NUL can be written in TOML, and in no text of PostgreSQL's."""
+    toml(text)
+    with pytest.raises(errors.BadConfiguration, match=rf"line {line}: {key} holds the character NUL"):
+        resolve()
+
+
+def test_variable_that_is_not_utf_8_is_refused(toml: Write) -> None:
+    """The bytes of the environment arrive as half surrogates, which cannot be sent."""
+    toml('[hooks]\nafter_load = "${X}"')
+    with pytest.raises(errors.BadConfiguration, match=r"line 2: hooks\.after_load is not valid UTF-8"):
+        resolve({"X": "a\udcff"})
+
+
 def test_what_is_named_must_exist(toml: Write) -> None:
     """A file or an environment that is asked for by name is not passed over in silence."""
     toml(FILE)
@@ -218,7 +304,7 @@ def test_what_is_named_must_exist(toml: Write) -> None:
         config.resolve({}, file="missing.toml", environ={})
     with pytest.raises(errors.UsageError) as caught:
         resolve(environment="staging")
-    assert caught.value.hint == "Known ones: plain, production. Add [environments.staging]."
+    assert caught.value.hint == "Add `[environments.staging]`, or use one of: plain, production."
 
 
 def test_a_child_gets_no_variable_of_libpq_but_those_given(monkeypatch: pytest.MonkeyPatch) -> None:

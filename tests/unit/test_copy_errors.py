@@ -40,7 +40,7 @@ NULL = Said(
     ],
 )
 def test_node_that_refuses_a_row_is_no_failed_server(error: Said, refusal: bool) -> None:
-    """Of a broken constraint it is told neither SQLSTATE nor line; what else went wrong has no DETAIL."""
+    """A broken constraint comes without SQLSTATE and line; any other error has no DETAIL."""
     assert is_refusal(error) == refusal
 
 
@@ -51,7 +51,7 @@ def test_row_is_shown_where_its_line_is_not_told() -> None:
 
 
 def test_port_of_a_node_is_no_line() -> None:
-    """It stands at the end of the context."""
+    """The column is at the end of the context."""
     context = "while executing command on 10.0.0.1:5432"
     assert Refusal.of(Said("23514", message_primary="m", context=f"\n{context}"), "e").line is None
     assert Refusal.of(Said("22P02", message_primary="m", context=f"COPY e, line 7\n{context}"), "e").line == 7

@@ -45,7 +45,7 @@ def test_nothing_is_measured_where_nothing_is_to_be_decided() -> None:
 
 
 def test_what_fills_buffers_is_not_measured() -> None:
-    """A stream that has just joined takes a burst; it is not the rate that it brings."""
+    """A stream that has just joined takes a burst; this is not its rate."""
     width = Width(2, measured=True)
     width.learn(10, 0.0, active=1)
     width.learn(10**9, WARM_UP / 2, active=1)
@@ -79,7 +79,7 @@ def blocks(count: int) -> Iterator[Block]:
 
 
 def test_newest_stream_leaves_and_nobody_comes_after_it() -> None:
-    """Its blocks end between two of them; the first goes on to the end, and whoever waits is sent away."""
+    """Blocks end between two streams; the first continues to the end, and waiting streams are sent away."""
     clock = iter(n * WINDOW for n in range(1000))
     streams = Streams(3, measured=True, clock=lambda: next(clock))
     stop = threading.Event()

@@ -47,7 +47,7 @@ def text_of(reader: Reader) -> bytes:
 
 @pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
 def test_compressed_file_is_read_and_its_own_bytes_are_hashed(suffix: str, compress: Callable[[bytes], bytes]) -> None:
-    """Also one of several members, as appending makes them; the digest is of what lies on disk."""
+    """A file of several members, as appending writes them, is read whole; the digest covers the bytes on disk."""
     data = compress(b"a,b\n1,x\n") + compress(b"2,y\n")
     reader = opened(f"t.csv.{suffix}", data)
     assert text_of(reader) == b"1,x\n2,y\n"

@@ -72,7 +72,7 @@ def test_errors_and_variables_are_what_the_code_has() -> None:
 
 
 def test_the_readme_is_short_and_has_every_command() -> None:
-    """Whoever reads only that knows what there is."""
+    """A reader of this table alone knows every command."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 250
     table = text.split("## Commands")[1].split("## Exit codes")[0]

@@ -1,4 +1,4 @@
-"""Errors: the exit code of each class, and one list of codes wherever it is told."""
+"""Errors: the exit code of each class, and one list of codes in every place."""
 
 import re
 from pathlib import Path

@@ -49,12 +49,12 @@ def test_explain_says_what_the_page_says() -> None:
     assert (unknown.exit_code, unknown.stderr) == (
         2,
         "bluegreen: error: no error is called Orphan\n"
-        "HINT: `bluegreen explain` lists all. (bluegreen explain UsageError)\n",
+        "HINT: List all errors with `bluegreen explain`. (bluegreen explain UsageError)\n",
     )
 
 
 def test_every_error_begins_with_a_sentence() -> None:
-    """One line that can stand alone, then what to do."""
+    """One line that can be read alone, then what to do."""
     for kind in errors.kinds():
         first, *rest = errors.meaning(kind).splitlines()
         assert first.endswith("."), kind

@@ -47,11 +47,11 @@ def test_each_status_is_what_ci_systems_make_of_it(tmp_path: Path) -> None:
     assert suite.findtext("testcase/system-out") == "warning: 1 offending row\nid=1, shirt=null"
 
 
-def test_text_that_xml_has_no_place_for_is_replaced(tmp_path: Path) -> None:
-    """Data may hold any character; markup stays what it was."""
-    odd = result(name="\x01<b>", sample=(("\x01<b>&]]>", "x"),))
+def test_control_characters_are_escaped(tmp_path: Path) -> None:
+    """Data may hold any character; XML has no place for some, and a terminal obeys others. Markup stays what it was."""
+    odd = result(name="\x01\x1b\u202e\ufffe<b>", sample=(("\x01<b>&]]>", "x"),))
     suite = written(tmp_path, verify.Checked(schema="league", number=2, checks=(odd,)))
-    assert [case.get("name") for case in suite] == ["\ufffd<b>"]
+    assert [case.get("name") for case in suite] == ["\\x01\\x1b\\u202e\ufffd<b>"]
     assert suite.findtext("testcase/failure") == "id=\\x01<b>&]]>, shirt=x"
 
 

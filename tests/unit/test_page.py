@@ -80,6 +80,6 @@ def test_a_report_in_short_is_what_the_page_says() -> None:
 def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """And what was there stays as it was."""
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(errors.Refused, match="could not be written"):
+    with pytest.raises(errors.Refused, match="could not write the report"):
         page.write(tmp_path / "report.html", made(1))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -68,7 +68,7 @@ def refusal(url: str) -> errors.BadSource:
 
 
 def test_url_is_a_file(memory: MemoryFileSystem) -> None:
-    """Its last part is its name, and the storage tells its size."""
+    """The last part of a URL is its name, and the storage reports its size."""
     memory.pipe("/d/players.csv.gz", b"12345")
     assert discover(["memory://d/players.csv.gz"], tables={}) == [
         SourceFile(
@@ -228,7 +228,7 @@ def test_source_can_be_sent_to_another_process(web: Web) -> None:
 
 @pytest.mark.parametrize("change", [Page(TEXT, etag="2"), Page(TEXT + b"3,z\n")])
 def test_file_that_changes_is_refused(web: Web, change: Page) -> None:
-    """From when the header was read to the end, by its size or by whatever else the server tells."""
+    """A change from the header to the end is noticed by the size or by any mark that the server sends."""
     [source] = discover([f"{web.url}/t.csv"], tables={})
     reader = open_reader(source, COLUMNS)
     web.pages["/t.csv"] = change
@@ -333,7 +333,7 @@ def test_missing_fsspec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_url_is_shown_without_secrets(url: str, shown: str) -> None:
-    """Users, passwords and queries; what cannot be told apart is not shown at all."""
+    """Users, passwords and queries are hidden; a URL that cannot be parsed is not shown at all."""
     parts = remote.split(url)
     assert parts is not None
     assert parts.shown == shown

@@ -62,7 +62,7 @@ def found(options: SourceOptions | None = None, *paths: str) -> list[SourceFile]
 
 
 def test_standard_input_is_a_file_of_the_table_that_lists_it(feed: Callable[[bytes], None]) -> None:
-    """Beside files of other tables; nobody knows its size."""
+    """Standard input is read next to files of other tables; its size is not known."""
     feed(TEXT)
     assert found() == [
         SourceFile(
@@ -114,7 +114,7 @@ def test_text_that_begins_like_bzip2_is_text(feed: Callable[[bytes], None]) -> N
 
 
 def test_only_the_first_bytes_are_kept() -> None:
-    """What is beyond them is read once, and a second reader is told so when it gets there."""
+    """Bytes beyond the kept ones are read once, and a second reader gets an error there."""
     readable, writable = os.pipe()
     os.write(writable, bytes(range(100)))
     os.close(writable)
@@ -169,11 +169,11 @@ def test_redirected_file_has_a_size(feed: Callable[[bytes], None], tmp_path: Pat
 
 
 def test_waiting_ends_when_the_load_is_stopped() -> None:
-    """Whoever writes may be silent for hours."""
+    """The writer may be silent for hours."""
     readable, writable = os.pipe()
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
-    with interrupts.heeding(stop), pytest.raises(errors.Interrupted):
+    with interrupts.stopped_by(stop), pytest.raises(errors.Interrupted):
         stdin.RereadableInput(readable).read_at(0, 1)
     os.close(readable)
     os.close(writable)
@@ -190,7 +190,7 @@ def test_empty_input_is_refused(feed: Callable[[bytes], None]) -> None:
 
 
 def test_input_without_a_table_is_refused(feed: Callable[[bytes], None]) -> None:
-    """There is no name to tell it."""
+    """No file name shows the format."""
     feed(TEXT)
     with pytest.raises(errors.UsageError, match=r"^no table is named for standard input$"):
         discover([STDIN], tables={})
@@ -214,7 +214,7 @@ def test_input_for_two_tables_is_refused(feed: Callable[[bytes], None]) -> None:
 
 
 def test_damaged_input_is_refused(feed: Callable[[bytes], None]) -> None:
-    """A compressed one tells that it was cut off; a plain one cannot."""
+    """A compressed stream shows that it was cut off; a plain one cannot."""
     feed(gzip.compress(TEXT)[:-9])
     with pytest.raises(errors.BadSource, match=r"^standard input cannot be read to its end: "):
         peek_file(found()[0])

@@ -165,7 +165,7 @@ def test_member_reached_twice_is_found_once() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_member_is_read_and_its_own_bytes_are_hashed(method: int) -> None:
-    """Size and digest are those of the file that was packed, so they stay when it is packed anew."""
+    """Size and digest are those of the packed file, so they stay the same when it is packed again."""
     packed("data.zip", {"t.csv": TEXT}, method)
     assert read("data.zip") == (TEXT[4:], hashlib.sha256(TEXT).hexdigest(), len(TEXT))
 

@@ -58,7 +58,7 @@ def attempt(plan: Plan = PLAN, *, timeout: float | None = None) -> Try:
 
 
 def text(plan: Plan = PLAN, *, timeout: float | None = None) -> str:
-    """Return the transaction as it is sent, without the escapes of the statements that stand in an array."""
+    """Return the transaction as it is sent, without the escapes of statements in an array."""
     [message] = steps.messages(steps.steps(plan, attempt(plan, timeout=timeout)), distributed=False)
     return message.as_string().replace("\\", "")
 

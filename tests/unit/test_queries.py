@@ -16,7 +16,7 @@ PACKAGE = Path(bluegreen_etl.__path__[0])
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
 # Modules that run blocks, with the arguments before the block's name: a connection and a type, at most.
 _CALLS = r"(?:queries|activity|look)\.(?:get|value|column|records|query|sessions|row)"
-USED = set(re.findall(rf'{_CALLS}\(\s*(?:[\w.]+,\s*){{0,2}}"([\w]+\.[\w]+)"', SOURCE))
+USED = set(re.findall(rf'{_CALLS}\(\s*(?:[\w.\[\],\s]*,\s*)?"([\w]+\.[\w]+)"', SOURCE))
 SQL = Path(__file__).parents[2] / "sql"
 FILES = sorted(file.stem for file in SQL.glob("*.sql") if file.stem != "ledger")
 BLOCKS = {f"{file}.{name}": block for file in FILES for name, block in queries.blocks(file).items()}
@@ -35,7 +35,7 @@ def test_no_name_is_given_twice() -> None:
 
 
 def test_the_ledger_is_versions_from_one_on() -> None:
-    """Each block brings the ledger from one version to the next."""
+    """Each block migrates the ledger from one version to the next."""
     names = list(queries.blocks("ledger"))
     assert names == [f"version_{number}" for number in range(1, len(names) + 1)]
 
@@ -84,7 +84,7 @@ QUERIES_IN_PYTHON = {
     "commands/doctor.py": (2, "hints, and a question for a pooler"),
     "commands/restore.py": (1, "calls setval with values of a backup"),
     "cutover/pgbouncer_pause.py": (1, "asks for the time"),
-    "cutover/plan.py": (2, "asks for the time within the swap"),
+    "cutover/steps.py": (2, "asks for the time within the swap"),
     "db.py": (4, "asks a server that may not be PostgreSQL what it is"),
     "releases/plan.py": (1, "reads a setting"),
     "report/diff.py": (1, "a message"),

@@ -89,7 +89,7 @@ def test_a_dry_run_shows_the_files() -> None:
 def test_a_cutover_says_how_long_readers_were_held() -> None:
     """And what was pruned after it."""
     assert cells(promote.Promoted(schema="league", cutover=CUTOVER, pruned=(1, 3))) == [
-        ["schema", "live", "before", "readers held", "tries", "waited for locks", "pruned"],
+        ["schema", "live", "before", "readers blocked", "tries", "waited for locks", "pruned"],
         ["league", "2", "1", "4.2 ms", "3", "0.50 s", "1, 3"],
     ]
 
@@ -107,7 +107,7 @@ def test_load_with_promote_shows_both() -> None:
 
 
 def result(**values: object) -> CheckResult:
-    """A failed check with two rows, but for what is given."""
+    """A failed check with two rows, except for what is given."""
     standard = {
         "name": "shirts",
         "table": "players",
@@ -191,7 +191,7 @@ def test_status_shows_target_and_releases() -> None:
         ["environment", "none"],
         ["release", "status", "schema", "rows", "begun", "by", "promoted", "failure"],
         ["1", "live", "1e5", "3", AT, "ann", AT],
-        ["2", "dead", "league__r2", AT, "ann"],
+        ["2", "stale", "league__r2", AT, "ann"],
         ["3", "failed", AT, "ann", "1e5"],
     ]
 
@@ -224,7 +224,7 @@ def test_history_gives_each_cutover_its_time() -> None:
         lsn=None,
     )
     assert cells(history.History(schema="league", events=events, cutovers=(CUTOVER, back))) == [
-        ["when", "release", "what", "by", "detail", "readers held"],
+        ["when", "release", "what", "by", "detail", "readers blocked"],
         [AT, "2", "load began", "ann", "1e5"],
         [AT, "2", "ready", "ann", "1e5"],
         [AT, "2", "promoted", "ann", "1e5", "4.2 ms"],
@@ -234,7 +234,7 @@ def test_history_gives_each_cutover_its_time() -> None:
 
 
 def test_a_diff_stands_beside_live() -> None:
-    """By table, what matters most first; what one side lacks is empty, and what it means stands below."""
+    """By table, the most important first; what one side lacks is empty, and the meaning follows below."""
     differences = (
         Difference(table="cups", what="rows", live="1000", release="999"),
         Difference(table="goals", what="rows", live="0", release="7"),
@@ -260,9 +260,9 @@ def test_a_diff_stands_beside_live() -> None:
         ["cups", "rows", "1,000", "999", "-1 (-0.1%)"],
         [
             "SELECT * that clients have prepared fails with SQLSTATE 0A000 on squads, teams: "
-            "a column or its type is another one"
+            "a column or its type has changed"
         ],
-        ["shares of nulls are the planner's estimates"],
+        ["shares of nulls are estimates of the planner"],
     ]
     assert cells(diff_command.Diff(schema="league", number=2, differences=(), tables=1)) == [
         ["no difference in 1 table"]
@@ -297,7 +297,7 @@ def test_a_rehearsal_tells_how_long_readers_would_be_held() -> None:
         via=model.Via.LOCKS,
     )
     shown = cells(promote.Promoted(schema="league", rehearsal=rehearsal))
-    assert shown[0] == ["schema", "rehearsed", "readers held", "tries", "waited for locks"]
+    assert shown[0] == ["schema", "rehearsed", "readers blocked", "tries", "waited for locks"]
     assert shown[1] == ["league", "2", "4.2 ms", "3", "0.50 s"]
 
 

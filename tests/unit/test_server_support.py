@@ -1,4 +1,4 @@
-"""Servers that only talk like PostgreSQL are told by the versions that they document."""
+"""Servers that only speak PostgreSQL's protocol are recognised by the versions that they document."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def unasked(name: str) -> str | None:
 
 @pytest.mark.parametrize("version", [POSTGRESQL, AURORA], ids=["debian", "aurora"])
 def test_postgresql_is_fit(version: str) -> None:
-    """Whoever has compiled it."""
+    """The compiler of the server does not matter."""
     assert server_support.unfit_engine(version, unasked) is None
 
 

@@ -2,6 +2,7 @@
 
 import enum
 import inspect
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -20,9 +21,9 @@ HEAD = """\
 # Settings
 
 Every key of `bluegreen.toml`, all of them optional. What comes before what, environments and `${NAME}`, and where data
-files may lie, are on the page about [configuration](configuration.md).
+files are, are on the page about [configuration](configuration.md).
 
-Each may stand in `[environments.NAME]` too, nested as it is here.
+Each key may also be in `[environments.NAME]`, nested as it is here.
 """
 
 
@@ -114,7 +115,7 @@ def plural(words: str) -> str:
 
 
 def constraints(hint: Any) -> str:  # noqa: ANN401 - any annotation
-    """Return the limits of a number, or what a text looks like, wherever in an annotation they stand."""
+    """Return the limits of a number, or the form of a text, from anywhere in an annotation."""
     found: dict[str, Any] = {}
     pending = [hint]
     while pending:
@@ -130,7 +131,7 @@ def constraints(hint: Any) -> str:  # noqa: ANN401 - any annotation
                 }
         elif get_origin(each) in {UnionType, Union}:
             pending += get_args(each)
-    if "le" in found:
+    if found.get("le", math.inf) < 1000:  # the other bounds only keep sums and dates computable
         return f" from {found['ge']} to {found['le']}"
     if "pattern" in found:
         return ", as `5 %`" if "%" in found["pattern"] else ", as `>10`"

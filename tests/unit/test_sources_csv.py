@@ -104,7 +104,7 @@ def test_record_longer_than_a_block_stays_whole() -> None:
 
 
 def test_options_become_copy_options() -> None:
-    """The server is told what the settings say; a TSV file is delimited by tabs."""
+    """The server gets the options of the settings; a TSV file is delimited by tabs."""
     options = SourceOptions(delimiter=";", quote="'", escape="\\", null="\\N", encoding="win1252")
     assert reader(b"a;b\n", options).copy_options == CopyOptions(
         delimiter=";", quote="'", escape="\\", null="\\N", encoding="win1252"

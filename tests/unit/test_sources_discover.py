@@ -143,7 +143,7 @@ def test_format_option_makes_any_name_a_data_file() -> None:
 
 
 def test_format_for_all_files_counts_more_than_their_names() -> None:
-    """For files that were asked for; what else lies in a directory does not become data by it."""
+    """Only for requested files; other files of a directory do not become data by it."""
     touch("d/players.txt", "d/teams.json", "d/notes")
     options = SourceOptions(format=Format.NDJSON)
     for paths, tables in (

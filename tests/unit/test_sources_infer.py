@@ -88,12 +88,12 @@ def test_narrowest_type_that_holds_all_values(values: list[str | None], expected
     ],
 )
 def test_json_says_itself_what_a_value_is(kind: Kind, value: str, expected: str) -> None:
-    """A string stays one, whatever it looks like, but for what JSON can only write as a string."""
+    """A string stays text, whatever it looks like, except what JSON can only write as a string."""
     assert type_of(value, kind=kind) == expected
 
 
 def test_kinds_that_do_not_go_together_are_text() -> None:
-    """Numbers beside strings in one column."""
+    """Numbers and strings in one column."""
     mixed = Peek(columns=("x",), rows=(("1",), ("2",)), kinds=(frozenset({Kind.NUMBER, Kind.STRING}),))
     assert infer([mixed]) == (InferredColumn(name="x", type="text"),)
 

@@ -201,7 +201,7 @@ def test_unknown_key_is_refused_with_its_element(name: str, elements: int, key: 
 
 
 def test_key_that_comes_too_late_for_its_default_is_refused() -> None:
-    """The column was left out of COPY; the option brings it in."""
+    """The column was left out of COPY; the option adds it."""
     columns = (COLUMNS[0], Column(name="late", type="text", has_default=True))
     text = in_array(*['{"id": 1}'] * 2000, '{"late": "x"}')
     with pytest.raises(errors.BadRow) as raised:
@@ -367,7 +367,7 @@ def test_any_json_is_cut_at_elements_only(
     ],
 )
 def test_every_element_is_found_with_its_place(name: str, text: str, places: list[str]) -> None:
-    """However small the blocks are, and whatever stands in strings."""
+    """However small the blocks are, and whatever strings contain."""
     Path(name).write_text(text, encoding="utf-8")
     [source] = discover([name], tables={})
     for size in (1, 9, 60, None):

@@ -183,7 +183,7 @@ def test_json_line_that_is_no_object_is_named_by_its_line() -> None:
     ],
 )
 def test_options_that_cannot_be_are_a_usage_error(name: str, options: SourceOptions, message: str) -> None:
-    """They stand in the configuration, so that is what is wrong."""
+    """The names are in the configuration, so the configuration is wrong."""
     with pytest.raises(errors.UsageError) as raised:
         peek_file(written(name, "[]", options))
     assert raised.value.message == message

@@ -1,8 +1,11 @@
-"""Numbers with their nouns, and lists cut short."""
+"""Numbers with their nouns, lists cut short, and control characters escaped."""
+
+import json
+import unicodedata
 
 import pytest
 
-from bluegreen_etl.wording import counted, listed
+from bluegreen_etl.wording import counted, listed, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,17 @@ def test_long_list_ends_with_the_number_of_the_rest() -> None:
     assert listed(["a", "b"], 2) == "a, b"
     assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
     assert listed([], 2) == ""
+
+
+def test_control_characters_are_escaped_and_nothing_else() -> None:
+    """All that Unicode calls a control, and all that turns a line round; tab, newline and letters stay."""
+    bidi = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    every = [chr(code) for code in range(0x3000)]
+    for character in every:
+        unsafe = unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in bidi
+        marks = character in "\u200e\u200f\u061c"
+        assert (printable(character) != character) == ((unsafe or marks) and character not in "\t\n"), hex(
+            ord(character)
+        )
+    assert printable("a\x1b[2J\x9b\u202e\tb\n") == "a\\x1b[2J\\x9b\\u202e\tb\n"
+    assert json.loads(printable_json(json.dumps("".join(every), ensure_ascii=False))) == "".join(every)

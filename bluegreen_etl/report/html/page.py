@@ -1,4 +1,4 @@
-"""A report as one HTML page: no script, nothing to fetch, readable on a phone, in the dark, on paper and by ear."""
+"""Write a report as one HTML page: self-contained, without scripts, accessible, and readable on phones and paper."""
 
 import importlib.resources
 from datetime import datetime
@@ -11,31 +11,36 @@ from bluegreen_etl.commands.report import NEWEST
 from bluegreen_etl.model import CheckStatus
 from bluegreen_etl.report import diff, humanize
 from bluegreen_etl.report.html import series
+from bluegreen_etl.wording import printable
 
 _TEMPLATE = importlib.resources.files("bluegreen_etl.report.html") / "page.html.jinja"
 _BAD = (CheckStatus.FAILED, CheckStatus.BROKEN, CheckStatus.WARNED, CheckStatus.SKIPPED, CheckStatus.PASSED)
 
 
 def write(file: Path, report: report_command.Report) -> None:
-    """Write the page whole or not at all.
+    """Write the page into the file atomically.
 
     Raises:
-        Refused: it cannot be written.
+        Refused: the file cannot be written.
     """
     try:
-        atomic_file.write(file, html(report))
+        atomic_file.write(file, html(report), mode=0o600)  # it has offending rows
     except OSError as error:
         raise errors.Refused(
-            f"the report could not be written to {file}: {error.strerror}", hint="Name another file with --html."
+            f"could not write the report to {file}: {error.strerror}", hint="Name another file with `--html`."
         ) from error
 
 
 def html(report: report_command.Report) -> str:
-    """Return the page; whatever comes out of the database is escaped by the template's engine."""
-    import jinja2  # noqa: PLC0415 - it takes as long to import as half of the program, and one command wants it
+    """Return the page; the template engine escapes all values of the database."""
+    import jinja2  # noqa: PLC0415 - slow to import, and only one command needs it
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,  # not Markup, which is the page's own
     )
     environment.filters |= {
         "count": humanize.count,
@@ -49,7 +54,7 @@ def html(report: report_command.Report) -> str:
 
 
 def _values(report: report_command.Report) -> dict[str, Any]:
-    """Return what the template shows beside the report itself."""
+    """Return the values that the template needs in addition to the report."""
     figures = {item.number: item for item in series.complete(report)}
     newest = max(figures, default=None)
     shown = figures.get(report.state.live or 0) or figures.get(newest or 0)
@@ -85,6 +90,6 @@ def _moment(at: datetime) -> str:
 
 
 def _ends(begin: datetime, end: datetime) -> tuple[str, str]:
-    """Return what stands at the ends of the time line: days, unless it is one and the same."""
+    """Return the labels of the time line's ends: days, or times if both are on one day."""
     first, last = _moment(begin), _moment(end)
     return (first[11:], last[11:]) if first[:10] == last[:10] else (first[:10], last[:10])

@@ -1,4 +1,4 @@
-"""What the charts of a report draw: when each release was live, and figures from release to release."""
+"""The data of a report's charts: when each release was live, and figures by release."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -9,11 +9,11 @@ from bluegreen_etl.commands.report import Figures
 from bluegreen_etl.commands.status import Condition
 from bluegreen_etl.model import Direction, Status
 
-_DIED = "it was killed; the next load or prune cleans it up"
+_DIED = "its process was killed; the next load or prune drops the release"
 
 
 class Span(model.Record, frozen=True, kw_only=True):
-    """A time in which a release was live, `end` None where it is; `left` and `width` are shares of the time line."""
+    """A time in which a release was live; `end` None means now; `left` and `width` are shares of the time line."""
 
     begin: datetime
     end: datetime | None
@@ -23,7 +23,7 @@ class Span(model.Record, frozen=True, kw_only=True):
 
 
 class Lane(model.Record, frozen=True, kw_only=True):
-    """A release on the time line: `begun` is the share of it at which its load began, `took` the load's seconds."""
+    """A release on the time line: `begun` is the position of its load as a share, `took` the seconds of the load."""
 
     release: Condition
     status: str
@@ -44,7 +44,7 @@ class Point(model.Record, frozen=True, kw_only=True):
 
 
 class Course(model.Record, frozen=True, kw_only=True):
-    """A table from release to release; `now` is what the newest complete release has of it, `change` since `before`."""
+    """A table in all releases; `now` is its load in live or the newest release, `before` in the previous one."""
 
     table: str
     loads: tuple[tuple[int, model.TableLoad | None], ...]
@@ -55,13 +55,13 @@ class Course(model.Record, frozen=True, kw_only=True):
 
 
 def begin(report: report_command.Report) -> datetime:
-    """Return where the time line begins."""
-    told = {item.number for item in report.figures}
-    return min((r.created_at for r in report.state.releases if r.number in told), default=report.at)
+    """Return the start of the time line."""
+    shown = {item.number for item in report.figures}
+    return min((r.created_at for r in report.state.releases if r.number in shown), default=report.at)
 
 
 def lanes(report: report_command.Report) -> list[Lane]:
-    """Return the releases that are told of, the newest first."""
+    """Return the releases of the report, the newest first."""
     figures = {item.number: item for item in report.figures}
     spans = list(_spans(report))
     found = []
@@ -74,7 +74,7 @@ def lanes(report: report_command.Report) -> list[Lane]:
         found.append(
             Lane(
                 release=release,
-                status="dead" if release.dead else "failed" if failure else release.status,
+                status="stale" if release.dead else "failed" if failure else release.status,
                 begun=_share(report, release.created_at),
                 spans=tuple(span for number, span in spans if number == release.number),
                 took=total(figures[release.number]),
@@ -86,18 +86,18 @@ def lanes(report: report_command.Report) -> list[Lane]:
 
 
 def total(figures: Figures) -> float | None:
-    """Return how long a load took; None where that is not known, or it did not end."""
+    """Return the duration of a load; None if it is unknown, or the load did not end."""
     known = [seconds for seconds in figures.stages.values() if seconds is not None]
     return sum(known) if known and len(known) == len(figures.stages) else None
 
 
 def complete(report: report_command.Report) -> list[Figures]:
-    """Return the figures of the releases whose load came to its end."""
+    """Return the figures of the releases whose load has ended."""
     return [item for item in report.figures if item.tables]
 
 
 def courses(report: report_command.Report) -> list[Course]:
-    """Return every table of the releases that are told of, the largest first, those that live lacks last."""
+    """Return every table of the releases, the largest first; tables that live lacks come last."""
     figures = complete(report)
     loads = {item.number: {load.table: load for load in item.tables} for item in figures}
     now = loads.get(report.state.live or 0) or (loads[figures[-1].number] if figures else {})
@@ -120,7 +120,7 @@ def courses(report: report_command.Report) -> list[Course]:
 
 
 def points(report: report_command.Report, values: Iterable[tuple[int, float | None]]) -> tuple[Point, ...]:
-    """Return a series of figures with their heights beside each other."""
+    """Return a series of figures with their relative heights."""
     known = list(values)
     most = max((value for _, value in known if value is not None), default=0) or 1
     return tuple(
@@ -134,16 +134,16 @@ def _spans(report: report_command.Report) -> Iterator[tuple[int, Span]]:
     releases = {release.number: release for release in report.state.releases}
     moves: list[tuple[int, datetime, Direction | None]] = []
     first = report.cutovers[0].from_number if report.cutovers else report.state.live
-    # What was live before the first cut-over that is told of; one that was adopted was never promoted.
+    # The release that was live before the first cut-over of the report; an adopted release was never promoted.
     if first is not None:
         since = releases[first].promoted_at or releases[first].created_at
         until = report.cutovers[0].committed_at if report.cutovers else report.at
         moves.append((first, min(since if since < until else begin(report), until), None))
     moves += [(cutover.to_number, cutover.committed_at, cutover.direction) for cutover in report.cutovers]
     ends = [*(at for _, at, _ in moves[1:]), None]
-    for (number, at, by), end in zip(moves, ends, strict=False):  # none is live in a schema without releases
+    for (number, at, by), end in zip(moves, ends, strict=False):  # a schema without releases has no moves
         if end is None and releases[number].status is not Status.LIVE:
-            continue  # it was dropped or replaced by hand
+            continue  # dropped or replaced by hand
         left = _share(report, at)
         yield number, Span(begin=at, end=end, by=by, left=left, width=_share(report, end or report.at) - left)
 

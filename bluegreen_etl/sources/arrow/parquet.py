@@ -71,20 +71,13 @@ class ParquetReader:
         header.refuse_unknown(self._columns, fillable, generated, source.path)
         by_name = {column.name: column for column in columns}
         wanted = [by_name[name] for name in self._columns]
-        for name in self._columns:
-            if self._columns.count(name) > 1:
-                raise errors.BadSource(
-                    f'{source.path}: column "{name}" appears twice', hint="Rename or remove one of the two."
-                )
+        _refuse_duplicates(self._columns, source)
         targets = [
             column_types.target(column, schema.field(own).type) for own, column in zip(self._own, wanted, strict=True)
         ]
         self._binary = all(target is not None for target in targets)
         self._encoder = encoders.Binary(wanted, targets) if self._binary else encoders.Text(wanted)
-        row = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)) / max(
-            metadata.num_rows, 1
-        )
-        self._batch = max(1, min(65_536, int((block_size or BLOCK_SIZE) / max(row, 1))))
+        self._batch = _rows_of_a_batch(metadata, block_size or BLOCK_SIZE)
         self._rows = metadata.num_rows
 
     @property
@@ -204,6 +197,20 @@ class ParquetReader:
 def _int96_columns(metadata: Any, own: Sequence[str]) -> list[str]:  # noqa: ANN401 - a FileMetaData
     physical = [metadata.schema.column(position) for position in range(metadata.num_columns)]
     return [column.path for column in physical if column.physical_type == "INT96" and column.path in own]
+
+
+def _refuse_duplicates(names: Sequence[str], source: SourceFile) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise errors.BadSource(
+                f'{source.path}: column "{name}" appears twice', hint="Rename or remove one of the two."
+            )
+
+
+def _rows_of_a_batch(metadata: Any, block_size: int) -> int:  # noqa: ANN401 - a FileMetaData
+    """Return how many rows are about one block."""
+    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return max(1, min(65_536, int(block_size / max(size / max(metadata.num_rows, 1), 1))))
 
 
 def _ahead(items: Iterator[T], count: int) -> Iterator[T]:

@@ -197,10 +197,10 @@ class DelimitedReader:
                 return
             # Empty lines are held back: only at the end of the file do they mean nothing.
             buffer = buffer[min(len(data), end) :]
-            if len(buffer) > header.LONGEST_RECORD:
+            if len(buffer) > self._source.options.longest_record:
                 raise errors.BadRow(
-                    f"{self._source.path}: a record before byte {stream.consumed} is longer than 1 GB",
-                    hint="Look for an unclosed quote before this byte.",
+                    f"{self._source.path}: a record before byte {stream.consumed} is {header.too_long(self._source)}",
+                    hint=header.hint_too_long(self._source),
                 )
             wanted = max(self._size, len(buffer))
             more = stream.read(wanted)

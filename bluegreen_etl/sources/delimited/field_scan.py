@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from bluegreen_etl.model import Block, Column, SourceFile
 from bluegreen_etl.sources import value_types
@@ -70,6 +71,33 @@ def _classify(values: set[str | None], found: set[str]) -> None:
                 return
 
 
+def _read_table(
+    pyarrow: ModuleType, csv: ModuleType, form: dialect.Dialect, data: bytes, names: list[str], wanted: list[str]
+) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Return the wanted columns of a block as a pyarrow.Table of strings."""
+    if form.codec not in {"utf-8", "ascii"}:
+        data = data.decode(form.codec, "replace").encode()
+    options, quoted = form.copy_options, form.quote in data
+    return csv.read_csv(
+        pyarrow.BufferReader(data),
+        csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+        csv.ParseOptions(
+            delimiter=options.delimiter,
+            quote_char=options.quote if quoted else False,
+            double_quote=quoted,
+            newlines_in_values=quoted,
+            ignore_empty_lines=len(names) > 1,
+        ),
+        csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pyarrow.string()),
+            include_columns=wanted,
+            null_values=[options.null],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
 def _widen_by_arrow(
     form: dialect.Dialect, block: Block, columns: Sequence[str], checked: Sequence[str], types: Types
 ) -> bool:
@@ -80,31 +108,10 @@ def _widen_by_arrow(
     csv, compute = _optional("pyarrow.csv"), _optional("pyarrow.compute")
     assert csv
     assert compute
-    options, data = form.copy_options, block.data
-    if form.codec not in {"utf-8", "ascii"}:
-        data = data.decode(form.codec, "replace").encode()
     names = [str(position) for position in range(len(columns))]
     wanted = [names[columns.index(name)] for name in checked]
-    quoted = form.quote in data
     try:
-        table = csv.read_csv(
-            pyarrow.BufferReader(data),
-            csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-            csv.ParseOptions(
-                delimiter=options.delimiter,
-                quote_char=options.quote if quoted else False,
-                double_quote=quoted,
-                newlines_in_values=quoted,
-                ignore_empty_lines=len(columns) > 1,
-            ),
-            csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pyarrow.string()),
-                include_columns=wanted,
-                null_values=[options.null],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
+        table = _read_table(pyarrow, csv, form, block.data, names, wanted)
     except pyarrow.ArrowException:  # ragged records or bad encoding, for the exact parser
         return False
     for name, position in zip(checked, wanted, strict=True):

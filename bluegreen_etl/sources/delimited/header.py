@@ -11,8 +11,6 @@ from bluegreen_etl.names import toml_key
 from bluegreen_etl.sources import decompress
 from bluegreen_etl.sources.delimited import dialect
 
-# PostgreSQL refuses a longer record; without a limit an unclosed quote would read the whole file into memory.
-LONGEST_RECORD = 1 << 30
 # PostgreSQL's limit for the columns of a table.
 MOST_COLUMNS = 1600
 # Far more than the names of all columns need.
@@ -40,7 +38,7 @@ def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: Sourc
         BadSource: PostgreSQL cannot read the text, or one of the two records has no end.
     """
     text = b""
-    while len(text) <= LONGEST_RECORD:
+    while len(text) <= source.options.longest_record:
         wanted = max(size, len(text), SHORTEST_READ)
         more = stream.read(wanted)
         text = text + more if text else decompress.without_bom(more, source.path)
@@ -58,9 +56,22 @@ def read_opening(stream: decompress.Stream, form: dialect.Dialect, source: Sourc
         if final:
             eol = first[first.re.groups] if first else b"\n"
             return Opening(text, first.end() if first else len(text), eol, final)
-    raise errors.BadSource(
-        f"{source.path}, line 1: a record is longer than 1 GB", hint="Look for a quote that is not closed."
+    raise errors.BadSource(f"{source.path}, line 1: a record is {too_long(source)}", hint=hint_too_long(source))
+
+
+def too_long(source: SourceFile) -> str:
+    """Return what a record is that exceeds the limit."""
+    return f"longer than {source.options.longest_record >> 20} MB"
+
+
+def hint_too_long(source: SourceFile) -> str:
+    """Return the hint for a record that exceeds the limit."""
+    most = (
+        ""
+        if source.options.longest_record >= 1 << 30
+        else (f" If the record is right: `max_record_mb = 1024` under [tables.{toml_key(source.table)}].")
     )
+    return f"Look for a quote or a bracket that is not closed.{most}"
 
 
 def column_names(source: SourceFile, form: dialect.Dialect, opening: Opening) -> tuple[str, ...] | None:

@@ -284,9 +284,10 @@ class ElementStream:
         if self._ended:
             return None
         found, rest = self._splitter.scan(self._buffer)
-        if len(rest) > header.LONGEST_RECORD:
+        if len(rest) > self._source.options.longest_record:
             raise errors.BadRow(
-                f"{self._source.path}: element {number} is longer than 1 GB", hint="PostgreSQL cannot store it."
+                f"{self._source.path}: element {number} is {header.too_long(self._source)}",
+                hint=header.hint_too_long(self._source),
             )
         if len(rest) == len(self._buffer) and not self._final:
             self._splitter.examine(rest, number, final=False)

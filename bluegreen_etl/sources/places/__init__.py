@@ -9,8 +9,9 @@ from bluegreen_etl import errors
 from bluegreen_etl.model import STDIN, SourceFile
 from bluegreen_etl.sources.places import local, remote, stdin, zip_members
 from bluegreen_etl.sources.places.interface import Fingerprint, Found, Place
+from bluegreen_etl.sources.places.remote import take_redirects
 
-__all__ = ["Fingerprint", "Found", "Place", "find", "is_anchored", "of", "shown"]
+__all__ = ["Fingerprint", "Found", "Place", "find", "find_skipped", "is_anchored", "of", "shown", "take_redirects"]
 
 
 def of(source: SourceFile) -> Place:
@@ -33,6 +34,11 @@ def find(pattern: str) -> list[Found]:
     if found is None:
         raise remote.missing(url) if url else _missing(pattern)
     return found
+
+
+def find_skipped(pattern: str) -> list[str]:
+    """Return the entries of a directory or a glob that cannot be read as files."""
+    return [] if pattern == STDIN or remote.split(pattern) else local.find_skipped(pattern)
 
 
 def is_anchored(pattern: str) -> bool:

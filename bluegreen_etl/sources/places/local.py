@@ -77,7 +77,7 @@ def _parts(directory: Path) -> list[Found]:
     Raises:
         BadSource: a subdirectory holds the value of a partition column, which the files lack.
     """
-    if naming.parse(directory.name).format is None:
+    if naming.parse(directory.name).format is None or not directory.is_dir():
         return []
     parts = sorted(entry for entry in directory.iterdir() if not entry.name.startswith((*_HIDDEN, "_")))
     for part in parts:
@@ -88,6 +88,19 @@ def _parts(directory: Path) -> list[Found]:
             )
     names = [part for part in parts if part.is_file() and naming.parse(part.name).format]
     return [_found(str(part), inside=True)._replace(name=directory.name) for part in names]
+
+
+def find_skipped(pattern: str) -> list[str]:
+    """Return dangling links, pipes and devices that a directory or a glob holds."""
+    path = Path(pattern)
+    try:
+        if path.is_dir():
+            entries = sorted(str(entry) for entry in path.iterdir() if not entry.name.startswith("."))
+        else:
+            entries = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
+    except OSError as error:
+        raise interface.unreadable(pattern, error) from error
+    return [entry for entry in entries if not Path(entry).is_file() and not Path(entry).is_dir()]
 
 
 def missing(pattern: str) -> errors.BadSource:

@@ -35,6 +35,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
 _LOOK = "Check the URL and the network, and load again."
 _SECONDS = 300.0  # timeout of one read
+_redirects: dict[str, str] = {}  # hosts to which servers have sent this process, until they are reported
 
 
 class URL(NamedTuple):
@@ -150,6 +151,13 @@ def find(url: URL) -> list[Found]:
     return [each for each in own if not each.name.startswith(".")]
 
 
+def take_redirects() -> dict[str, str]:
+    """Return the hosts that have redirected requests to other hosts since the last call, each with the other one."""
+    taken = dict(_redirects)
+    _redirects.clear()
+    return taken
+
+
 def missing(url: URL) -> errors.BadSource:
     """Return the error for a URL that matches no file."""
     return errors.BadSource(f"{url.shown} matches no file", hint="Check the URL.")
@@ -178,13 +186,33 @@ def _system(url: URL) -> tuple[Any, str]:
 async def _http_client(**options: Any) -> Any:  # noqa: ANN401 - fsspec's settings; aiohttp's session
     """Return a session without decompression and total timeout, which uses the configured proxy."""
     aiohttp = importlib.import_module("aiohttp")
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_follow_redirect)
     ours = {
         "timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SECONDS),
         "headers": {"Accept-Encoding": "identity"},
         "auto_decompress": False,
         "trust_env": True,
+        "trace_configs": [trace],
     }
     return aiohttp.ClientSession(**{**ours, **options})
+
+
+async def _follow_redirect(_session: object, _context: object, redirect: Any) -> None:  # noqa: ANN401 - aiohttp's
+    """Record a redirect to another host.
+
+    Raises:
+        BadSource: it leads to another scheme: from https to http, everybody on the way could change the data.
+    """
+    request = redirect.response.url
+    target = request.join(type(request)(redirect.response.headers["Location"]))
+    if target.scheme != request.scheme and (request.scheme, target.scheme) != _HTTP:
+        raise errors.BadSource(
+            f"{request.scheme}://{request.host} redirects to {target.scheme}://{target.host or ''}",
+            hint="Fetch the file by the address that you trust, then load it from this machine.",
+        )
+    if (request.host, request.port) != (target.host, target.port):
+        _redirects[f"{request.host}:{request.port}"] = f"{target.host}:{target.port}"
 
 
 class _Fetched(io.RawIOBase):
@@ -241,6 +269,8 @@ def _translated(url: URL, what: str = "cannot be read") -> Iterator[None]:
         hint = "Run `pip install 'bluegreen-etl[remote]'`." if url.scheme in _HTTP else f"{error}."
         raise errors.BadSource(f"{url.shown} needs a package that is not installed", hint=hint) from error
     except Exception as error:  # the packages have no common exception class
+        if isinstance(error.__cause__, errors.BadSource):  # of ours, and wrapped by fsspec
+            raise error.__cause__ from None
         reason, hint = _reason(error, secret=url.has_secrets)
         # Errors quote the full URL; a traceback must not show it either.
         raise errors.BadSource(f"{url.shown} {what}: {reason}", hint=hint) from (None if url.has_secrets else error)

@@ -6,6 +6,7 @@ import glob
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import IO, TYPE_CHECKING
@@ -165,9 +166,18 @@ def _opened(archive: Place) -> Iterator[zipfile.ZipFile]:
 
 
 def _names(archive: Place) -> list[str]:
-    """Return the names in a zip, each once, without hidden files and those that macOS adds."""
+    """Return the files in a zip, without hidden ones and what macOS adds.
+
+    Raises:
+        BadSource: two have the same name, so that only one of them can be read.
+    """
     with _opened(archive) as opened:
-        names = dict.fromkeys(info.filename for info in opened.infolist() if not info.is_dir())
+        names = Counter(info.filename for info in opened.infolist() if not info.is_dir())
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise errors.BadSource(
+            f"{archive.path} has more than one file called {twice}", hint="Write the zip again, each file once."
+        )
     return [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in _SEPARATORS.split(name))]
 
 
