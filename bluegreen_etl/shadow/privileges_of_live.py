@@ -48,10 +48,14 @@ def give(connection: db.Connection, release: model.Release) -> None:
     if release.base_oid is None:
         return
     with connection.transaction():
-        for columns in (False, True):  # privileges on a table include its columns
-            for difference in differences(connection, release):
-                if (difference.kind == "COLUMN") is columns:
-                    _give(connection, difference)
+        found = differences(connection, release)
+        for difference in found:
+            if difference.kind != "COLUMN":
+                _give(connection, difference)
+        # What is revoked on a table is revoked on its columns too.
+        for difference in differences(connection, release) if found else ():
+            if difference.kind == "COLUMN":
+                _give(connection, difference)
 
 
 def differences(connection: db.Connection, release: model.Release) -> list[Difference]:
@@ -66,7 +70,7 @@ def verify(connection: db.Connection, release: model.Release) -> list[Difference
     Raises:
         Refused: a role could do more or less than on live; names the objects.
     """
-    if release.base_oid is None:
+    if release.base_oid is None or not differences(connection, release):
         return []
     give(connection, release)
     found = differences(connection, release)

@@ -164,7 +164,8 @@ def test_a_role_that_is_no_superuser_can_do_it_all(
     own("rollback")
     assert definition(connection, dsn) == before
     assert own.json("prune", "--keep", "0")["dropped"] == [2]
-    connection.execute("CREATE PUBLICATION whole FOR TABLES IN SCHEMA league")
     own("load", "data")
+    connection.execute("CREATE PUBLICATION whole FOR TABLES IN SCHEMA league")
+    assert "only a superuser can move it to a release" in own("load", "data", "--dry-run", code=1).stderr
     assert "only a superuser can move it to a release" in own("promote", code=1).stderr
     connection.execute("DROP PUBLICATION whole")
