@@ -218,3 +218,8 @@ ORDER BY c.committed_at
 -- What is written by now holds the cut-over, and hardly more.
 UPDATE bluegreen.cutover SET held = coalesce({held}, held), lsn = coalesce(lsn, pg_catalog.pg_current_wal_insert_lsn())
 WHERE token = {token}
+
+-- name: fail_release
+-- In one message with the first statement that takes something away from the release.
+UPDATE bluegreen.release SET status = 'failed', failed_at = clock_timestamp(), failure = coalesce(failure, {failure})
+WHERE id = {id} AND status = {status}

@@ -8,10 +8,12 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from bluegreen_etl import catalog, db, errors, ledger, names, sqlstates
+from bluegreen_etl import catalog, db, errors, ledger, names, queries, sqlstates
 from bluegreen_etl.cutover import steps
 from bluegreen_etl.model import EventKind, Release, Status
-from bluegreen_etl.shadow import scratch_database
+from bluegreen_etl.shadow import outside_keys, scratch_database
+
+_KEY_WAIT = 2.0  # seconds to try for the lock on an outside table
 
 
 def drop_release(server: db.Server, connection: db.Connection, release: Release) -> None:
@@ -24,6 +26,7 @@ def drop_release(server: db.Server, connection: db.Connection, release: Release)
     """
     with sqlstates.translated():
         scratch_database.drop(connection, release)
+        release = drop_outside_keys(server, connection, release)
         release = _drop_some_tables(server, connection, release)
     with sqlstates.translated(), connection.transaction():
         _refuse_open(connection, release)
@@ -47,9 +50,7 @@ def drop_schema(server: db.Server, connection: db.Connection, release: Release) 
         doomed[failures] = failures_oid
     if oid is not None:
         doomed[schema] = oid
-        if release.status in {Status.LOADING, Status.FAILED}:
-            # If the run was killed, its program may still be running.
-            db.end_sessions(connection, names.program(release.live_schema, release.number))
+        _end_program(connection, release)
     if doomed:
         _refuse_without_lock_room(connection, doomed)
         with _sparing(server, doomed) as refuse_if_needed:
@@ -59,6 +60,45 @@ def drop_schema(server: db.Server, connection: db.Connection, release: Release) 
             _refuse_other_schema(connection, doomed)
             refuse_if_needed()
     return schema if oid is not None else None
+
+
+def drop_outside_keys(server: db.Server, connection: db.Connection, release: Release) -> Release:
+    """Drop the foreign keys of a release to tables outside, each in a transaction of its own; return the release.
+
+    Dropping a key blocks the readers of the outside table until the transaction ends, so the schema is dropped after
+    them. The first key goes in one message with the release's status: without its keys it cannot be rolled back to.
+
+    Raises:
+        Refused, LockNotObtained, ServerFailed: as drop_release.
+    """
+    release = ledger.find(connection, release.live_schema, release.number)
+    oid = _own_schema(connection, release)
+    if oid is None or not (statements := outside_keys.drop_statements(connection, release, oid)):
+        return release
+    with _sparing(server, {release.shadow_schema: oid}) as refuse_if_needed:
+        refuse_if_needed()
+        _refuse_open(connection, release)
+        _end_program(connection, release)
+        if release.status is not Status.FAILED:
+            statements[0] = sql.SQL("{}; {}").format(_fail_statement(release), statements[0])
+        for statement in statements:
+            outside_keys.run_alone(connection, statement, max_wait=_KEY_WAIT)
+    return ledger.find(connection, release.live_schema, release.number)
+
+
+def _end_program(connection: db.Connection, release: Release) -> None:
+    """End the sessions of a wrapped program: if its run was killed, it may still be running."""
+    if release.status in {Status.LOADING, Status.FAILED}:
+        db.end_sessions(connection, names.program(release.live_schema, release.number))
+
+
+def _fail_statement(release: Release) -> sql.Composed:
+    return queries.get(
+        "ledger_queries.fail_release",
+        id=sql.Literal(release.id),
+        status=sql.Literal(release.status.value),
+        failure=sql.Literal("it is being dropped"),
+    )
 
 
 def _drop_some_tables(server: db.Server, connection: db.Connection, release: Release) -> Release:

@@ -171,6 +171,7 @@ def _fail(context: Context, connection: db.Connection, release: Release, error: 
             failed = ledger.advance(own, now, Status.FAILED, reason)
             ledger.note(own, failed, model.EventKind.FAILED, reason)
             if not keep:
+                drop.drop_outside_keys(context.server, own, failed)
                 with own.transaction():
                     drop.drop_schema(context.server, own, failed)
         hooks.after_failure(context, failed, reason)

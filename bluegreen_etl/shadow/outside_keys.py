@@ -50,9 +50,20 @@ def add(connection: db.Connection, release: model.Release, settings: config.Sett
 
 def drop(connection: db.Connection, release: model.Release) -> None:
     """Drop the release's keys to outside tables, so that its schema can be dropped without a lock on these."""
-    for table, name in _find(connection, catalog.require_schema_oid(connection, release.shadow_schema)):
-        place = sql.Identifier(release.shadow_schema, table)
-        run_alone(connection, sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(place, sql.Identifier(name)))
+    for statement in drop_statements(
+        connection, release, catalog.require_schema_oid(connection, release.shadow_schema)
+    ):
+        run_alone(connection, statement)
+
+
+def drop_statements(connection: db.Connection, release: model.Release, oid: int) -> list[sql.Composed]:
+    """Return the statements that drop the keys to outside tables of the release in the schema `oid`."""
+    return [
+        sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
+            sql.Identifier(release.shadow_schema, table), sql.Identifier(name)
+        )
+        for table, name in _find(connection, oid)
+    ]
 
 
 def refuse_missing(connection: db.Connection, entries: Sequence[dump.Entry]) -> None:
@@ -72,7 +83,7 @@ def refuse_missing(connection: db.Connection, entries: Sequence[dump.Entry]) -> 
             )
 
 
-def run_alone(connection: db.Connection, statement: str | sql.Composable) -> None:
+def run_alone(connection: db.Connection, statement: str | sql.Composable, *, max_wait: float = db.OUTSIDE_WAIT) -> None:
     """Run one statement as a transaction of its own; retry while an outside table is locked.
 
     The statement is a message of its own: the server ends it even if this process freezes.
@@ -80,13 +91,16 @@ def run_alone(connection: db.Connection, statement: str | sql.Composable) -> Non
     before = db.setting(connection, "lock_timeout")
     set_wait = queries.get("session.set_lock_timeout")
     connection.execute(set_wait, {"timeout": _LOCK_WAIT})
-    db.retry(
-        lambda _number: db.run_script(connection, statement),
-        max_wait=db.OUTSIDE_WAIT,
-        pause=lambda _number: _PAUSE,
-        on_retry=lambda _number, _error: None,
-    )
-    connection.execute(set_wait, {"timeout": before})
+    try:
+        db.retry(
+            lambda _number: db.run_script(connection, statement),
+            max_wait=max_wait,
+            pause=lambda _number: _PAUSE,
+            on_retry=lambda _number, _error: None,
+        )
+    finally:
+        if not connection.closed:
+            connection.execute(set_wait, {"timeout": before})
 
 
 def _find(connection: db.Connection, oid: int) -> list[tuple[str, str]]:

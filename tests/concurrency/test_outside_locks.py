@@ -53,6 +53,7 @@ def league(connection: Connection, bluegreen: Bluegreen) -> Bluegreen:
         connection.execute(f"CREATE TABLE league.t{number} (id int PRIMARY KEY, code int {key})".encode())
         connection.execute(sql.SQL("INSERT INTO {} VALUES (1, 1)").format(sql.Identifier("league", f"t{number}")))
         bluegreen.write(f"data/t{number}.csv", "id,code\n1,1\n")
+    connection.execute("SELECT pg_stat_force_next_flush()")  # else these rows could count as written after a load
     connection.execute("COMMENT ON CONSTRAINT t7_code_fkey ON league.t7 IS 'it''s of public.countries'")
     return bluegreen
 
@@ -77,6 +78,49 @@ def test_load_locks_no_outside_table_in_a_long_transaction(league: Bluegreen, ds
             "WHERE conname = 't7_code_fkey' AND connamespace = 'league'::regnamespace"
         )
         assert connection.execute(query).fetchall() == [(True, "it's of public.countries")]
+
+
+def alone(found: list[TupleRow]) -> bool:
+    """Return whether each transaction that blocked readers of the outside table held few other locks, and for long."""
+    exclusive = [each for each in found if each[0] == "AccessExclusiveLock"]
+    return all(duration < LONG and relations < TABLES // 10 for _, duration, relations, _ in exclusive)
+
+
+def test_dropped_releases_lock_an_outside_table_alone(league: Bluegreen, dsn: str) -> None:
+    """Prune, the prune of a promote, the next load and a load that fails: the key is dropped before the schema."""
+    league.write("bluegreen.toml", "[retention]\nkeep = 0\n")
+    league("load", "data")
+    with watched(dsn) as found:
+        league("promote")
+    assert alone(found)
+    league.write("bluegreen.toml", '[checks]\npath = "checks"\n')
+    league.write("checks/no.sql", "SELECT 1")
+    league("load", "data", code=3)
+    with watched(dsn) as found:
+        league("prune", "--keep", "0")
+    assert alone(found)
+    league("load", "data", code=3)
+    league.write("checks/no.sql", "SELECT 1 WHERE false")
+    with watched(dsn) as found:
+        league("load", "data")
+    assert alone(found)
+    league.write("data/t9.csv", "id,code\n1,1\n1,1\n")
+    with watched(dsn) as found:
+        league("load", "data", code=1)
+    assert not [each for each in found if each[1] > LONG]
+
+
+def test_release_whose_key_cannot_be_dropped_now_stays_whole(league: Bluegreen, dsn: str) -> None:
+    """A reader of the outside table: prune gives up, and a rollback to the release still works."""
+    league("load", "data", "--promote")
+    with psycopg.connect(dsn) as reader:
+        reader.execute("SELECT * FROM public.countries")
+        refused = league.json("prune", "--keep", "0")["refused"]
+        assert "cannot be dropped now" in refused["1"]
+    league("rollback")
+    query = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'league'::regnamespace"
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute(query).fetchone() == (1,)
 
 
 def test_a_long_reader_of_an_outside_table_stops_no_clone(league: Bluegreen, dsn: str) -> None:
