@@ -58,6 +58,7 @@ CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 6,
 }
+FROZEN = "5s"  # how long a transaction may wait for its client
 OUTSIDE_WAIT = 300.0  # seconds that a load tries to lock the tables that its foreign keys refer to
 LOCK_TIMEOUT = "500ms"  # for one attempt: requests queue behind a waiting lock
 _RECONNECT_AFTER = (0.25, 0.5, 1.0)  # seconds before each further attempt to connect: a server may be restarting
@@ -357,6 +358,14 @@ def retry(
         with state:
             result = attempt(state.retry_state.attempt_number)
     return result
+
+
+def bound_idle_transaction(connection: Connection) -> None:
+    """Let the server roll the open transaction back if this process stops in the middle of it.
+
+    For transactions that hold locks others wait for, and wait for nothing but the server.
+    """
+    connection.execute(queries.get("session.bound_idle_transaction"), {"timeout": FROZEN})
 
 
 def retry_on_lock_timeout(connection: Connection, attempt: Callable[[], T]) -> T:

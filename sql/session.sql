@@ -127,3 +127,7 @@ SELECT datname FROM pg_catalog.pg_database
 WHERE pg_catalog.starts_with(datname, 'bluegreen__' || (
     SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) || '_')
 ORDER BY 1
+
+-- name: bound_idle_transaction
+-- The server ends the transaction if its client is frozen or gone, so that no lock of it stays.
+SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', %(timeout)s, true)

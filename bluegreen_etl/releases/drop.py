@@ -153,6 +153,7 @@ def _drop(
     doomed: Iterable[sql.Identifier],
 ) -> None:
     """Lock the relations, then drop schemas or tables with everything inside; inside a transaction."""
+    db.bound_idle_transaction(connection)
     connection.execute("SET LOCAL lock_timeout = '2s'")
     for relation in relations:
         connection.execute(steps.lock_statement(relation, nowait=False))

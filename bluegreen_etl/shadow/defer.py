@@ -45,6 +45,7 @@ def _recreate(
     """Drop the shadow and create it again with what COPY needs."""
     oid = catalog.require_schema_oid(connection, release.shadow_schema)
     with server.connect(release.purpose, db.BRIEFLY) as other:
+        db.bound_idle_transaction(connection)
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(release.shadow_schema)))
         before = "".join(entry.sql for entry in entries if not entry.after_copy)
         db.run_script(connection, structure.DUMP_SETTINGS + before)

@@ -183,6 +183,7 @@ def parked(connection: db.Connection, release: model.Release, schema: str) -> It
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '500ms'")
+        db.bound_idle_transaction(connection)
         connection.execute(queries.get("cutover.renaming", schema=sql.Literal(release.live_schema)))
         if catalog.schema_oid(connection, release.live_schema) != release.base_oid:
             raise errors.LiveChanged(f"{release.live_schema} was replaced while the load ran", hint="Load again.")
