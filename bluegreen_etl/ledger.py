@@ -70,25 +70,23 @@ def _permitted(connection: db.Connection, what: Literal["read", "write"]) -> boo
             f"role {role} may not {what} the ledger, the schema bluegreen, which belongs to role {owner}",
             hint=privileges.statements(privileges.of_schema(connection, oid)),
         )
+    if what == "write":
+        _refuse_foreign_code(connection)
     return True
 
 
-class _ForeignCode(model.Record, frozen=True, kw_only=True):
-    """Something in the ledger that is not trusted, and the statement that fixes it."""
-
-    found: str
-    statement: str
-
-
 def _refuse_foreign_code(connection: db.Connection) -> None:
-    """Refuse a ledger with triggers, rules or views, or with an owner whose rights the role does not have."""
-    # Rows of the ledger hold SQL that later commands run, so its owner can do whatever its users can.
-    found = queries.records(connection, _ForeignCode, "ledger_queries.foreign_code")
+    """Refuse a ledger in which another role's code would run with the rights of this one.
+
+    Raises:
+        NotPermitted: another role owns it, or it has triggers, rules, policies or views.
+    """
+    found = queries.records(connection, privileges.Lacking, "ledger_queries.foreign_code")
     if found:
-        more = f" and {len(found) - 1} more" if found[1:] else ""
+        more = f", and {len(found) - 1} more" if found[1:] else ""
         raise errors.NotPermitted(
-            f"role {connection.info.user} does not trust the ledger, the schema bluegreen: {found[0].found}{more}",
-            hint=" ".join(dict.fromkeys(item.statement for item in found)),
+            f"the ledger may run code of another role as {connection.info.user}: {found[0].found}{more}",
+            hint=" ".join(dict.fromkeys(each.statement for each in found)),
         )
 
 

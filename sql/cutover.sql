@@ -110,6 +110,10 @@ ORDER BY 1, 2, 3
 -- and comments stay.
 WITH wanted AS (
     SELECT * FROM unnest(%(catalogs)s::regclass[], %(oids)s::oid[]) AS w(classid, oid)
+), needs AS (
+    SELECT d.classid, d.objid, e.extname FROM pg_catalog.pg_depend AS d
+    JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+    WHERE d.deptype = 'x' AND d.refclassid = 'pg_catalog.pg_extension'::regclass
 ), found(classid, oid, relation, statements) AS (
     -- CREATE OR REPLACE resets options that it does not name, security_invoker among them.
     SELECT w.classid, w.oid, c.oid, ARRAY['CREATE OR REPLACE VIEW ' || c.oid::regclass
@@ -121,15 +125,21 @@ WITH wanted AS (
     WHERE r.rulename = '_RETURN'
     UNION ALL
     SELECT w.classid, w.oid, NULL, ARRAY[rtrim(pg_catalog.pg_get_functiondef(p.oid), E'\n')]
+           -- CREATE OR REPLACE forgets these dependencies.
+           || ARRAY(SELECT 'ALTER ROUTINE ' || p.oid::regprocedure || ' DEPENDS ON EXTENSION ' || quote_ident(e.extname)
+                    FROM needs AS e WHERE e.classid = w.classid AND e.objid = w.oid)
     FROM wanted AS w
     JOIN pg_catalog.pg_proc AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_proc'::regclass
     WHERE p.prosqlbody IS NOT NULL AND p.prokind IN ('f', 'p')
     UNION ALL
     SELECT w.classid, w.oid, t.tgrelid, ARRAY[
                regexp_replace(pg_catalog.pg_get_triggerdef(t.oid), '^CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER')]
-           || CASE t.tgenabled WHEN 'O' THEN '{{}}'::text[] ELSE ARRAY['ALTER TABLE ' || t.tgrelid::regclass
+           || CASE t.tgenabled WHEN 'O' THEN '{{}}'::text[] ELSE ARRAY['ALTER TABLE ONLY ' || t.tgrelid::regclass
                   || CASE t.tgenabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' ELSE ' ENABLE ALWAYS' END
                   || ' TRIGGER ' || quote_ident(t.tgname)] END
+           || ARRAY(SELECT 'ALTER TRIGGER ' || quote_ident(t.tgname) || ' ON ' || t.tgrelid::regclass
+                           || ' DEPENDS ON EXTENSION ' || quote_ident(e.extname)
+                    FROM needs AS e WHERE e.classid = w.classid AND e.objid = w.oid)
     FROM wanted AS w
     JOIN pg_catalog.pg_trigger AS t ON t.oid = w.oid AND w.classid = 'pg_catalog.pg_trigger'::regclass
     JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid AND c.relkind IN ('r', 'v')
@@ -141,7 +151,7 @@ WITH wanted AS (
     FROM wanted AS w
     JOIN pg_catalog.pg_policy AS p ON p.oid = w.oid AND w.classid = 'pg_catalog.pg_policy'::regclass
     UNION ALL
-    SELECT w.classid, w.oid, d.adrelid, ARRAY['ALTER TABLE ' || d.adrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
+    SELECT w.classid, w.oid, d.adrelid, ARRAY['ALTER TABLE ONLY ' || d.adrelid::regclass || ' ALTER COLUMN ' || quote_ident(a.attname)
                || ' SET DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)]
     FROM wanted AS w
     JOIN pg_catalog.pg_attrdef AS d ON d.oid = w.oid AND w.classid = 'pg_catalog.pg_attrdef'::regclass
@@ -220,6 +230,17 @@ SELECT r.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
                        || CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END
                        || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
                 FROM pg_catalog.pg_attribute AS a, aclexplode(a.attacl) AS x WHERE a.attrelid = c.oid)
+       || ARRAY(SELECT 'ALTER MATERIALIZED VIEW ' || b.place || ' DEPENDS ON EXTENSION ' || quote_ident(e.extname)
+                FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'x'
+                  AND d.refclassid = 'pg_catalog.pg_extension'::regclass)
+       || ARRAY(SELECT 'ALTER INDEX ' || quote_ident(n.nspname) || '.' || quote_ident(i.incoming) || ' DEPENDS ON EXTENSION '
+                       || quote_ident(e.extname)
+                FROM indexes AS i
+                JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                    AND d.deptype = 'x' AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+                JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+                WHERE i.indrelid = c.oid)
        || ARRAY['ANALYZE ' || b.place],
        ARRAY['ALTER MATERIALIZED VIEW ' || c.oid::regclass || ' RENAME TO ' || quote_ident('bluegreen outgoing ' || c.oid),
              'ALTER MATERIALIZED VIEW ' || b.place || ' RENAME TO ' || quote_ident(c.relname)],
@@ -268,6 +289,11 @@ SELECT k.oid::bigint, c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_c
                          FROM unnest(k.conpfeqop) WITH ORDINALITY AS p(operator, position)
                          JOIN pg_catalog.pg_operator AS r ON r.oid = p.operator
                          JOIN pg_catalog.pg_namespace AS n ON n.oid = r.oprnamespace),
+           'firing', (SELECT jsonb_agg(jsonb_build_object(
+                          'on_parent', g.tgrelid <> k.conrelid, 'type', g.tgtype, 'state', CASE g.tgenabled
+                              WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END)
+                          ORDER BY g.tgrelid <> k.conrelid, g.tgtype)
+                      FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O'),
            'period', coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
            'parent', t.relname,
            'parent_columns', (SELECT jsonb_agg(a.attname ORDER BY p.position)
@@ -287,6 +313,20 @@ ORDER BY k.oid
 -- name: carry
 INSERT INTO bluegreen.carried_table (release_id, table_name)
 SELECT {id}, unnest({tables}::text[]) ON CONFLICT DO NOTHING
+
+-- name: set_firing
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT g.tgrelid::pg_catalog.regclass AS place, g.tgname
+        FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_constraint AS k ON k.oid = g.tgconstraint
+        WHERE k.conrelid = {table}::pg_catalog.regclass AND k.conname = {name} AND g.tgtype = {type}
+          AND (g.tgrelid <> k.conrelid) = {on_parent}
+    LOOP
+        EXECUTE 'ALTER TABLE ONLY ' || found.place || ' ' || {state} || ' TRIGGER ' || quote_ident(found.tgname);
+    END LOOP;
+END
 
 -- name: is_partitioned
 SELECT c.relkind = 'p' FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -42,45 +42,42 @@ SELECT n.oid::bigint, pg_catalog.pg_get_userbyid(n.nspowner),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND bool_and(
            pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-           AND (c.relname NOT IN ('carried_key', 'unvalidated_key') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')))
+           AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = 'bluegreen' AND c.relkind = 'r'
 GROUP BY n.oid, n.nspowner
 HAVING bool_or(c.relname = 'ledger')
 
 -- name: foreign_code
--- What in the ledger's schema would run code of somebody else, or is his to change, each with the statement that fixes it.
--- A superuser trusts superusers, another role those whose rights it has: they could do the same without the ledger.
-WITH object AS (
-    SELECT 'SCHEMA' AS kind, quote_ident(n.nspname) AS identity, n.nspowner AS owner
-    FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'bluegreen'
-    UNION ALL
-    SELECT 'TABLE', 'bluegreen.' || quote_ident(c.relname), c.relowner
-    FROM pg_catalog.pg_class AS c WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND c.relkind IN ('r', 'p')
-), role AS (
-    SELECT oid, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+-- What would run code of others as this role when it writes to the ledger, each with the statement that ends it. Owners
+-- can add such code at any time. A superuser has the rights of all roles, so that for it the owner has to be one too.
+WITH relation AS (
+    SELECT c.*, c.oid::regclass::text AS place FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'bluegreen'
+), me AS (
+    SELECT rolname, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user
+), owned(what, place, owner) AS (
+    SELECT 'SCHEMA', 'bluegreen', nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'bluegreen'
+    UNION ALL SELECT 'TABLE', place, relowner FROM relation WHERE relkind = 'r'
 )
-SELECT lower(o.kind) || ' ' || o.identity || ' of role ' || pg_catalog.pg_get_userbyid(o.owner) AS found,
-       CASE WHEN r.rolsuper OR w.rolsuper
-            THEN 'ALTER ' || o.kind || ' ' || o.identity || ' OWNER TO ' || quote_ident(current_user) || ';'
-            ELSE 'GRANT ' || quote_ident(w.rolname) || ' TO ' || quote_ident(current_user) || ';' END AS statement
-FROM object AS o JOIN pg_catalog.pg_roles AS w ON w.oid = o.owner, role AS r
-WHERE CASE WHEN r.rolsuper THEN NOT w.rolsuper
-           ELSE NOT pg_catalog.pg_has_role(o.owner, 'USAGE') END
+SELECT o.what || ' ' || o.place || ' of role ' || quote_ident(r.rolname) AS found,
+       CASE WHEN me.rolsuper OR r.rolsuper THEN 'ALTER ' || o.what || ' ' || o.place || ' OWNER TO ' || quote_ident(me.rolname)
+            ELSE 'GRANT ' || quote_ident(r.rolname) || ' TO ' || quote_ident(me.rolname) END || ';' AS statement
+FROM owned AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner, me
+WHERE CASE WHEN me.rolsuper THEN NOT r.rolsuper ELSE NOT pg_catalog.pg_has_role(o.owner, 'USAGE') END
 UNION ALL
-SELECT 'trigger ' || quote_ident(t.tgname) || ' on bluegreen.' || quote_ident(c.relname),
-       'DROP TRIGGER ' || quote_ident(t.tgname) || ' ON bluegreen.' || quote_ident(c.relname) || ';'
-FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND NOT t.tgisinternal
+SELECT 'trigger ' || t.tgname || ' on ' || c.place, 'DROP TRIGGER ' || quote_ident(t.tgname) || ' ON ' || c.place || ';'
+FROM pg_catalog.pg_trigger AS t JOIN relation AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
 UNION ALL
-SELECT 'rule ' || quote_ident(w.rulename) || ' on bluegreen.' || quote_ident(c.relname),
-       'DROP RULE ' || quote_ident(w.rulename) || ' ON bluegreen.' || quote_ident(c.relname) || ';'
-FROM pg_catalog.pg_rewrite AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.ev_class AND c.relkind <> 'v'
-WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen')
+SELECT 'rule ' || r.rulename || ' on ' || c.place, 'DROP RULE ' || quote_ident(r.rulename) || ' ON ' || c.place || ';'
+FROM pg_catalog.pg_rewrite AS r JOIN relation AS c ON c.oid = r.ev_class WHERE c.relkind = 'r'
 UNION ALL
-SELECT 'view bluegreen.' || quote_ident(c.relname), 'DROP VIEW bluegreen.' || quote_ident(c.relname) || ';'
-FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = pg_catalog.to_regnamespace('bluegreen') AND c.relkind = 'v'
+SELECT 'policy ' || p.polname || ' on ' || c.place, 'DROP POLICY ' || quote_ident(p.polname) || ' ON ' || c.place || ';'
+FROM pg_catalog.pg_policy AS p JOIN relation AS c ON c.oid = p.polrelid
+UNION ALL
+SELECT 'view ' || place, 'DROP ' || CASE relkind WHEN 'v' THEN 'VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
+           ELSE 'MATERIALIZED VIEW ' END || place || ';'
+FROM relation WHERE relkind IN ('v', 'm', 'f')
 
 -- name: lock
 -- Held while the ledger is created or migrated.

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from bluegreen_etl import db, model, queries
 from bluegreen_etl.catalog import Dependent, Relation
-from bluegreen_etl.model import ForeignKey
+from bluegreen_etl.model.files import Firing, ForeignKey
 
 
 class Recreation(model.Record, frozen=True, kw_only=True):
@@ -76,7 +76,21 @@ def add(schema: str, key: ForeignKey) -> list[str]:
     if key.comment is not None:
         comment = sql.Literal(key.comment).as_string()
         statements.append(f"COMMENT ON CONSTRAINT {name} ON {table} IS {comment}")
+    statements += [_set_firing(table, key, firing) for firing in key.firing or ()]
     return statements
+
+
+def _set_firing(table: str, key: ForeignKey, firing: Firing) -> str:
+    # A re-created key has triggers of other names, which only a superuser may change.
+    body = queries.get(
+        "cutover.set_firing",
+        table=sql.Literal(table),
+        name=sql.Literal(key.name),
+        type=sql.Literal(firing.type),
+        on_parent=sql.Literal(firing.on_parent),
+        state=sql.Literal(firing.state),
+    )
+    return f"DO {sql.Literal(body.as_string()).as_string()}"
 
 
 def validate(schema: str, key: ForeignKey) -> str:

@@ -129,6 +129,14 @@ class Table(Record, frozen=True, kw_only=True):
     rows: int | None = None
 
 
+class Firing(Record, frozen=True, kw_only=True):
+    """How a trigger of a foreign key fires, if not as usual: on which table, its pg_trigger.tgtype, and its state."""
+
+    on_parent: bool
+    type: int
+    state: str
+
+
 class ForeignKey(Record, frozen=True, kw_only=True):
     """A foreign key of a table: its columns, and the parent table and columns that they refer to.
 
@@ -146,7 +154,8 @@ class ForeignKey(Record, frozen=True, kw_only=True):
     parent: str
     parent_columns: tuple[str, ...]
     nullable: bool
-    operators: tuple[str, ...] = ()
+    operators: tuple[str, ...] | None = None
+    firing: tuple[Firing, ...] | None = None
     period: bool = False
 
 
