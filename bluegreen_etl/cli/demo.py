@@ -69,7 +69,7 @@ class _Script:
         self._title("4. Roll back, just as fast")
         self._run("rollback")
         self._show_live()
-        self._run("hiscript")
+        self._run("history")
 
     def _refusals(self) -> None:
         self._title("5. An edition with a bad row is refused")

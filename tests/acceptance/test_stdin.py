@@ -131,8 +131,8 @@ def test_empty_and_damaged_input_is_refused(bluegreen: Bluegreen, live: Live) ->
     ("arguments", "sentence"),
     [
         (("-",), "no table is named for standard input"),
-        (("-", "-", "--table", "players"), "standard input is among DATA twice"),
-        (("teams.csv", "--table", "players"), "--table is for standard input, and that is not among DATA"),
+        (("-", "-", "--table", "players"), "DATA contain standard input twice"),
+        (("teams.csv", "--table", "players"), "--table needs standard input, but DATA do not contain `-`"),
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(

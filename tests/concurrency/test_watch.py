@@ -60,7 +60,7 @@ def test_a_load_that_is_killed_while_it_is_watched_is_told_to_be_dead(
         load.kill()
         *_, last = watch.communicate(timeout=20)[0].splitlines()
     assert (watch.returncode, last.partition("release ")[2]) == (0, "2 of league is dead")
-    [died] = [line for line in bluegreen("report").stdout.splitlines() if "it was killed" in line]
+    [died] = [line for line in bluegreen("report").stdout.splitlines() if "its process was killed" in line]
     assert (died.split()[0], died.split()[3]) == ("2", "copy")
 
 

@@ -51,24 +51,24 @@ def test_reader_of_a_referenced_table_is_not_held_up_by_a_load(
 
 
 @contextmanager
-def leftover_in_use(bluegreen: Bluegreen, dsn: str) -> Iterator[None]:
-    """Leave release 2 failed, and lock for two seconds the table that its foreign key references."""
+def leftover_in_use(bluegreen: Bluegreen, dsn: str, seconds: float) -> Iterator[None]:
+    """Leave release 2 failed, and read from the table that its foreign key references, for so many seconds at most."""
     bluegreen.write_league()
     bluegreen.write("checks/never.sql", "SELECT 1 AS always")
     bluegreen("load", "data", "--checks", "checks", code=3)
     with psycopg.connect(dsn) as long:
         long.execute("SELECT FROM public.users")
-        ended = threading.Timer(2, long.rollback)
+        ended = threading.Timer(seconds, long.rollback)
         ended.start()
         yield
-        ended.join()
+        ended.cancel()
 
 
 def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
     bluegreen: Bluegreen, users: Connection, dsn: str
 ) -> None:
     """The release that cannot be dropped stays, and the next load takes the next number."""
-    with leftover_in_use(bluegreen, dsn):
+    with leftover_in_use(bluegreen, dsn, 60):
         done = bluegreen("load", "data")
     assert "release 2 was not dropped" in done.stderr
     assert one(users, "SELECT max(number) FROM bluegreen.release WHERE status = 'ready'") == 3
@@ -76,5 +76,5 @@ def test_leftover_whose_foreign_key_is_in_use_does_not_stop_a_load(
 
 def test_prune_waits_for_a_reader_who_is_soon_done(bluegreen: Bluegreen, users: Connection, dsn: str) -> None:
     """Prune retries, with a pause in which sessions queued behind it run."""
-    with leftover_in_use(bluegreen, dsn):
+    with leftover_in_use(bluegreen, dsn, 2):
         assert bluegreen.json("prune")["dropped"] == [2]
