@@ -219,21 +219,7 @@ def some_file(chance: random.Random) -> tuple[str, bytes]:
         data = data[:place] + piece * chance.choice([1, 1, 1000]) + data[place + chance.choice([0, 1, 5]) :]
     if chance.random() < 0.2:
         data = gzip.compress(data)[: chance.choice([None, 5, -4])]
-    suffixes = [
-        "csv",
-        "tsv",
-        "json",
-        "ndjson",
-        "parquet",
-        "csv.gz",
-        "json.gz",
-        "csv.zst",
-        "csv.bz2",
-        "csv.xz",
-        "csv.zip",
-        "zip",
-    ]
-    return f"teams.{chance.choice(suffixes)}", data
+    return f"teams.{chance.choice(SUFFIXES)}", data
 
 
 def test_files(bluegreen: Bluegreen, live: Live) -> None:
