@@ -18,6 +18,9 @@ FULL JOIN ({digests}) AS now USING (kind, name)
 WHERE old.digest IS DISTINCT FROM now.digest
 ORDER BY kind, name
 
+-- name: quoted
+SELECT quote_ident(%(old)s), quote_ident(%(new)s)
+
 -- name: inspection
 SELECT ({inside}) || ' ' || ({outside})
 
@@ -26,6 +29,7 @@ SELECT ({inside}) || ' ' || ({outside})
 -- of references between its catalogs says which catalogs belong to a schema and which columns hold OIDs, so a new
 -- version adds its new columns and catalogs. A digest holds names instead of OIDs: a swap of another schema
 -- changes OIDs only. What is left out is listed here, with the reason.
+-- {renaming} is an expression over @, which writes names of a schema as another's.
 -- {oid} is the schema; {left_out} are OIDs of relations that do not count; {quick} is for a comparison within minutes:
 -- expressions are compared as the catalogs store them, which needs no lock on a relation.
 WITH reference AS (
@@ -33,6 +37,11 @@ WITH reference AS (
     FROM pg_catalog.pg_get_catalog_foreign_keys() AS f
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.fktable AND a.attname = f.fkcols[1]
     WHERE cardinality(f.fkcols) = 1
+), numbered AS (
+    -- Columns that hold numbers of columns of a relation, which is in another column.
+    SELECT f.fktable AS catalog, f.fkcols[2] AS name, f.fkcols[1] AS relation, f.is_array AS many
+    FROM pg_catalog.pg_get_catalog_foreign_keys() AS f
+    WHERE f.pktable = 'pg_catalog.pg_attribute'::regclass AND cardinality(f.fkcols) = 2
 ), not_part(catalog) AS (VALUES
     -- Comments, labels, privileges and dependencies are joined to their objects below.
     ('pg_description'), ('pg_seclabel'), ('pg_init_privs'), ('pg_depend'), ('pg_shdepend'), ('pg_shdescription'), ('pg_shseclabel'),
@@ -97,12 +106,36 @@ WITH reference AS (
     'ELSE ''table'' END',
     -- Triggers of foreign keys have an OID in their names.
     'CASE WHEN t.tgisinternal THEN rtrim(t.tgname, ''_0123456789'') ELSE t.tgname::text END')
+), privileged(catalog, kind, owner) AS (VALUES
+    ('pg_class', 'CASE t.relkind WHEN ''S'' THEN ''s'' ELSE ''r'' END::"char"', 'relowner'),
+    ('pg_proc', '''f''::"char"', 'proowner'), ('pg_type', '''T''::"char"', 'typowner'),
+    ('pg_namespace', '''n''::"char"', 'nspowner')
 ), field AS (
     SELECT s.catalog, a.attnum AS number, CASE
         WHEN s.name = 'pg_class' AND a.attname = 'reltoastrelid'
             THEN '(SELECT x.reloptions FROM pg_catalog.pg_class AS x WHERE x.oid = t.reltoastrelid)'
         WHEN s.name = 'pg_trigger' AND a.attname = 'tgname'
             THEN k.trigger_name
+        -- A copy has no dropped columns, so it numbers the others differently; it may grant in another order.
+        WHEN s.name = 'pg_class' AND a.attname = 'relnatts' AND NOT {quick} THEN '0'
+        WHEN s.name = 'pg_attribute' AND a.attname = 'attnum' AND NOT {quick}
+            THEN 'rank() OVER (PARTITION BY t.attrelid ORDER BY t.attnum)'
+        WHEN m.many AND NOT {quick}
+            THEN 'ARRAY(SELECT coalesce(x.attname::text, u.number::text) FROM unnest(t.' || a.attname
+                || '::int2[]) WITH ORDINALITY AS u(number, place) LEFT JOIN pg_catalog.pg_attribute AS x'
+                || ' ON x.attrelid = t.' || m.relation || ' AND x.attnum = u.number ORDER BY u.place)'
+        WHEN NOT m.many AND NOT {quick}
+            THEN '(SELECT x.attname FROM pg_catalog.pg_attribute AS x WHERE x.attrelid = t.' || m.relation
+                || ' AND x.attnum = t.' || a.attname || ')'
+        -- Null means the built-in privileges, which a copy may have as a list.
+        WHEN a.atttypid = 'aclitem[]'::regtype AND NOT {quick}
+            THEN 'ARRAY(SELECT u::text FROM unnest(' || coalesce('coalesce(t.' || a.attname || ', pg_catalog.acldefault('
+                || b.kind || ', t.' || b.owner || '))', 't.' || a.attname) || ') AS u ORDER BY 1)'
+        -- Attaching the index of a partition sets it; the parent says what counts.
+        WHEN s.name = 'pg_constraint' AND a.attname = 'connoinherit' AND NOT {quick}
+            THEN 't.conparentid = 0 AND t.connoinherit'
+        WHEN s.name = 'pg_trigger' AND a.attname = 'tgparentid' AND NOT {quick}
+            THEN '(SELECT ' || replace(k.trigger_name, 't.', 'x.') || ' FROM pg_catalog.pg_trigger AS x WHERE x.oid = t.tgparentid)'
         -- REINDEX CONCURRENTLY loses the place in a statement where an expression was.
         WHEN a.atttypid = 'pg_node_tree'::regtype AND {quick} AND s.name = 'pg_index'
             THEN 'regexp_replace(t.' || a.attname || '::text, '':location -?[0-9]+'', '''', ''g'')'
@@ -121,11 +154,14 @@ WITH reference AS (
         AND a.attname <> 'oid'
     LEFT JOIN reference AS r ON r.catalog = s.catalog AND r.name = a.attname
     LEFT JOIN naming AS n ON n.catalog = r.target
+    LEFT JOIN numbered AS m ON m.catalog = s.catalog AND m.name = a.attname
+    LEFT JOIN privileged AS b ON b.catalog = s.name
     WHERE a.attname IS DISTINCT FROM s.namespace AND a.attname IS DISTINCT FROM s.parent_column
       AND NOT EXISTS (SELECT FROM volatile AS v WHERE v.catalog = s.name AND v.name = a.attname)
 ), word(catalog, kind) AS (VALUES
     ('pg_class', '''relation'''), ('pg_namespace', '''schema'''), ('pg_attribute', '''columns of'''),
-    ('pg_attrdef', '''default of'''), ('pg_rewrite', '''rule of'''), ('pg_proc', '''routine'''), ('pg_aggregate', '''routine'''),
+    ('pg_attrdef', '''default of'''),
+    ('pg_rewrite', 'CASE t.rulename WHEN ''_RETURN'' THEN ''query of'' ELSE ''rule'' END'), ('pg_proc', '''routine'''), ('pg_aggregate', '''routine'''),
     ('pg_range', '''type'''), ('pg_enum', '''type'''), ('pg_sequence', '''sequence'''), ('pg_index', '''index'''),
     ('pg_partitioned_table', '''table'''), ('pg_foreign_table', '''foreign table'''), ('pg_inherits', '''parents of'''),
     ('pg_default_acl', '''default privileges'''), ('pg_statistic_ext', '''statistics'''),
@@ -139,6 +175,8 @@ WITH reference AS (
                ELSE coalesce(w.kind, quote_literal(replace(substr(s.name, 4), '_', ' '))) END || ' AS kind, '
         || CASE WHEN s.name = 'pg_default_acl' THEN 'pg_catalog.pg_get_userbyid(t.defaclrole)'
                 WHEN s.name = 'pg_trigger' THEN k.trigger_name || ' || '' on '' || p.relname'
+                WHEN s.name = 'pg_rewrite'
+                    THEN 'CASE t.rulename WHEN ''_RETURN'' THEN p.relname::text ELSE t.rulename || '' on '' || p.relname END'
                 WHEN s.name = 'pg_policy' THEN 't.polname || '' on '' || p.relname'
                 WHEN s.parent IS NOT NULL THEN 'p.' || s.parent_label || '::text'
                 ELSE 't.' || s.label || '::text' END || ' AS name, ROW('
@@ -149,10 +187,11 @@ WITH reference AS (
                              ELSE coalesce('t.' || s.namespace, 'p.' || s.parent_namespace) END || ' = ' || {oid}::oid
         || CASE WHEN s.name = 'pg_class' THEN ' AND t.oid NOT IN (SELECT oid FROM left_out)'
                 ELSE coalesce(' AND t.' || s.relation || ' NOT IN (SELECT oid FROM left_out)', '') END
-        || CASE s.name WHEN 'pg_attribute' THEN ' AND t.attnum > 0'
+        || CASE s.name WHEN 'pg_attribute' THEN ' AND t.attnum > 0' || CASE WHEN {quick} THEN '' ELSE ' AND NOT t.attisdropped' END
                 -- Those of a key from outside are no part of the table that it refers to.
                 WHEN 'pg_trigger' THEN ' AND (NOT t.tgisinternal OR EXISTS (SELECT FROM pg_catalog.pg_constraint AS k'
-                    ' WHERE k.oid = t.tgconstraint AND k.connamespace = p.relnamespace))'
+                    ' WHERE k.oid = t.tgconstraint AND k.connamespace = p.relnamespace'
+                    ' AND k.conrelid NOT IN (SELECT oid FROM left_out)))'
                 -- The row type of a relation, and the arrays of these, are parts of the relation.
                 WHEN 'pg_type' THEN ' AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind <> ''c'''
                     ' AND c.oid IN (t.typrelid, (SELECT e.typrelid FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem)))'
@@ -166,12 +205,16 @@ SELECT 'WITH left_out(oid) AS (SELECT unnest(' || quote_literal({left_out}::oid[
     || (SELECT string_agg(b.written, ' UNION ALL ' ORDER BY b.name) FROM branch AS b)
     || '), object AS (SELECT DISTINCT classid, oid, kind, name FROM part), found AS ('
     'SELECT oid, kind, name, content FROM part'
-    ' UNION ALL SELECT o.oid, ''comment on '' || o.kind, o.name, ROW(d.objsubid, d.description)::text'
+    ' UNION ALL SELECT o.oid, ''comment on '' || o.kind, o.name, ROW('
+    || CASE WHEN {quick} THEN 'd.objsubid' ELSE '(SELECT x.attname FROM pg_catalog.pg_attribute AS x'
+        ' WHERE x.attrelid = d.objoid AND x.attnum = d.objsubid AND d.objsubid > 0)' END || ', d.description)::text'
     ' FROM object AS o JOIN pg_catalog.pg_description AS d ON d.classoid = o.classid AND d.objoid = o.oid'
     ' UNION ALL SELECT o.oid, ''label of '' || o.kind, o.name, ROW(d.objsubid, d.provider, d.label)::text'
     ' FROM object AS o JOIN pg_catalog.pg_seclabel AS d ON d.classoid = o.classid AND d.objoid = o.oid'
     ' UNION ALL SELECT o.oid, o.kind, o.name, ROW(d.objsubid, d.privtype, d.initprivs)::text'
     ' FROM object AS o JOIN pg_catalog.pg_init_privs AS d ON d.classoid = o.classid AND d.objoid = o.oid'
+    -- Those of objects that initdb made, such as public, never change.
+    ' AND d.privtype <> ''i'''
     -- The column that owns a sequence, and extensions that an object belongs to or depends on; definitions have the rest.
     ' UNION ALL SELECT o.oid, o.kind, o.name, ROW(d.deptype, i.identity)::text'
     ' FROM object AS o JOIN pg_catalog.pg_depend AS d ON d.classid = o.classid AND d.objid = o.oid'
@@ -181,7 +224,8 @@ SELECT 'WITH left_out(oid) AS (SELECT unnest(' || quote_literal({left_out}::oid[
         'SELECT count(*) || '' '' || coalesce(sum(pg_catalog.hashtextextended(concat_ws('' '', kind, name, content), 0)::numeric), 0)'
         ' FROM found'
        ELSE 'SELECT kind, min(oid) AS oid, name COLLATE "C" AS name, md5(string_agg(content, '' '' ORDER BY content COLLATE "C")) AS digest'
-        ' FROM found GROUP BY kind, name COLLATE "C"' END
+        ' FROM (SELECT kind, oid, ' || replace({renaming}, '@', 'name') || ' AS name, ' || replace({renaming}, '@', 'content')
+        || ' AS content FROM found) AS renamed GROUP BY kind, name COLLATE "C"' END
 
 -- name: other_objects
 -- Returns the text of a query for the objects of a schema in catalogs that catalog.objects does not know: kind, no table,

@@ -6,7 +6,7 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from bluegreen_etl import catalog, db, errors, ledger, model
-from bluegreen_etl.cutover import preflight
+from bluegreen_etl.cutover import comparison, preflight
 from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Release, Status, Table
 from bluegreen_etl.releases import lookup
@@ -32,6 +32,7 @@ class Diff(model.Record, frozen=True, kw_only=True):
         prepared: tables and views whose prepared `SELECT *` fails after a cut-over, with SQLSTATE 0A000.
         tables: how many tables were compared.
         counted: whether their row counts were compared too.
+        defined: whether the definitions of objects that both have were compared too.
     """
 
     schema: str
@@ -40,6 +41,7 @@ class Diff(model.Record, frozen=True, kw_only=True):
     prepared: tuple[str, ...] = ()
     tables: int = 0
     counted: bool = True
+    defined: bool = True
 
 
 @guarded
@@ -77,13 +79,18 @@ def compare(
     counts = rows or (None, None)
     live = _Side(connection, schema, oid, held, counts[0])
     own = _Side(connection, own_schema, own_oid, own_held, counts[1])
+    found = _differences(live, own)
+    changed = _changed_definitions(connection, release, oid)
+    tables = {item.table for item in found if item.what.startswith("column ")}
+    found += [item for item in changed or () if not (item.what == "columns" and item.table in tables)]
     return Diff(
         schema=schema,
         number=release.number,
-        differences=tuple(_differences(live, own)),
+        differences=tuple(found),
         prepared=tuple(find_changed_row_types(connection, release, oid)),
         tables=len(live.tables.keys() | own.tables.keys()),
         counted=rows is None or all(rows),
+        defined=changed is not None,
     )
 
 
@@ -170,6 +177,24 @@ def _object_differences(live: _Side, own: _Side) -> list[Difference]:
         )
         for item in (*lost, *new)
         if not (item.kind == "table" and item.name in tables) and not (item.kind == "column" and item.table in tables)
+    ]
+
+
+def _changed_definitions(connection: db.Connection, release: Release, live_oid: int) -> list[Difference] | None:
+    """Return what both sides have in different forms; None if a session holds a relation of live exclusively."""
+    try:
+        found = comparison.differences(connection, release, live_oid)
+    except errors.LockNotObtained:
+        return None
+    return [
+        Difference(
+            table=item.part.name,
+            what=item.part.kind.removesuffix(" of"),
+            live="there" if item.in_live else None,
+            release="there" if item.in_release else None,
+        )
+        for item in found
+        if item.is_change
     ]
 
 

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import msgspec
 
 from bluegreen_etl import citus, db, errors, interrupts, ledger, model
-from bluegreen_etl.cutover import preflight
+from bluegreen_etl.cutover import comparison, preflight
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.releases import drop, event_triggers, hooks, lookup, verify
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context, adopt, find_live
 from bluegreen_etl.releases.plan import LoadPlan
 from bluegreen_etl.shadow import privileges_of_live
-from bluegreen_etl.wording import counted
+from bluegreen_etl.wording import counted, listed
 
 
 class Loaded(model.Record, frozen=True, kw_only=True):
@@ -69,6 +69,7 @@ def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loa
     context, schema = build.context, build.plan.schema
     if granted := privileges_of_live.verify(build.connection, built.release):
         context.watcher.say(f"warning: {privileges_of_live.describe(granted)}")
+    _say_differences(build, built.release)
     release = _record_ready(build.connection, built)
     context.watcher.say(f"release {release.number} of {schema} is ready")
     hooks.after_load(context, release)
@@ -81,6 +82,23 @@ def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loa
         checks=tuple(checks),
         seconds=build.stages.seconds,
     )
+
+
+def _say_differences(build: Build, release: Release) -> None:
+    """Name what the release has in another form than live; a copy of live's structure may not lack anything either."""
+    oid, watcher = build.plan.base_oid, build.context.watcher
+    if oid is None:
+        return
+    try:
+        found = comparison.differences(build.connection, release, oid)
+    except errors.LockNotObtained as error:
+        watcher.say(f"release {release.number} was not compared with live: {error.message}")
+        return
+    is_copy = build.plan.structure is StructureFrom.LIVE
+    named = [str(each.part) for each in found if is_copy or each.is_change]
+    if named:
+        shown = listed(named, 10)
+        watcher.say(f"release {release.number} differs from live, see `bluegreen diff {release.number}`: {shown}")
 
 
 def _record_ready(connection: db.Connection, built: Built) -> Release:

@@ -64,6 +64,8 @@ def notes(diff: diff_command.Diff) -> Iterator[str]:
         yield f"no difference in {counted(diff.tables, 'table')}"
     if not diff.counted:
         yield "row counts were not compared: bluegreen did not load one of the two, so its counts are unknown"
+    if not diff.defined:
+        yield "definitions of objects were not compared: a session holds a table of live exclusively"
     if diff.prepared:
         yield (
             f"SELECT * that clients have prepared fails with SQLSTATE 0A000 on {', '.join(diff.prepared)}: "
@@ -94,12 +96,14 @@ def _rows(number: str) -> str:
 
 def _line(item: Difference) -> Line:
     live, release = item.live, item.release
-    change = "new" if live is None else "dropped" if release is None else "another type"
+    change = "new" if live is None else "dropped" if release is None else "differs"
     if item.what == "table":
         live, release = (_rows(v) if v and v.isdecimal() else v for v in (live, release))
     elif item.what == "rows" and live and release:
         change = humanize.change(int(live), int(release))
         live, release = humanize.count(live), humanize.count(release)
+    elif item.what.startswith("column "):
+        change = "another type" if live and release else change
     elif item.what.startswith("nulls ") and live and release:
         change = f"{float(release.rstrip('%')) - float(live.rstrip('%')):+.1f} points"
     return Line(what=item.what, before=live, after=release, change=change)

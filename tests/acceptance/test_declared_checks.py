@@ -243,7 +243,7 @@ def test_half_of_the_rows_is_not_less_than_half(bluegreen: Bluegreen, live: Live
         ),
         (COLUMNS + "name = { notnull = true }", "bluegreen.toml, line 2: contains unknown field `notnull`"),
         (TABLE + "rows_against_live = { max_drop = 50 }", "bluegreen.toml, line 2: Expected `str | null`, got `int`"),
-        (TABLE + "rows_against_live = { max_drop = '50' }", "bluegreen.toml, line 2: Expected a text such as `5 %` - at "),
+        (TABLE + "rows_against_live = { max_drop = '50' }", "bluegreen.toml, line 2: Expected a text such as `5 %` - "),
         (TABLE + "row_count = {}", "bluegreen.toml, line 2: needs `min` or `max`"),
         (COLUMNS + "name = { accepted_values = [] }", "bluegreen.toml, line 2: Expected `array` of length >= 1"),
         (

@@ -17,7 +17,7 @@ from tests.support import Bluegreen, Live
         ("COMMENT ON TABLE league.teams IS 'they play'", "comment on table teams"),
         (
             "CREATE OR REPLACE VIEW league.squads AS SELECT name, 1::bigint AS players FROM league.teams",
-            "rule of squads",
+            "query of squads",
         ),
         ("ALTER TABLE league.players ALTER note SET DEFAULT 'none'", "default of players"),
         ("ALTER DEFAULT PRIVILEGES IN SCHEMA league GRANT SELECT ON TABLES TO PUBLIC", "default privileges"),
