@@ -1,6 +1,7 @@
-"""Sessions of the server, from pg_stat_activity."""
+"""Sessions of the server, from pg_stat_activity and pg_locks."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 
 from psycopg import sql
 
@@ -20,3 +21,33 @@ def sessions(
 ) -> list[model.Session]:
     """Return the sessions that a block selects."""
     return queries.records(connection, model.Session, query(name, **places), values)
+
+
+class LastingHolders:
+    """Looks for transactions that hold a lock on some relations and will not end soon: reports, dumps, idle sessions.
+
+    A session that queues behind them gains nothing, and everybody behind it waits. The workers of a parallel pg_dump
+    take their locks NOWAIT, so they even fail while an exclusive lock waits.
+
+    Args:
+        relations: OIDs.
+        patience: seconds; a transaction that is older counts.
+    """
+
+    def __init__(self, relations: Iterable[int], patience: float) -> None:
+        self._relations = list(relations)
+        self._patience = patience
+        self._seen: dict[str, float] = {}
+
+    def found(self, connection: db.Connection) -> bool:
+        """Return whether there is one.
+
+        The age of another role's transaction may be hidden, so one that is still there after the patience counts too.
+        """
+        rows = connection.execute(queries.get("session.lock_transactions"), {"relations": self._relations}).fetchall()
+        now = time.monotonic()
+        self._seen = {transaction: self._seen.get(transaction, now) for transaction, _, _ in rows}
+        return any(
+            lasting or max(age or 0.0, now - self._seen[transaction]) >= self._patience
+            for transaction, age, lasting in rows
+        )

@@ -293,8 +293,8 @@ WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> %(schema)s AND sch
 ORDER BY schemaname, relname
 
 -- name: outside_keys
--- Foreign keys of a schema that refer to tables outside it.
-SELECT c.relname, k.conname
+-- Foreign keys of a schema that refer to tables outside it, with the OIDs of the two tables.
+SELECT c.relname, k.conname, ARRAY[k.conrelid, k.confrelid]::bigint[]
 FROM pg_catalog.pg_constraint AS k
 JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid

@@ -495,15 +495,34 @@ EXCEPTION
 END
 
 -- name: lock_one_by_one
--- lock_timeout bounds the wait for all of the locks together, so that no reader waits for longer.
+-- lock_timeout bounds the wait for all of the locks together, so that no reader waits for longer. A lock that is not
+-- free at once is waited for, unless a transaction holds it that lasts: pg_dump began it, or it is older than the wait.
 DECLARE
+    waits CONSTANT boolean := {waits};
     deadline CONSTANT timestamptz := clock_timestamp() + pg_catalog.current_setting('lock_timeout')::interval;
     statements CONSTANT text[] := {statements}::text[];
     names CONSTANT text[] := {names}::text[];
+    oids CONSTANT oid[] := {oids}::oid[];
     current int := 0;
 BEGIN
     FOR current_one IN 1 .. cardinality(statements) LOOP
         current := current_one;
+        IF waits THEN
+            BEGIN
+                PERFORM pg_catalog.set_config('lock_timeout', '1', true);
+                EXECUTE statements[current] || CASE WHEN starts_with(statements[current], 'LOCK TABLE ') THEN ' NOWAIT' ELSE '' END;
+                CONTINUE;
+            EXCEPTION WHEN lock_not_available THEN
+                PERFORM pg_catalog.pg_stat_clear_snapshot();
+                IF EXISTS (
+                    SELECT FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+                    WHERE l.locktype = 'relation' AND l.relation = oids[current] AND l.granted
+                      AND (l.pid IS NULL OR starts_with(a.application_name, 'pg_dump') OR a.xact_start < clock_timestamp() - {patience})
+                ) THEN
+                    RAISE;
+                END IF;
+            END;
+        END IF;
         PERFORM pg_catalog.set_config('lock_timeout', greatest(
             1, ceil(1000 * extract(epoch FROM deadline - clock_timestamp())))::int::text, true);
         EXECUTE statements[current];
@@ -536,7 +555,7 @@ BEGIN
     IF {live_oid}::oid IS NOT NULL THEN
         {look};
         IF found IS DISTINCT FROM {expected} THEN
-            RAISE EXCEPTION USING ERRCODE = {conflict}, MESSAGE = 'live, or what depends on it, was changed meanwhile';
+            RAISE EXCEPTION USING ERRCODE = {changed}, MESSAGE = 'live, or what depends on it, was changed meanwhile';
         END IF;
     END IF;
 END

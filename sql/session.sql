@@ -39,6 +39,16 @@ WHERE a.datname = pg_catalog.current_database() AND a.application_name = %(appli
   AND a.pid <> pg_catalog.pg_backend_pid()
 ORDER BY a.xact_start
 
+-- name: lock_transactions
+-- The transactions with a lock on one of these relations, their age in seconds, and whether they are known to last.
+SELECT l.virtualtransaction, max(extract(epoch FROM clock_timestamp() - a.xact_start))::float8,
+       bool_or(l.pid IS NULL OR starts_with(a.application_name, 'pg_dump'))
+FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+  AND l.locktype = 'relation' AND l.relation = ANY (%(relations)s::oid[])
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+GROUP BY l.virtualtransaction
+
 -- name: deadlock_timeout
 SELECT extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::float8
 

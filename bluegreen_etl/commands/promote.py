@@ -91,14 +91,10 @@ def cut_over(
     citus.refuse_doubts(connection, context.schema)
     outgoing = promote_select.find_outgoing(context, connection, incoming, dry_run=trial is not None)
     refuse_extensions(context, connection, outgoing.schema_oid if outgoing else None)
-    if outgoing is not None and outgoing.schema_oid is not None:
-        wait = promote_strategy.choose_patience(context).max_wait
-        temporary_objects.wait(connection, outgoing.schema_oid, max_wait=wait, say=context.watcher.say)
-    plan = promote_plan.make_plan(connection, direction, incoming, outgoing, context.settings.promote)
-    _refuse_without_privileges(connection, plan, trial)
     to_verify = _checks_to_verify(context) if direction is Direction.PROMOTE else []
     consoles = promote_strategy.find_consoles(context, connection)
-    _refuse_plan(context, connection, plan, locks=not consoles)
+    look = partial(_look, context, connection, direction, incoming, outgoing, trial, locks=not consoles)
+    plan = look()
     if outgoing is not None and outgoing.schema_oid is not None:
         _warn_prepared_statements(context, connection, incoming, outgoing.schema_oid)
         _warn_narrow_sequences(context, connection, incoming, outgoing.schema_oid)
@@ -111,6 +107,45 @@ def cut_over(
     context.watcher.stage(f"{'rehearse ' if trial else ''}{direction} release {incoming.number}")
     if context.settings.promote.old_snapshots == "wait":
         _wait_for_old_snapshots(context, connection, incoming, promote_strategy.choose_patience(context))
+    deadline = time.monotonic() + promote_strategy.choose_patience(context).max_wait
+    while True:
+        try:
+            return _swap(context, connection, plan, to_verify, trial)
+        except errors.ChangedDuringSwap as error:
+            if time.monotonic() >= deadline:
+                raise
+            context.watcher.say(f"{error.message}; looking again")
+            plan = look()
+
+
+def _look(
+    context: Context,
+    connection: db.Connection,
+    direction: Direction,
+    incoming: Release,
+    outgoing: Release | None,
+    trial: Trial | None,
+    *,
+    locks: bool,
+) -> Plan:
+    """Return the plan of a cut-over from what live is now, or refuse it; `locks`: locks block the readers."""
+    if outgoing is not None and outgoing.schema_oid is not None:
+        wait = promote_strategy.choose_patience(context).max_wait
+        temporary_objects.wait(connection, outgoing.schema_oid, max_wait=wait, say=context.watcher.say)
+    plan = promote_plan.make_plan(connection, direction, incoming, outgoing, context.settings.promote)
+    _refuse_without_privileges(connection, plan, trial)
+    _refuse_plan(context, connection, plan, locks=locks)
+    return plan
+
+
+def _swap(
+    context: Context, connection: db.Connection, plan: Plan, to_verify: Sequence[Check], trial: Trial | None
+) -> Promoted:
+    """Carry the plan out and finish what follows the swap, or rehearse it.
+
+    Raises:
+        ChangedDuringSwap: live is not what the plan says; another one may succeed.
+    """
     if trial:
         with _build_matviews(context, plan), promote_strategy.open_strategy(context, connection, plan) as strategy:
             rehearsal = swap.rehearse(context.server, plan, strategy)

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from bluegreen_etl import db, errors, pgbouncer
 from bluegreen_etl.cutover import pgbouncer_pause, steps
-from bluegreen_etl.cutover.locks import LONGEST_WAIT, Locks
+from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan, Terms, Try
+from bluegreen_etl.cutover.steps import LONGEST_WAIT
 from bluegreen_etl.cutover.strategy import Patience, Strategy
 from bluegreen_etl.model import Via
 from bluegreen_etl.releases.context import Context

@@ -11,16 +11,18 @@ from collections.abc import Callable
 import psycopg
 
 from bluegreen_etl import db, errors, queries
+from bluegreen_etl.activity import LastingHolders
 from bluegreen_etl.catalog import Relation
 from bluegreen_etl.cutover import blockers
 from bluegreen_etl.cutover.plan import Plan, Terms
+from bluegreen_etl.cutover.steps import LASTING, LONGEST_WAIT
 from bluegreen_etl.cutover.strategy import Patience, Say
 from bluegreen_etl.model import Via
 
 # Attempts with NOWAIT: each holds its locks for well under a millisecond, so an idle instant is enough.
 BURST = 10
 BETWEEN = 3  # such attempts between two that wait: readers with conflicting lock orders leave only idle instants
-FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5  # seconds
+FIRST_WAIT = 0.02  # seconds
 STEPS = 10  # after these, the timeout is the longest
 BELOW_DEADLOCK = 0.7  # of deadlock_timeout: the server may cancel a reader that waits longer
 BURST_PAUSE = (0.001, 0.02)  # seconds between attempts of the burst, while no lock is held
@@ -42,14 +44,18 @@ class Locks:
         self._order = plan.locks
         self._longest: float | None = None
         self._may_cancel_autovacuum = True
+        self._holders = LastingHolders((relation.oid for relation in plan.locks), LASTING)
 
     def hold(self, connection: db.Connection, number: int, send: Callable[[Terms], float]) -> float:
         """Send the transaction, which takes the locks itself and releases them at its end."""
         return send(self.terms(connection, number))
 
     def terms(self, connection: db.Connection, number: int) -> Terms:
-        """Return how the attempt of this number takes its locks."""
-        return Terms(timeout=_lock_timeout(number, self._longest_wait(connection)), order=self._order)
+        """Return how the attempt of this number takes its locks: it waits only for holders that come and go."""
+        timeout = _lock_timeout(number, self._longest_wait(connection))
+        if timeout is not None and self._holders.found(connection):
+            timeout = None
+        return Terms(timeout=timeout, order=self._order)
 
     def learn(self, connection: db.Connection, number: int, error: BaseException) -> None:
         """Put the relation that timed out first in its group, and cancel blockers if the settings say so."""

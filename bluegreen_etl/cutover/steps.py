@@ -1,6 +1,7 @@
 """The steps of a cut-over, each a name and its SQL. The swap sends them and `--dry-run` prints them. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,12 +15,16 @@ from bluegreen_etl.model import Direction, EventKind, Release
 
 # The swap raises these itself; PostgreSQL has no class BG. CONFLICT: live is not what was inspected.
 CONFLICT_SQLSTATE = "BG001"
+# CHANGED: as CONFLICT, and another look may find what can be done.
+CHANGED_SQLSTATE = "BG003"
 # MISFIT: a dependent cannot be re-created; the detail holds the statement that failed.
 MISFIT_SQLSTATE = "BG002"
 # LOCK TABLE refuses materialized views and foreign tables, and also locks what a view reads, in other schemas too.
 # Setting the owner that the relation already has changes nothing and takes the same lock on that relation only.
 _ALTER = {"v": sql.SQL("VIEW"), "m": sql.SQL("MATERIALIZED VIEW"), "f": sql.SQL("FOREIGN TABLE")}
 
+LONGEST_WAIT = 0.5  # seconds that an attempt waits for its locks: readers queue behind it for as long
+LASTING = 0.5  # seconds; a transaction that is older will not end within the longest wait
 _NODE_TIMEOUT = "5s"  # for any statement but the locks, if it runs on other nodes too
 
 
@@ -131,6 +136,9 @@ def _lock_block(plan: Plan, attempt: Try) -> Step:
         "cutover.lock_one_by_one",
         statements=sql.Literal([lock.as_string() for lock in locks]),
         names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in attempt.terms.order]),
+        oids=sql.Literal([relation.oid for relation in attempt.terms.order]),
+        waits=sql.Literal(not nowait),
+        patience=sql.Literal(timedelta(seconds=LASTING)),
     )
     return Step("lock the relations of live and its dependents", _do(body), script=tuple(locks))
 
@@ -226,6 +234,7 @@ def _comparison(name: str, plan: Plan, look: sql.Composed, expected: str) -> Ste
     body = queries.get(
         "cutover.compare",
         conflict=sql.Literal(CONFLICT_SQLSTATE),
+        changed=sql.Literal(CHANGED_SQLSTATE),
         live=sql.Literal(plan.live_schema),
         live_oid=_live_oid(plan),
         incoming_id=sql.Literal(plan.incoming.id),

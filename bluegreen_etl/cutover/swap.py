@@ -207,6 +207,11 @@ class _Swap:
             if isinstance(error.__cause__, psycopg.Error):  # from another node: the cause may not be a lock
                 return type(given_up)(f"{given_up.message}; {error}", hint=given_up.hint)
             return given_up
+        if error.sqlstate == steps.CHANGED_SQLSTATE:
+            return errors.ChangedDuringSwap(
+                f"{error.diag.message_primary}: live is unchanged",
+                hint="Run the same command again when the other session has finished its changes.",
+            )
         if error.sqlstate == steps.CONFLICT_SQLSTATE:
             return errors.Conflict(
                 f"{error.diag.message_primary}: live is unchanged",
@@ -220,7 +225,7 @@ class _Swap:
                 hint="Live is unchanged. Drop or change that object, or load a release that fits it.",
             )
         if error.sqlstate == "XX000":  # two sessions have changed the same row of a catalog
-            return errors.Conflict(
+            return errors.ChangedDuringSwap(
                 f"schema {self._plan.live_schema} was changed by another session during the swap "
                 f"({error.diag.message_primary}): live is unchanged",
                 hint="Run the same command again.",

@@ -13,7 +13,8 @@ from bluegreen_etl.cutover import steps
 from bluegreen_etl.model import EventKind, Release, Status
 from bluegreen_etl.shadow import outside_keys, scratch_database
 
-_KEY_WAIT = 2.0  # seconds to try for the lock on an outside table
+_LOCK_WAIT = 2.0  # seconds to try for the locks on the release's tables, and on an outside table
+_LOCK_PAUSE = 0.02  # seconds between such attempts
 
 
 def drop_release(server: db.Server, connection: db.Connection, release: Release) -> None:
@@ -73,16 +74,17 @@ def drop_outside_keys(server: db.Server, connection: db.Connection, release: Rel
     """
     release = ledger.find(connection, release.live_schema, release.number)
     oid = _own_schema(connection, release)
-    if oid is None or not (statements := outside_keys.drop_statements(connection, release, oid)):
+    if oid is None or not (drops := outside_keys.drop_statements(connection, release, oid)):
         return release
     with _sparing(server, {release.shadow_schema: oid}) as refuse_if_needed:
         refuse_if_needed()
         _refuse_open(connection, release)
         _end_program(connection, release)
         if release.status is not Status.FAILED:
-            statements[0] = sql.SQL("{}; {}").format(_fail_statement(release), statements[0])
-        for statement in statements:
-            outside_keys.run_alone(connection, statement, max_wait=_KEY_WAIT)
+            both = sql.SQL("{}; {}").format(_fail_statement(release), drops[0].statement)
+            drops[0] = drops[0]._replace(statement=both)
+        for each in drops:
+            outside_keys.run_alone(connection, each.statement, exclusive_on=each.tables, max_wait=_LOCK_WAIT)
     return ledger.find(connection, release.live_schema, release.number)
 
 
@@ -154,9 +156,16 @@ def _drop(
 ) -> None:
     """Lock the relations, then drop schemas or tables with everything inside; inside a transaction."""
     db.bound_idle_transaction(connection)
-    connection.execute("SET LOCAL lock_timeout = '2s'")
-    for relation in relations:
-        connection.execute(steps.lock_statement(relation, nowait=False))
+    # A lock that waits would make the workers of a parallel pg_dump fail.
+    connection.execute("SET LOCAL lock_timeout = '1ms'")
+    statements = [steps.lock_statement(relation, nowait=True) for relation in relations]
+
+    def lock_all(_number: int) -> None:
+        with connection.transaction():
+            for statement in statements:
+                connection.execute(statement)
+
+    db.retry(lock_all, max_wait=_LOCK_WAIT, pause=lambda _number: _LOCK_PAUSE, on_retry=lambda _number, _error: None)
     # Foreign keys lock the tables outside that they refer to; readers of these tables queue behind the lock.
     connection.execute("SET LOCAL lock_timeout = '500ms'")
     connection.execute(sql.SQL("DROP {} {} CASCADE").format(sql.SQL(kind), sql.SQL(", ").join(doomed)))
@@ -167,7 +176,7 @@ def _translating_lock_errors(listed: str) -> Iterator[None]:
     """Raise errors of locks as the tool's own while these schemas are dropped."""
     try:
         yield
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, errors.LockNotObtained) as error:
         raise errors.LockNotObtained(
             f"schema {listed} cannot be dropped now: it is in use, or a table that its foreign keys refer to is",
             hint="Run `bluegreen prune` later.",

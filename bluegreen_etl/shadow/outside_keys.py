@@ -6,15 +6,25 @@ a client that freezes holds no lock.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from psycopg import sql
 
 from bluegreen_etl import catalog, config, db, errors, model, queries
+from bluegreen_etl.activity import LastingHolders
 from bluegreen_etl.model import StructureFrom
 from bluegreen_etl.shadow import dump
 
 _LOCK_WAIT = "50ms"  # requests queue behind one that waits
 _PAUSE = 0.25  # seconds between attempts
+_PATIENCE = 0.5  # seconds; a transaction that holds a lock for longer is not waited for
+
+
+class Drop(NamedTuple):
+    """The statement that drops a key, and the OIDs of the tables that it locks exclusively."""
+
+    statement: sql.Composed
+    tables: list[int]
 
 
 def split(entries: Iterable[dump.Entry], schema: str) -> tuple[list[dump.Entry], list[dump.Entry]]:
@@ -50,19 +60,20 @@ def add(connection: db.Connection, release: model.Release, settings: config.Sett
 
 def drop(connection: db.Connection, release: model.Release) -> None:
     """Drop the release's keys to outside tables, so that its schema can be dropped without a lock on these."""
-    for statement in drop_statements(
-        connection, release, catalog.require_schema_oid(connection, release.shadow_schema)
-    ):
-        run_alone(connection, statement)
+    for each in drop_statements(connection, release, catalog.require_schema_oid(connection, release.shadow_schema)):
+        run_alone(connection, each.statement, exclusive_on=each.tables)
 
 
-def drop_statements(connection: db.Connection, release: model.Release, oid: int) -> list[sql.Composed]:
+def drop_statements(connection: db.Connection, release: model.Release, oid: int) -> list[Drop]:
     """Return the statements that drop the keys to outside tables of the release in the schema `oid`."""
     return [
-        sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
-            sql.Identifier(release.shadow_schema, table), sql.Identifier(name)
+        Drop(
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
+                sql.Identifier(release.shadow_schema, table), sql.Identifier(name)
+            ),
+            tables,
         )
-        for table, name in _find(connection, oid)
+        for table, name, tables in _find(connection, oid)
     ]
 
 
@@ -83,17 +94,39 @@ def refuse_missing(connection: db.Connection, entries: Sequence[dump.Entry]) -> 
             )
 
 
-def run_alone(connection: db.Connection, statement: str | sql.Composable, *, max_wait: float = db.OUTSIDE_WAIT) -> None:
+def run_alone(
+    connection: db.Connection,
+    statement: str | sql.Composable,
+    *,
+    exclusive_on: Sequence[int] = (),
+    max_wait: float = db.OUTSIDE_WAIT,
+) -> None:
     """Run one statement as a transaction of its own; retry while an outside table is locked.
 
     The statement is a message of its own: the server ends it even if this process freezes.
+
+    Args:
+        exclusive_on: OIDs of the tables whose readers wait too; a transaction that reads one for long is not waited
+            for.
+
+    Raises:
+        psycopg.Error, LockNotObtained: the lock could not be taken within `max_wait` seconds.
     """
+    holders = LastingHolders(exclusive_on, _PATIENCE)
+
+    def attempt(_number: int) -> None:
+        if exclusive_on and holders.found(connection):
+            raise errors.LockNotObtained(
+                "a table that a foreign key refers to is in use", hint="Run it again when the session has ended."
+            )
+        db.run_script(connection, statement)
+
     before = db.setting(connection, "lock_timeout")
     set_wait = queries.get("session.set_lock_timeout")
     connection.execute(set_wait, {"timeout": _LOCK_WAIT})
     try:
         db.retry(
-            lambda _number: db.run_script(connection, statement),
+            attempt,
             max_wait=max_wait,
             pause=lambda _number: _PAUSE,
             on_retry=lambda _number, _error: None,
@@ -103,7 +136,7 @@ def run_alone(connection: db.Connection, statement: str | sql.Composable, *, max
             connection.execute(set_wait, {"timeout": before})
 
 
-def _find(connection: db.Connection, oid: int) -> list[tuple[str, str]]:
-    """Return table and name of the foreign keys of a schema that refer to tables outside it."""
+def _find(connection: db.Connection, oid: int) -> list[tuple[str, str, list[int]]]:
+    """Return table, name and both tables' OIDs of the foreign keys of a schema that refer to tables outside it."""
     rows = connection.execute(queries.get("catalog.outside_keys"), {"oid": oid}).fetchall()
-    return [(table, name) for table, name in rows]
+    return [(table, name, tables) for table, name, tables in rows]

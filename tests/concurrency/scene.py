@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 import psycopg
+import pytest
 from psycopg.rows import TupleRow
 
-from bluegreen_etl import config, db, ledger, model
+from bluegreen_etl import activity, config, db, ledger, model
 from bluegreen_etl.commands import load, promote_plan
-from bluegreen_etl.cutover import matviews, swap
+from bluegreen_etl.cutover import matviews, steps, swap
 from bluegreen_etl.cutover.locks import Locks
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.cutover.strategy import Patience
@@ -21,6 +22,9 @@ from bluegreen_etl.model import Direction, Status
 from bluegreen_etl.releases.context import Context
 
 Connection = psycopg.Connection[TupleRow]
+# Sessions that try to lock what a transaction holds; they poll where it lasts, and wait where it may end soon.
+SWAPPING = "application_name ~ '^bluegreen (promote|rollback) .* r[0-9]+$' AND query LIKE 'BEGIN ISOLATION%'"
+DROPPING = "application_name ~ '^bluegreen (prune|promote)' AND query ~ '^(LOCK TABLE|ROLLBACK TO|RELEASE)'"
 
 
 class Listener:
@@ -167,6 +171,12 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 15) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def wait_for_lasting_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let swaps of this process wait for the locks of transactions that last, as they do for short ones."""
+    monkeypatch.setattr(activity.LastingHolders, "found", lambda _self, _connection: False)
+    monkeypatch.setattr(steps, "LASTING", 3600.0)
 
 
 def sessions(connection: Connection, where: str) -> list[int]:

@@ -75,9 +75,10 @@ def test_what_only_maintains_live_is_no_change(dsn: str, tmp_path: Path, connect
 
 
 def test_view_made_while_the_swap_waits_for_its_locks_is_noticed(
-    dsn: str, tmp_path: Path, connection: Connection
+    dsn: str, tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The swap's locks wait for a transaction that makes the change after the first comparison."""
+    scene.wait_for_lasting_holders(monkeypatch)
     scene.generations(dsn, tmp_path, tables=2)
     connection.execute("CREATE SCHEMA app")
     surroundings = scene.context(dsn, max_wait=10)

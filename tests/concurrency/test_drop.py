@@ -27,7 +27,7 @@ def test_what_begins_to_depend_on_a_release_that_is_being_dropped_is_spared(
         with scene.holding(dsn, "SELECT FROM league__r1.t02"):
             pruning = pool.submit(prune.prune, surroundings, keep=0)
             # prune has run its first query, and has locked the first table
-            scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+            scene.wait_until(lambda: scene.sessions(connection, scene.DROPPING))
             connection.execute("CREATE FUNCTION public.late(league__r1.t01) RETURNS int LANGUAGE sql AS 'SELECT 1'")
         refused = pruning.result(timeout=30).refused
     assert refused == {1: NAMED.format("function public.late(league__r1.t01)")}

@@ -103,7 +103,7 @@ def test_interrupted_promote_leaves_live_alone(
     before = live.dump()
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote", "--max-wait", "60")
-        scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+        scene.wait_until(lambda: scene.sessions(connection, scene.SWAPPING))
         promote.send_signal(number)
         if number == signal.SIGKILL:
             promote.communicate(timeout=5)
@@ -170,10 +170,9 @@ def test_interrupted_prune_drops_all_of_a_release_or_nothing(
     before, kept = three.dump(), three.dump("league__r1")
     with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
         process = bluegreen.start("prune", "--keep", "0")
-        waiting = "application_name LIKE 'bluegreen prune%' AND wait_event_type = 'Lock'"
-        scene.wait_until(lambda: scene.sessions(connection, waiting))
+        scene.wait_until(lambda: scene.sessions(connection, scene.DROPPING))
         if how == "terminate":
-            for pid in scene.sessions(connection, waiting):
+            for pid in scene.sessions(connection, "application_name LIKE 'bluegreen prune%'"):
                 scene.terminate(connection, pid)
         else:
             process.send_signal(signal.Signals[how])

@@ -43,15 +43,18 @@ def test_promote_succeeds_when_the_holder_ends_in_time(
     bluegreen("load", "data")
     with scene.holding(dsn, "SELECT FROM league.squads"):
         promote = bluegreen.start("promote", "--max-wait", "30")
-        scene.wait_until(lambda: scene.sessions(connection, "wait_event_type = 'Lock'"))
+        scene.wait_until(lambda: scene.sessions(connection, scene.SWAPPING))
     assert promote.communicate(timeout=30)[0]
     assert promote.returncode == 0
     scene.assert_whole(connection)
     assert scene.statuses(connection) == {1: "previous", 2: "live"}
 
 
-def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path: Path) -> None:
+def test_other_readers_get_through_while_promote_keeps_trying(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One session holds a table while promote retries; no other reader waits for a second."""
+    scene.wait_for_lasting_holders(monkeypatch)
     scene.generations(dsn, tmp_path, tables=3)
     reader = scene.Reader(dsn, "SELECT FROM league.t02")
     with scene.holding(dsn, "SELECT FROM league.t02"):
@@ -63,8 +66,9 @@ def test_other_readers_get_through_while_promote_keeps_trying(dsn: str, tmp_path
     assert reader.worst < 1
 
 
-def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path) -> None:
+def test_patience_is_for_all_locks_together(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blockers that end one after the other do not add up to a long wait for readers of the first table."""
+    scene.wait_for_lasting_holders(monkeypatch)
     scene.generations(dsn, tmp_path, tables=12)
     reader = scene.Reader(dsn, "SELECT FROM league.t01")
     holders = [psycopg.connect(dsn) for _ in range(12)]

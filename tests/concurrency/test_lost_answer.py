@@ -16,7 +16,6 @@ from tests.concurrency.proxy import Cut
 from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
-WAITING = "application_name LIKE 'bluegreen promote league r%' AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -95,8 +94,10 @@ def test_backend_terminated_while_it_waits_for_locks(
     """Exit code 1: the server answered that the swap was not committed."""
     with scene.holding(dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote")
-        scene.wait_until(lambda: scene.sessions(connection, WAITING))
-        scene.wait_until(lambda: any(scene.terminate(connection, pid) for pid in scene.sessions(connection, WAITING)))
+        scene.wait_until(lambda: scene.sessions(connection, scene.SWAPPING))
+        scene.wait_until(
+            lambda: any(scene.terminate(connection, pid) for pid in scene.sessions(connection, scene.SWAPPING))
+        )
         stderr = promote.communicate(timeout=30)[1]
     assert promote.returncode == 1, stderr
     assert "live is unchanged" in stderr
@@ -111,11 +112,11 @@ def test_cancelled_swap_is_not_mistaken_for_a_lost_connection(
     """A cancelled swap (pg_cancel_backend) has failed: exit code 1, without a query for the outcome."""
     with scene.holding(dsn, "SELECT FROM league.players"):
         promote = bluegreen.start("promote")
-        scene.wait_until(lambda: scene.sessions(connection, WAITING))
+        scene.wait_until(lambda: scene.sessions(connection, scene.SWAPPING))
 
         def ended() -> bool:
             # Again and again, because a request that arrives between two statements cancels nothing.
-            for pid in scene.sessions(connection, WAITING):
+            for pid in scene.sessions(connection, scene.SWAPPING):
                 connection.execute("SELECT pg_cancel_backend(%s)", (pid,))
             return promote.poll() is not None
 

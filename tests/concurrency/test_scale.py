@@ -105,7 +105,7 @@ def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Co
     with contextlib.ExitStack() as later, futures.ThreadPoolExecutor() as pool:
         with scene.holding(dsn, "LOCK TABLE league__r1.t1000"):  # the room is taken after prune has checked
             pruning = pool.submit(prune.prune, scene.context(dsn), keep=0)
-            scene.wait_until(lambda: scene.sessions(many, "wait_event_type = 'Lock'"))
+            scene.wait_until(lambda: scene.sessions(many, scene.DROPPING))
             later.enter_context(little_room(dsn))
         refused = pruning.result(timeout=30).refused
     assert refused[1].endswith(f"; HINT: {RAISE}")

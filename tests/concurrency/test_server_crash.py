@@ -21,7 +21,6 @@ from tests.concurrency.slow import STAGES, SlowLoad
 from tests.support import Bluegreen, Live
 
 Connection = psycopg.Connection[TupleRow]
-WAITING = "application_name ~ '^bluegreen (promote|rollback|prune)' AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def test_cut_over_that_waits_for_locks(
     """The swap was not done: exit code 1, because the server answers again in time."""
     with scene.holding(bluegreen.dsn, "SELECT FROM league.players"):
         process = bluegreen.start(command, "--max-wait", "30")
-        scene.wait_until(lambda: scene.sessions(connection, WAITING))
+        scene.wait_until(lambda: scene.sessions(connection, scene.SWAPPING))
         mortal.crash()
         mortal.start()
         stderr = process.communicate(timeout=60)[1]
@@ -149,7 +148,7 @@ def test_prune(mortal: servers.Server, bluegreen: Bluegreen, connection: Connect
     arguments = ["prune", "--keep", "0"] if command == "prune" else ["promote"]
     with scene.holding(bluegreen.dsn, "SELECT FROM league__r1.players"):
         process = bluegreen.start(*arguments)
-        scene.wait_until(lambda: scene.sessions(connection, WAITING))
+        scene.wait_until(lambda: scene.sessions(connection, scene.DROPPING))
         mortal.crash()
         mortal.start()
         stderr = process.communicate(timeout=60)[1]

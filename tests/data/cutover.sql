@@ -24,7 +24,7 @@ BEGIN
     IF 1001::oid IS NOT NULL THEN
         EXECUTE '''' INTO found;
         IF found IS DISTINCT FROM ''7 coffee'' THEN
-            RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live, or what depends on it, was changed meanwhile'';
+            RAISE EXCEPTION USING ERRCODE = ''BG003'', MESSAGE = ''live, or what depends on it, was changed meanwhile'';
         END IF;
     END IF;
 END';
@@ -74,7 +74,7 @@ SELECT count(*) || '' '' || coalesce(bit_xor(found.hash), 0) FROM (
     WHERE c.relnamespace = 1001::oid AND c.relkind IN (''r'', ''p'', ''v'', ''m'', ''f'') AND d.deptype = ''n''
 ) AS found(hash));
         IF found IS DISTINCT FROM ''3 cafe'' THEN
-            RAISE EXCEPTION USING ERRCODE = ''BG001'', MESSAGE = ''live, or what depends on it, was changed meanwhile'';
+            RAISE EXCEPTION USING ERRCODE = ''BG003'', MESSAGE = ''live, or what depends on it, was changed meanwhile'';
         END IF;
     END IF;
 END';

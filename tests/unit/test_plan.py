@@ -1,6 +1,7 @@
 """The cut-over as data: which statements, in which order. What they do to a server, the other rings show."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -113,7 +114,8 @@ def test_views_are_locked_before_tables_and_outside_before_live() -> None:
 def test_a_try_waits_for_a_lock_no_longer_than_it_is_told(timeout: float | None, written: str) -> None:
     """A lock_timeout of 0 would mean for ever."""
     assert f"SET LOCAL lock_timeout = '{written}'" in text(timeout=timeout)
-    assert ("NOWAIT" in text(timeout=timeout)) == (timeout is None)
+    assert ("EXCLUSIVE MODE NOWAIT" in text(timeout=timeout)) == (timeout is None)
+    assert f"waits CONSTANT boolean := {'false' if timeout is None else 'true'};" in text(timeout=timeout)
 
 
 def test_rollback_is_promote_with_the_releases_exchanged() -> None:
@@ -192,6 +194,9 @@ def test_locks_that_are_written_out_are_those_of_the_block(plan: Plan) -> None:
             "cutover.lock_one_by_one",
             statements=sql.Literal([lock.as_string() for lock in step.script]),
             names=sql.Literal([f"{relation.schema}.{relation.name}" for relation in plan.locks]),
+            oids=sql.Literal([relation.oid for relation in plan.locks]),
+            waits=sql.Literal(True),
+            patience=sql.Literal(timedelta(seconds=steps.LASTING)),
         )
         assert step.statement.as_string() == sql.SQL("DO {}").format(sql.Literal(inner.as_string())).as_string()
 
