@@ -272,7 +272,12 @@ def backend(connection: Connection) -> int:
 
 
 def server(resolved: config.Resolved, say: Callable[[str], None]) -> Server:
-    """Return the server that the settings name; start the embedded one if they name none."""
+    """Return the server that the settings name; start the embedded one if they name none.
+
+    Raises:
+        BadConfiguration: see Target.refuse_unchosen.
+    """
+    resolved.target.refuse_unchosen()
     dsn = embedded.start() if resolved.target.dsn is None else resolved.target.dsn
     return Server(dsn, origin=resolved.target.origin, say=say)
 

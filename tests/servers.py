@@ -186,6 +186,7 @@ def place() -> Iterator[Path]:
     """
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > PLENTY
     with tempfile.TemporaryDirectory(prefix="bluegreen-", dir=MEMORY if roomy else None) as directory:
+        Path(directory).chmod(0o711)  # pg_ctl runs as the server's user
         yield Path(directory)
 
 

@@ -88,7 +88,22 @@ def _carried_out(
     resolved = config.resolve(
         {**flags, "schema": options.schema, "dsn": options.dsn}, file=options.config, environment=options.environment
     )
+    _refuse_fallback(resolved)
     return work(Context(resolved, watcher, force=options.force))
+
+
+def _refuse_fallback(resolved: config.Resolved) -> None:
+    """Refuse to fall back on the embedded server where no person sees it: a job may have lost its environment.
+
+    Raises:
+        BadConfiguration: no setting names a server, and there is no terminal.
+    """
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    if resolved.target.fallback and not any(stream is not None and stream.isatty() for stream in streams):
+        raise errors.BadConfiguration(
+            "no server was named, and without a terminal the embedded one is not used",
+            hint="Give `--dsn`, set `BLUEGREEN_DSN` or `DATABASE_URL`, or say `--dsn embedded`.",
+        )
 
 
 def _write_metrics(

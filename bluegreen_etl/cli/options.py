@@ -49,7 +49,7 @@ def common(command: F) -> F:
     """Add the options that every command has."""
     options = [
         click.option("--schema", "-s", envvar="BLUEGREEN_SCHEMA", help="Name of the live schema."),
-        click.option("--dsn", envvar="BLUEGREEN_DSN", help="Connection string or URL, as for psql."),
+        click.option("--dsn", envvar="BLUEGREEN_DSN", help="Connection string or URL, as for psql; or `embedded`."),
         click.option(
             "--environment",
             "-e",

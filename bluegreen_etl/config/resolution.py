@@ -14,6 +14,7 @@ from bluegreen_etl.config import mistakes
 from bluegreen_etl.config.sections import Section, Settings
 
 FILE_NAME = "bluegreen.toml"
+EMBEDDED = "embedded"  # the value of dsn that means the embedded server
 # Variables in which hosting platforms name the environment; used only if bluegreen.toml has a section of that name.
 PLATFORM_VARIABLES = (
     "RAILWAY_ENVIRONMENT_NAME",
@@ -38,10 +39,29 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Target(Section, frozen=True, kw_only=True):
-    """The server to use: `dsn` None means the embedded one; `origin` names the setting that chose it."""
+    """The server to use: `dsn` None means the embedded one; `origin` names the setting that chose it.
+
+    Attributes:
+        fallback: no setting chose it.
+        unchosen: then, the environments of bluegreen.toml if none of them was chosen.
+    """
 
     dsn: str | None
     origin: str
+    fallback: bool = False
+    unchosen: tuple[str, ...] = ()
+
+    def refuse_unchosen(self) -> None:
+        """Refuse to fall back on the embedded server although there are environments.
+
+        Raises:
+            BadConfiguration: none of them was chosen.
+        """
+        if self.unchosen:
+            raise errors.BadConfiguration(
+                f"no server was named, and none of the environments was chosen: {', '.join(sorted(self.unchosen))}",
+                hint="Give `--environment NAME`, or `--dsn embedded` for the embedded server.",
+            )
 
 
 class Resolved(Section, frozen=True, kw_only=True):
@@ -92,7 +112,7 @@ def resolve(
     settings = _convert(_expand(merged, environ), path or "the command line", path)
     return Resolved(
         settings=settings,
-        target=_target(settings, flags, section, environ, path),
+        target=_embedded_by_name(_target(settings, flags, section, environ, path, () if name else tuple(environments))),
         environment=name,
         environment_origin=name_origin,
         directory=str(Path(path).parent) if path else ".",
@@ -225,6 +245,7 @@ def _target(
     section: Mapping[str, Any],
     environ: Mapping[str, str],
     path: str | None,
+    unchosen: tuple[str, ...],
 ) -> Target:
     if flags.get("dsn"):
         return Target(dsn=settings.dsn, origin="--dsn or BLUEGREEN_DSN")
@@ -237,4 +258,9 @@ def _target(
         return Target(dsn=settings.dsn, origin=str(path))
     if any(environ.get(name) for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")):
         return Target(dsn="", origin="PG* variables")
-    return Target(dsn=None, origin="the embedded server, because no connection was given")
+    origin = "the embedded server, because no connection was given"
+    return Target(dsn=None, origin=origin, fallback=True, unchosen=unchosen)
+
+
+def _embedded_by_name(target: Target) -> Target:
+    return msgspec.structs.replace(target, dsn=None) if target.dsn == EMBEDDED else target

@@ -265,7 +265,9 @@ class Settings(Section, frozen=True, kw_only=True):
     """Keys at the top of the file, above all sections."""
 
     schema: Annotated[str | None, Meta(description="name of the live schema")] = None
-    dsn: Annotated[str | None, Meta(description="connection string or URL, as for psql")] = None
+    dsn: Annotated[
+        str | None, Meta(description="connection string or URL, as for psql; `embedded`: the embedded server")
+    ] = None
     protected: Annotated[
         bool,
         Meta(description="mark the database: promote, rollback, restore and prune need a confirmation or `--force`"),

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bluegreen_etl import citus, db, errors, interrupts, ledger, model
+from bluegreen_etl import citus, db, errors, interrupts, ledger, model, names
 from bluegreen_etl.cutover import comparison, preflight
 from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, StructureFrom
 from bluegreen_etl.releases import drop, event_triggers, hooks, lookup, verify
@@ -128,7 +128,18 @@ def _open_release(context: Context, connection: db.Connection, plan: LoadPlan) -
     release = ledger.open_release(connection, plan.schema, base_oid=plan.base_oid)
     db.apply_settings(connection, {"application_name": release.session_name})
     ledger.note(connection, release, model.EventKind.LOAD_BEGAN)
+    context.watcher.say(f"loading into {plan.schema} of {_place(context, connection)}")
     return release
+
+
+def _place(context: Context, connection: db.Connection) -> str:
+    """Return the database and server that the connection leads to, and which setting has named them."""
+    target, info = context.resolved.target, connection.info
+    host = "a local socket" if info.host.startswith("/") else f"{info.host}:{info.port}"
+    if target.dsn is None:
+        host = "the embedded server"
+    reason = "because no connection was given" if target.fallback else f"named by {target.origin}"
+    return f"database {names.quoted(info.dbname)} on {host}, {reason}"
 
 
 def _record_live(connection: db.Connection, plan: LoadPlan, release: Release) -> None:

@@ -19,7 +19,8 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def normalized(text: str) -> list[str]:
     """Return the lines with every number, ruler and run of blanks made alike."""
-    without_numbers = re.sub(r"\d+(\.\d+)?", "0", text)
+    in_any_database = re.sub(r"of database .* on (?!the embedded).*, named by .*", "of a database", text)
+    without_numbers = re.sub(r"\d+(\.\d+)?", "0", in_any_database)
     return [re.sub(r"[ -]+", " ", line).strip() for line in without_numbers.splitlines()]
 
 
@@ -34,7 +35,7 @@ def run_as_written(page: Path, directory: Path, **environment: str) -> None:
     environment = {**kept, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment}
     for block in blocks(page):
         commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
-        environment |= {"BLUEGREEN_SCHEMA": "league"} if "BLUEGREEN_SCHEMA" in block else {}
+        environment |= dict(re.findall(r"^\$ export (\w+)=(\S+)$", block, re.MULTILINE))
         script = "exec 2>&1\n" + "\n".join(f"echo '$ '\n{command}" for command in commands)
         done = subprocess.run(
             ["bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, check=False
