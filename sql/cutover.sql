@@ -362,6 +362,25 @@ SELECT %(id)s, c.oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid) + pg_catalog
 FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = %(oid)s AND c.relkind = 'r'
 
+-- name: table_states
+-- What writing leaves behind: the server's counts of rows, and another file after TRUNCATE.
+SELECT c.oid::bigint, c.relname AS name, pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserted,
+       pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updated, pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted,
+       pg_catalog.pg_relation_filenode(c.oid)::bigint AS file
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = %(oid)s AND c.relkind = 'r' AND c.relname <> ALL (%(carried)s::text[])
+ORDER BY c.relname
+
+-- name: next_transaction
+SELECT (pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint %% (1::bigint << 32))::text
+
+-- name: rows_of_later_transactions
+-- The rows that later transactions have written, and those that a later one has deleted or replaced without effect: it
+-- was rolled back, or has only locked them.
+SELECT count(*) FILTER (WHERE pg_catalog.age(t.xmin) <= b.age),
+       count(*) FILTER (WHERE t.xmax <> '0' AND pg_catalog.age(t.xmax) <= b.age)
+FROM {table} AS t, (SELECT pg_catalog.age(%(begun)s::text::xid) AS age) AS b
+
 -- name: written_since
 SELECT c.relname AS "table", n.now - w.written AS rows
 FROM bluegreen.write_count AS w

@@ -13,7 +13,7 @@ Exit codes:
   3  checks failed, live unchanged or rolled back
   4  lock not obtained in the time allowed, live unchanged, safe to retry
   5  conflict: live has changed since the load, or another command is running
-  6  outcome unknown: run `bluegreen status`
+  6  outcome unknown: run `bluegreen status`; or your program wrote to live
 """
 
 # In the order in which a new user needs them; --help keeps it.

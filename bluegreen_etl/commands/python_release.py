@@ -107,6 +107,7 @@ def release(
 
     Raises:
         BluegreenError: what `load` and `promote` raise; and whatever the body raises.
+        LiveWritten: the body raised after live was written to; its exception is the cause.
     """
     resolved = config.resolve({**(settings or {}), "schema": schema, "dsn": dsn}, environment=environment)
     context = Context(resolved, watcher or Logged(), force=force)
@@ -120,7 +121,7 @@ def release(
 
 @contextmanager
 def _open_for_caller(context: Context) -> Iterator[OpenRelease]:
-    """Open a release for the body, and raise the exceptions of the body unchanged."""
+    """Open a release for the body, and raise the exceptions of the body unchanged, unless live was written to."""
     failure: BaseException | None = None
     try:
         with _open(context) as opened:
@@ -131,7 +132,7 @@ def _open_for_caller(context: Context) -> Iterator[OpenRelease]:
                 raise
     except Exception as error:
         # An exception of the body goes to the caller unchanged, also one that the driver raised.
-        if failure is not None:
+        if failure is not None and not isinstance(error, errors.LiveWritten):
             raise failure from failure.__cause__
         if isinstance(error, errors.BluegreenError):
             raise

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bluegreen_etl import catalog, child_process, connection_environment, db, errors, names
+from bluegreen_etl.commands import live_names
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Isolation, StructureFrom
@@ -30,6 +31,11 @@ def run(context: Context, command: Sequence[str], *, isolate: Isolation = Isolat
         plan = plan_load(context, connection, None)
         if isolate is Isolation.DATABASE:
             _refuse_without_scratch(connection, plan)
+        else:
+            for place in live_names.find(command, context.schema):
+                context.watcher.say(
+                    f"warning: {place}: the command may write to live; `--isolate database` keeps it away from there"
+                )
         fill = _fill_by_scratch_database if isolate is Isolation.DATABASE else _fill_in_place
         with open_build(context, connection, plan) as build:
             build.create_structure()

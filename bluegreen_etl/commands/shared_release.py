@@ -20,7 +20,7 @@ from bluegreen_etl.model import Release, Status, StructureFrom
 from bluegreen_etl.releases import copy_data, drop, lookup, retention
 from bluegreen_etl.releases.build import Build
 from bluegreen_etl.releases.context import Context, count_jobs
-from bluegreen_etl.releases.lifecycle import Loaded, check_built, failing_cleanly, make_ready, open_build
+from bluegreen_etl.releases.lifecycle import Loaded, check_built, failing_cleanly, make_ready, open_build, watch_live
 from bluegreen_etl.releases.lookup import hold_load_lock
 from bluegreen_etl.releases.plan import apply_own_settings, plan_load
 from bluegreen_etl.shadow.dump import Entry
@@ -155,8 +155,9 @@ def finish(context: Context, number: int, *, expect: Expected | None = None) -> 
         kept = _close(context, connection, release, expect)
         parts = ledger.parts(connection, release)
         release = ledger.find(connection, context.schema, number)
-        with failing_cleanly(context, connection, release):
-            build = Build(context, connection, plan, release, deferred=kept)
+        watch = watch_live(connection, plan, release)
+        with failing_cleanly(context, connection, release, watch):
+            build = Build(context, connection, plan, release, deferred=kept, watch=watch)
             built = build.finish_filled()
             built = built._replace(loads=tuple(_with_parts(load, parts) for load in built.loads))
             checks = check_built(build, built)

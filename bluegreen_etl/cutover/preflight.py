@@ -69,11 +69,7 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
         LiveChanged: live was changed since the load began; names the objects.
         LockNotObtained: a session holds a relation of live exclusively.
     """
-    oid, left_out = _compared(connection, release, carried)
-    query = definition.digests(connection, oid, left_out=left_out)
-    with definition.deparsing(connection, release.live_schema, wait=_WAIT):
-        statement = queries.get("definition.changed", id=sql.Literal(release.id), digests=query)
-        changed = [str(part) for part in queries.records(connection, definition.Part, statement)]
+    changed = find_changes(connection, release, carried=carried)
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise errors.LiveChanged(
@@ -81,6 +77,19 @@ def refuse_changes(connection: db.Connection, release: Release, *, carried: Sequ
             f"{', '.join(changed[:_SHOWN])}{more}",
             hint="Load again so that the release has the changes, or promote without them with `--force`.",
         )
+
+
+def find_changes(connection: db.Connection, release: Release, *, carried: Sequence[str]) -> list[str]:
+    """Return which parts of live's definition have changed since the load of `release` began.
+
+    Raises:
+        LockNotObtained: a session holds a relation of live exclusively.
+    """
+    oid, left_out = _compared(connection, release, carried)
+    query = definition.digests(connection, oid, left_out=left_out)
+    with definition.deparsing(connection, release.live_schema, wait=_WAIT):
+        statement = queries.get("definition.changed", id=sql.Literal(release.id), digests=query)
+        return [str(part) for part in queries.records(connection, definition.Part, statement)]
 
 
 def _compared(connection: db.Connection, release: Release, carried: Sequence[str]) -> tuple[int, list[int]]:

@@ -92,8 +92,8 @@ class CommandFailed(BluegreenError):
     """A program of yours, run by `run` or as a hook, ended with an exit code other than 0.
 
     The output of the program is above the error. After `run` the release has failed, even if the
-    program has committed, and live is unchanged. After the hook `before_promote` the release stays
-    ready; `bluegreen promote` retries.
+    program has committed, and bluegreen has looked at live: it is unchanged. After the hook
+    `before_promote` the release stays ready; `bluegreen promote` retries.
     """
 
 

@@ -1,6 +1,6 @@
 """The causes of errors that pass: of the server, of locks, and of other commands."""
 
-from bluegreen_etl.errors.families import Conflict, LockNotObtained, ServerFailed, Unfit
+from bluegreen_etl.errors.families import Conflict, LockNotObtained, OutcomeUnknown, ServerFailed, Unfit
 
 
 class NoConnection(ServerFailed):
@@ -130,6 +130,19 @@ class LiveChanged(Conflict):
 
     - Load again: the new release includes the change.
     - The change does not matter: `bluegreen promote --force`.
+    """
+
+
+class LiveWritten(OutcomeUnknown):
+    """The command failed, and live was written to while code of yours was running: a program, a transform, DDL.
+
+    The message names the tables, the numbers of rows and the changed definitions. Other sessions may have done it;
+    bluegreen itself writes to the release only. Rows of live cannot be rolled back: `bluegreen rollback` returns to
+    the release before.
+
+    - The program writes out the schema's name, as in `INSERT INTO league.players`: use
+      `bluegreen run --isolate database`, or let it use names without a schema.
+    - Restore what is lost from a backup: `bluegreen restore`.
     """
 
 

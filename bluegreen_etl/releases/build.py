@@ -13,6 +13,7 @@ from bluegreen_etl.cutover import carried
 from bluegreen_etl.model import Release, SourceFile, StructureFrom, Table, TableLoad
 from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.context import Context
+from bluegreen_etl.releases.live_watch import LiveWatch
 from bluegreen_etl.releases.plan import LoadPlan, select_tables_to_fill
 from bluegreen_etl.releases.preflight import refuse_unknown_columns
 from bluegreen_etl.releases.progress import ReadProgress, Stages
@@ -49,6 +50,7 @@ class Build:
         connection: the load's own session, which holds the load lock.
         release: the release; each step replaces it by what the ledger says afterwards.
         deferred: the indexes and constraints that an earlier process has deferred.
+        watch: live as it was when the build began.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Build:
         release: Release,
         *,
         deferred: Sequence[Entry] = (),
+        watch: LiveWatch,
     ) -> None:
         self.context = context
         self.connection = connection
         self.plan = plan
         self.release = release
         self.deferred = deferred
+        self.watch = watch
         self.files: tuple[SourceFile, ...] = ()
         self.stages = Stages(context.watcher, connection, release)
         self._loads: list[TableLoad] = []

@@ -11,6 +11,7 @@ from bluegreen_etl.model import CheckResult, CheckStatus, Release, Status, Struc
 from bluegreen_etl.releases import drop, event_triggers, hooks, lookup, verify
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context, adopt, find_live
+from bluegreen_etl.releases.live_watch import LiveWatch
 from bluegreen_etl.releases.plan import LoadPlan
 from bluegreen_etl.shadow import privileges_of_live
 from bluegreen_etl.wording import counted, listed
@@ -37,9 +38,18 @@ def open_build(context: Context, connection: db.Connection, plan: LoadPlan) -> I
     """
     with event_triggers.named_in_errors(connection):
         release = _open_release(context, connection, plan)
-        with failing_cleanly(context, connection, release):
+        watch = watch_live(connection, plan, release)
+        with failing_cleanly(context, connection, release, watch):
             _record_live(connection, plan, release)
-            yield Build(context, connection, plan, release)
+            yield Build(context, connection, plan, release, watch=watch)
+
+
+def watch_live(connection: db.Connection, plan: LoadPlan, release: Release) -> LiveWatch:
+    """Look at live before a load, so that what is said of it afterwards is known.
+
+    Scripts of the project run in a transaction that is rolled back if they write outside the release; programs do not.
+    """
+    return LiveWatch(connection, release, user_code=not plan.found, carried=plan.carried)
 
 
 def check_built(build: Build, built: Built) -> tuple[CheckResult, ...]:
@@ -70,6 +80,11 @@ def make_ready(build: Build, built: Built, checks: Sequence[CheckResult]) -> Loa
     if granted := privileges_of_live.verify(build.connection, built.release):
         context.watcher.say(f"warning: {privileges_of_live.describe(granted)}")
     _say_differences(build, built.release)
+    if build.watch.user_code and (written := build.watch.changes(build.connection)):
+        context.watcher.say(
+            f"warning: live {schema} was written to since the load began: {written}; if the command did it, "
+            "`bluegreen run --isolate database` keeps it away from live"
+        )
     release = _record_ready(build.connection, built)
     context.watcher.say(f"release {release.number} of {schema} is ready")
     hooks.after_load(context, release)
@@ -173,22 +188,52 @@ def _drop_leftovers(context: Context, connection: db.Connection, schema: str) ->
 
 
 @contextmanager
-def failing_cleanly(context: Context, connection: db.Connection, release: Release) -> Iterator[None]:
-    """Mark the release as failed and drop it if the body raises; after a failed check it stays for inspection."""
+def failing_cleanly(context: Context, connection: db.Connection, release: Release, watch: LiveWatch) -> Iterator[None]:
+    """Mark the release as failed and drop it if the body raises; after a failed check it stays for inspection.
+
+    Raises:
+        LiveWritten: the body raised, and live was written to while code of the user ran.
+    """
     try:
         yield
     except BaseException as error:
         with interrupts.deferred():
             _fail(context, connection, release, error)
-        context.watcher.say(f"release {release.number} failed; live {context.schema} is unchanged")
+            changes = _changes_of_live(context, watch)
+        if changes is None:
+            context.watcher.say(f"release {release.number} failed; live {context.schema} could not be looked at")
+        elif not changes:
+            context.watcher.say(f"release {release.number} failed; live {context.schema} is unchanged")
+        else:
+            written = f"live {context.schema} was written to since the load began: {changes}"
+            context.watcher.say(f"release {release.number} failed; {written}")
+            if watch.user_code:
+                failure = errors.LiveWritten(
+                    f"{_reason(error)}; {written}",
+                    hint="Find out which session did it; run the command with `--isolate database` if it was its own.",
+                )
+                failure.results = getattr(error, "results", ())
+                raise failure from error
         raise
 
 
-def _fail(context: Context, connection: db.Connection, release: Release, error: BaseException) -> None:
+def _changes_of_live(context: Context, watch: LiveWatch) -> str | None:
+    """Return what has happened to live since the load began; None if the server cannot be asked."""
+    try:
+        with context.server.connect(f"load {context.schema}") as own:
+            return watch.changes(own)
+    except errors.BluegreenError:
+        return None
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, errors.BluegreenError):
-        reason = error.message
-    else:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+        return error.message
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+
+
+def _fail(context: Context, connection: db.Connection, release: Release, error: BaseException) -> None:
+    reason = _reason(error)
     keep = isinstance(error, errors.ChecksFailed)
     try:
         # Another connection: an interrupt may have left the first one in the middle of a statement.

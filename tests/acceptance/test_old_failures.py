@@ -62,7 +62,7 @@ def test_3_failure_takes_nothing_from_what_users_have_written_meanwhile(
 ) -> None:
     """A dump from before was restored over a database that had lost nothing."""
     bluegreen.write("etl.py", WRITING)
-    bluegreen("run", "--promote", "--", sys.executable, "etl.py", code=1)
+    bluegreen("run", "--promote", "--", sys.executable, "etl.py", code=6)
     bluegreen.write_league(teams=TEAMS + "2,twice\n")
     bluegreen("load", "data", "--promote", code=1)
     rows = connection.execute("SELECT name FROM league.teams ORDER BY id").fetchall()
