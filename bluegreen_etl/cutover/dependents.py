@@ -59,11 +59,10 @@ def find_dependents(
     *,
     carried: Sequence[int] = (),
 ) -> Dependents:
-    """Return the dependents of live, and how the swap with the release in `shadow_schema` re-creates them.
+    """Return the dependents of live, and how the swap with the release in `shadow_schema` re-creates those `wanted`.
 
     Args:
         carried: OIDs of the carried tables, which stay live and so count as outside.
-        wanted: which kinds the settings allow to be re-created.
 
     Raises:
         CannotFollow: some cannot be re-created; names them all.
@@ -74,32 +73,48 @@ def find_dependents(
     with connection.transaction():
         connection.execute("SET LOCAL search_path = ''")
         found = recreate.find(connection, dependents)
-        constraints = [d.oid for d in dependents if d.catalog == "pg_constraint"]
-        keys = recreate.keys(connection, constraints, owed=ledger.unvalidated(connection, live_schema))
+        keys = _keys(connection, dependents, live_schema)
         published = find_publications(connection, dependents)
         rebuilt = matviews.find(connection, dependents, wanted.materialized_views)
         grown = matviews.grown_on(connection, rebuilt)
         found |= recreate.find(connection, grown)
-    handled = {*found, *(("pg_constraint", oid) for oid in keys), *(("pg_rewrite", each.rule) for each in rebuilt)}
     dependents += grown
-    left = [d for d in dependents if (d.catalog, d.oid) not in handled and d.catalog not in CATALOGS]
-    _refuse(left, live_schema)
+    handled = {*found, *(("pg_constraint", oid) for oid in keys), *(("pg_rewrite", each.rule) for each in rebuilt)}
+    _refuse([d for d in dependents if (d.catalog, d.oid) not in handled and d.catalog not in CATALOGS], live_schema)
     refuse_publications(connection, published, live_schema, wanted.publications)
-    relations = [recreation.relation for recreation in found.values() if recreation.relation is not None]
-    relations += [relation for relation, _ in keys.values()]
-    relations += [each.place for each in rebuilt]
     return Dependents(
         objects=tuple(dependents),
-        # Relations in live are locked with the rest of it.
-        relations=tuple({r.oid: r for r in relations if r.schema != live_schema}.values()),
+        relations=tuple(_to_lock(live_schema, found.values(), keys.values(), rebuilt)),
         statements=tuple(_statements(found.values(), keys.values(), rebuilt, published)),
         rebuilt=tuple(rebuilt),
         publications=tuple(publication.name for publication in published),
-        references=tuple(
-            Reference(key=key, schema=relation.schema, child_schema=relation.schema, parent_schema=shadow_schema)
-            for relation, key in keys.values()
-        ),
+        references=tuple(_references(keys.values(), shadow_schema)),
     )
+
+
+def _keys(
+    connection: db.Connection, dependents: Iterable[Dependent], live_schema: str
+) -> dict[int, tuple[Relation, ForeignKey]]:
+    constraints = [d.oid for d in dependents if d.catalog == "pg_constraint"]
+    return recreate.keys(connection, constraints, owed=ledger.unvalidated(connection, live_schema))
+
+
+def _references(keys: Iterable[tuple[Relation, ForeignKey]], shadow_schema: str) -> Iterator[Reference]:
+    for relation, key in keys:
+        yield Reference(key=key, schema=relation.schema, child_schema=relation.schema, parent_schema=shadow_schema)
+
+
+def _to_lock(
+    live_schema: str,
+    found: Iterable[Recreation],
+    keys: Iterable[tuple[Relation, ForeignKey]],
+    rebuilt: Iterable[Rebuilt],
+) -> list[Relation]:
+    """Return the relations outside live that the swap changes; those in live are locked with the rest of it."""
+    relations = [recreation.relation for recreation in found if recreation.relation is not None]
+    relations += [relation for relation, _ in keys]
+    relations += [each.place for each in rebuilt]
+    return list({r.oid: r for r in relations if r.schema != live_schema}.values())
 
 
 def _statements(

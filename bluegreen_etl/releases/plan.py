@@ -64,52 +64,36 @@ def plan_load(
     *,
     structure: StructureFrom | None = None,
 ) -> LoadPlan:
-    """Return the plan of a load, or refuse the load; writes nothing.
-
-    Args:
-        found: the source files; None if a program or a backup fills the tables.
-        structure: overrides the source of the structure that the settings choose.
+    """Return the plan of a load from files, or from a program or backup if `found` is None; writes nothing.
 
     Raises:
         UsageError, BadSource, Refused: the load cannot succeed.
     """
     live_oid = catalog.schema_oid(connection, context.schema)
     tables = catalog.tables(connection, live_oid) if live_oid else []
-    # A schema without tables, such as a new database's public, has no structure to give.
-    last = StructureFrom.COMMAND if found is None else StructureFrom.FILES
-    source = structure or _structure_source(context, live_oid if tables else None, last)
-    _refuse_target(context, connection, live_oid)
     filled_by_program, found = found is None, found or ()
+    source = structure or _structure_source(context, live_oid if tables else None, from_files=not filled_by_program)
+    _refuse_target(context, connection, live_oid)
     carried, copied = _carried(context, connection, live_oid, source, found)
-    distributed = citus.is_there(connection)
-    if carried and distributed:
-        refuse_to_carry_from_whole(context, connection, live_oid, carried[0])
-    if live_oid is not None:
-        structure_refusals.refuse_to_replace(
-            connection, context.schema, live_oid, context.settings.promote, carried=carried
-        )
-        if source is StructureFrom.LIVE:
-            refuse_foreign_partitions(connection, context.schema, live_oid)
+    _refuse_live(context, connection, live_oid, source, carried)
     temporary = _temporary_tables(context, found)
-    kept = [table for table in tables if table.name in carried]
-    tables = _shaped(context, source, tables, found, temporary)
-    known = source is not StructureFrom.DDL and not filled_by_program
-    if known:
-        refuse_unknown_columns(context, [*tables, *kept])
-    tables = select_tables_to_fill(tables, carried, copied)
+    shaped = _shaped(context, source, tables, found, temporary)
+    if known := source is not StructureFrom.DDL and not filled_by_program:
+        refuse_unknown_columns(context, [*shaped, *(table for table in tables if table.name in carried)])
+    to_fill = select_tables_to_fill(shaped, carried, copied)
     return LoadPlan(
         schema=context.schema,
         structure=source,
         base_oid=live_oid,
         found=tuple(found),
-        tables=tuple(tables),
-        work=tuple(matching.match_files(context, found, tables)) if known else None,
+        tables=tuple(to_fill),
+        work=tuple(matching.match_files(context, found, to_fill)) if known else None,
         transforms=tuple(_transforms(context)),
         temporary=temporary,
         checks=tuple(_readable_checks(context, connection, live_oid)),
         jobs=count_jobs(context),
         session=choose_session_settings(context, connection),
-        distributed=distributed,
+        distributed=citus.is_there(connection),
         carried=carried,
         copied=copied,
     )
@@ -121,6 +105,24 @@ def _refuse_target(context: Context, connection: db.Connection, live_oid: int | 
     refuse_taken_names(context, connection, live_oid)
     refuse_extensions(context, connection, live_oid)
     refuse_subscribers(connection)
+
+
+def _refuse_live(
+    context: Context,
+    connection: db.Connection,
+    live_oid: int | None,
+    source: StructureFrom,
+    carried: Sequence[str],
+) -> None:
+    """Refuse a live schema that no release can replace, or whose tables cannot be carried or cloned."""
+    if carried and citus.is_there(connection):
+        refuse_to_carry_from_whole(context, connection, live_oid, carried[0])
+    if live_oid is not None:
+        structure_refusals.refuse_to_replace(
+            connection, context.schema, live_oid, context.settings.promote, carried=carried
+        )
+        if source is StructureFrom.LIVE:
+            refuse_foreign_partitions(connection, context.schema, live_oid)
 
 
 def _temporary_tables(context: Context, found: Sequence[matching.Found]) -> frozenset[str]:
@@ -231,8 +233,9 @@ def apply_own_settings(context: Context, connection: db.Connection) -> None:
             ) from error
 
 
-def _structure_source(context: Context, filled_oid: int | None, last: StructureFrom) -> StructureFrom:
-    """Choose the source of the tables; `last` is the fallback if there is neither live nor DDL."""
+def _structure_source(context: Context, filled_oid: int | None, *, from_files: bool) -> StructureFrom:
+    """Choose the source of the tables; a schema without any, such as a new database's public, has none to give."""
+    last = StructureFrom.FILES if from_files else StructureFrom.COMMAND
     wanted = context.settings.structure
     source = wanted.source or (StructureFrom.DDL if wanted.ddl else StructureFrom.LIVE if filled_oid else last)
     if source not in {StructureFrom.LIVE, StructureFrom.DDL, last}:

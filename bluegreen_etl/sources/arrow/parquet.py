@@ -61,10 +61,8 @@ class ParquetReader:
         with _opened(source) as file:
             schema, metadata = file.schema_arrow, file.metadata
         mapping = column_mapping.mapping_of(source)
-        held = mapping.names(schema.names)
-        taken = [
-            (own, name) for own, name in zip(schema.names, held, strict=True) if not mapping.is_ignored(name, fillable)
-        ]
+        held = zip(schema.names, mapping.names(schema.names), strict=True)
+        taken = [(own, name) for own, name in held if not mapping.is_ignored(name, fillable)]
         self._own = [own for own, _ in taken]
         self._columns = tuple(name for _, name in taken)
         self._int96 = _int96_columns(metadata, self._own)
