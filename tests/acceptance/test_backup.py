@@ -109,7 +109,7 @@ def test_each_promote_makes_a_backup_where_the_settings_say_so(bluegreen: Bluegr
     assert len(list((bluegreen.directory / "kept").iterdir())) == 2
 
 
-def test_protected_database_wants_a_confirmation_for_restore(bluegreen: Bluegreen, live: Live) -> None:
+def test_protected_database_needs_a_confirmation_for_restore(bluegreen: Bluegreen, live: Live) -> None:
     """As for everything that replaces live."""
     path = bluegreen.json("backup", "--to", "x")["path"]
     bluegreen("protect")

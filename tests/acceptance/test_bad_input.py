@@ -132,7 +132,7 @@ def test_generated_column_in_the_file_is_refused(
 BROKEN = HEADER + '1,1,"two\nlines\nand more",1999-02-28,"a\nb"\n2,1,Zoë,soon,\n'
 
 
-def test_broken_row_is_named_by_its_line_in_the_file(bluegreen: Bluegreen, live: Live) -> None:
+def test_bad_row_is_named_by_its_line_in_the_file(bluegreen: Bluegreen, live: Live) -> None:
     """Line ends inside quotes count as an editor counts them."""
     bluegreen.write_league(players=BROKEN)
     said = refused(bluegreen, "load", "data", live=live)
@@ -154,7 +154,7 @@ def test_lines_are_counted_in_files_of_the_old_macintosh_too(bluegreen: Bluegree
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("xz", lzma.compress)])
-def test_broken_row_in_a_compressed_file_is_named_by_its_line(
+def test_bad_row_in_a_compressed_file_is_named_by_its_line(
     bluegreen: Bluegreen, live: Live, suffix: str, pack: type[bytes]
 ) -> None:
     """The line is that of the text, which is what zless shows."""
@@ -190,7 +190,7 @@ def test_long_value_is_shortened(bluegreen: Bluegreen, live: Live, connection: p
     )
 
 
-def test_value_over_several_lines_is_told_in_one(bluegreen: Bluegreen, live: Live) -> None:
+def test_value_over_several_lines_is_shown_in_one(bluegreen: Bluegreen, live: Live) -> None:
     """The column is named although the value has line ends, and the error stays one line."""
     bluegreen.write_league(players=HEADER + '1,1,Ann,"long\nago",\n')
     said = refused(bluegreen, "load", "data", live=live)

@@ -27,9 +27,7 @@ def psql(connection: Connection, dsn: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
-def test_check_sees_live_beside_the_shadow_as_psql_does(
-    bluegreen: Bluegreen, live: Live, connection: Connection
-) -> None:
+def test_check_sees_live_and_the_shadow_as_psql_does(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """The same file, the same rows; on live both are live."""
     bluegreen.write_league()
     file = bluegreen.write("checks/gone.sql", f"-- severity: warn\n{GONE}; -- both are new")

@@ -55,7 +55,7 @@ def small_disk(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
     [pytest.param(26, 30, id="one connection"), pytest.param(45, 60, id="dealt")],
     indirect=["small_disk"],
 )
-def test_a_full_disk_is_told_of_and_all_is_as_before(small_disk: str, size: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_has_changed(small_disk: str, size: int, tmp_path: Path) -> None:
     """Also the space: what the failed load has written is given back."""
     with servers.plain_role(small_disk) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         bluegreen = Bluegreen(dsn, tmp_path)

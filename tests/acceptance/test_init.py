@@ -63,6 +63,6 @@ def test_shells_complete_commands(bluegreen: Bluegreen, shell: str) -> None:
     assert "_BLUEGREEN_COMPLETE" in done.stdout
 
 
-def test_version_is_told(bluegreen: Bluegreen) -> None:
+def test_version_is_shown(bluegreen: Bluegreen) -> None:
     """For bug reports."""
     assert bluegreen("--version").stdout.startswith("bluegreen, version ")

@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused_with_its_place(
     assert live.dump() == before
 
 
-def test_protected_database_wants_force(bluegreen: Bluegreen, live: Live) -> None:
+def test_protected_database_needs_force(bluegreen: Bluegreen, live: Live) -> None:
     """As of a command, and before the block begins."""
     bluegreen("protect")
     with pytest.raises(errors.NotPermitted), bluegreen_etl.release(live.dsn, schema="league"):

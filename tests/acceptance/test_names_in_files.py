@@ -71,7 +71,7 @@ def test_columns_of_a_delimited_file_are_renamed_and_left_out(
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_broken_row_is_found_though_columns_were_left_out(bluegreen: Bluegreen, live: Live, end: str) -> None:
+def test_a_bad_row_is_found_although_columns_were_left_out(bluegreen: Bluegreen, live: Live, end: str) -> None:
     """The line is the file's, whatever lines the ignored values had."""
     bluegreen.write("bluegreen.toml", '[tables.players]\nignore_columns = ["x"]\n')
     bluegreen.write("data/teams.csv", TEAMS)

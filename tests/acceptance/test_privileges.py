@@ -22,7 +22,7 @@ def lacking(bluegreen: Bluegreen, *, code: int) -> list[str]:
     return [item["hint"] for item in findings if item["grade"] == "fail"]
 
 
-def test_doctor_tells_the_statements_that_mend_all_that_is_missing(
+def test_doctor_shows_the_statements_that_grant_all_that_is_missing(
     bluegreen: Bluegreen, live: Live, database: str, superuser: Connection, role: str
 ) -> None:
     """Live and its dependents belong to a role, another one and a superuser; policies hide rows."""
@@ -122,7 +122,7 @@ def test_ledger_of_a_superuser_is_given_away_not_its_rights(
     assert bluegreen.json("status", "--dsn", as_role(bluegreen, role).dsn)["protected"] is True
 
 
-def test_release_is_not_dropped_where_no_second_connection_is_to_be_had(
+def test_release_is_not_dropped_without_a_second_connection(
     bluegreen: Bluegreen, live: Live, superuser: Connection
 ) -> None:
     """Without CONNECT for the second connection the release stays, and the reason is reported."""

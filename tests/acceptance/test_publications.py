@@ -72,7 +72,7 @@ def test_publication_for_all_tables_is_refused_where_somebody_subscribes(
     publisher.execute("SELECT pg_drop_replication_slot('subscriber')")
 
 
-def test_publications_follow_where_that_is_said(there: Bluegreen, publisher: Connection) -> None:
+def test_publications_follow_if_the_settings_say_so(there: Bluegreen, publisher: Connection) -> None:
     """Column lists and row filters stay; a subscriber gets later writes, and everything after a fresh copy."""
     publisher.execute("CREATE TABLE public.others (id int PRIMARY KEY)")
     publisher.execute(

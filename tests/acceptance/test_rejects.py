@@ -20,7 +20,7 @@ def rejects(bluegreen: Bluegreen, number: int, table: str = "players") -> list[l
         return list(csv.reader(file))
 
 
-def test_broken_rows_are_left_out_counted_and_kept(
+def test_bad_rows_are_left_out_counted_and_kept(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
     """In the table, on stderr, in JSON, the ledger, status and history; and with file, line, reason and text."""

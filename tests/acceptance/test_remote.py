@@ -67,7 +67,7 @@ def test_secrets_of_a_url_are_shown_nowhere(
     assert "sesame" not in text + "".join(said)
 
 
-def test_broken_row_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
+def test_bad_row_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
     """In the file that the URL stands for."""
     bluegreen.write("teams.csv", TEAMS)
     with serving({"/players.csv": b"id,team_id,name\n1,1,Ann\n2,two,Zo\n"}) as web:

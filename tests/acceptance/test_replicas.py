@@ -55,7 +55,7 @@ def replay(standby: str, what: str) -> None:
 
 
 @pytest.mark.usefixtures("live")
-def test_it_is_told_which_replica_has_the_release(bluegreen: Bluegreen, standby: str) -> None:
+def test_replicas_with_the_release_are_named(bluegreen: Bluegreen, standby: str) -> None:
     """Promote and status report replicas, and wait on request; promote exits with 0, because live has changed."""
     bluegreen.write_league()
     bluegreen("load", "data")

@@ -103,7 +103,7 @@ def test_dry_run_says_that_the_size_is_unknown(bluegreen: Bluegreen, live: Live)
 # ---- what is refused
 
 
-def test_broken_row_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
+def test_bad_row_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
     """Also far behind what is kept of the input."""
     before = live.dump()
     for count in (1, 1_500_000):
@@ -206,7 +206,7 @@ def test_endless_input_takes_little_memory_and_can_be_interrupted(bluegreen: Blu
 
 
 @pytest.mark.usefixtures("live")
-def test_error_that_arrives_while_the_pipe_is_silent_is_told(
+def test_error_that_arrives_while_the_pipe_is_silent_is_raised(
     bluegreen: Bluegreen, connection: psycopg.Connection[TupleRow]
 ) -> None:
     """The server has refused a row by the time that the next ones come."""

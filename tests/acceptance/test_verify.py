@@ -37,7 +37,7 @@ def test_release_that_passes_stays_live(bluegreen: Bluegreen) -> None:
 
 
 @pytest.mark.parametrize("command", [("promote",), ("load", "data", "--promote")])
-def test_release_that_fails_is_taken_back(
+def test_release_that_fails_is_rolled_back(
     bluegreen: Bluegreen, live: Live, connection: Connection, ready: str, command: tuple[str, ...]
 ) -> None:
     """Exit code 3, live is as it was before the promote, and the release is kept for a look."""
@@ -78,7 +78,7 @@ def test_tag_that_no_check_has_is_found_out_before_the_swap(bluegreen: Bluegreen
 
 
 @pytest.mark.usefixtures("ready")
-def test_rollback_that_is_held_up_is_told(bluegreen: Bluegreen, connection: Connection) -> None:
+def test_rollback_that_is_blocked_is_reported(bluegreen: Bluegreen, connection: Connection) -> None:
     """The failed release is still live: exit code 3, and the hint names the rollback."""
     bluegreen.write("checks/bad.sql", SLOW)
     promote = bluegreen.start("promote", "--max-wait", "1")

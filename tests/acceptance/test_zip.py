@@ -51,7 +51,7 @@ def test_settings_name_members_by_globs(bluegreen: Bluegreen, live: Live) -> Non
     assert {table["table"]: table["rows"] for table in loaded["tables"]} == {"players": 3, "teams": 2}
 
 
-def test_broken_row_of_a_member_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
+def test_bad_row_of_a_member_is_named_by_its_line(bluegreen: Bluegreen, live: Live) -> None:
     """The line is that of the file in the zip."""
     write_zip(bluegreen, teams=TEAMS, players="id,team_id,name\n1,1,Ann\n2,two,Zoë\n")
     said = refused(bluegreen, "load", "data.zip", live=live)

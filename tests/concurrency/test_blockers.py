@@ -66,7 +66,7 @@ def ready(bluegreen: Bluegreen, live: Live) -> str:
 
 
 @pytest.mark.usefixtures("ready")
-def test_statement_in_the_way_is_cancelled_where_that_is_asked_for(
+def test_blocking_statement_is_cancelled_on_request(
     bluegreen: Bluegreen, report: Report, connection: Connection
 ) -> None:
     """The message names the cancelled statement; its session stays connected."""
@@ -102,7 +102,7 @@ def test_session_that_runs_nothing_is_left_alone(dsn: str, live: Live, connectio
     assert live.dump() == ready
 
 
-def test_statement_of_another_role_is_told_when_it_may_not_be_cancelled(
+def test_statement_of_another_role_is_named_if_it_may_not_be_cancelled(
     dsn: str, bluegreen: Bluegreen, connection: Connection, report: Report
 ) -> None:
     """A role may cancel only its own sessions: promote says so in one line and gives up as before."""

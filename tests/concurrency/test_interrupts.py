@@ -43,7 +43,7 @@ def test_interrupted_load_takes_back_what_it_began(slow: SlowLoad, stage: str, n
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_load_is_recognised_as_dead_and_swept(slow: SlowLoad, stage: str) -> None:
+def test_killed_load_is_recognised_and_dropped(slow: SlowLoad, stage: str) -> None:
     """After kill -9 status says dead, prune leaves nothing behind, and the next load works."""
     with slow.stopped(stage) as load:
         load.kill()

@@ -113,7 +113,7 @@ def test_release_for_whose_locks_there_is_no_room_stays_whole(dsn: str, many: Co
     scene.assert_whole(many)
 
 
-def test_readers_are_held_as_briefly_for_much_data_as_for_little(
+def test_readers_are_blocked_as_briefly_for_much_data_as_for_little(
     dsn: str, tmp_path: Path, connection: Connection
 ) -> None:
     """Readers are blocked for the same few milliseconds with 500,000 rows as with one row."""

@@ -24,7 +24,7 @@ def test_reader_never_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
     assert storm.total("reads") > SWAPS
 
 
-def test_no_style_of_reading_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
+def test_no_kind_of_reader_sees_half_a_release(dsn: str, tmp_path: Path) -> None:
     """Prepared, pipelined, by view, by function, in transactions, with older snapshots, writing: all stay whole."""
     scene.generations(dsn, tmp_path, tables=10)
     surroundings = scene.context(dsn)

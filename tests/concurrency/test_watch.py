@@ -49,7 +49,7 @@ def test_a_load_can_be_watched_from_another_terminal(
     assert bluegreen("status", "--watch").stderr == "no load of league is running\n"
 
 
-def test_a_load_that_is_killed_while_it_is_watched_is_told_to_be_dead(
+def test_a_load_that_is_killed_while_it_is_watched_is_reported(
     bluegreen: Bluegreen, live: Live, connection: psycopg.Connection[TupleRow]
 ) -> None:
     """The watch ends; a report lists the load among the failed ones, with its stage."""

@@ -106,7 +106,7 @@ def dependents(connection: Connection, schema: str = "league") -> list[tuple[str
         ),
     ],
 )
-def test_what_hangs_on_the_schema_is_found(
+def test_dependents_of_the_schema_are_found(
     connection: Connection, live: Live, ddl: str, found: tuple[str, str, str]
 ) -> None:
     """Each dependent is reported with its type and the object that it depends on."""

@@ -193,7 +193,7 @@ def test_node_that_misses_the_commit_is_waited_for(
     scene.assert_whole(connection)
 
 
-def test_what_a_node_says_is_told_where_it_may_be_no_lock(
+def test_message_of_a_node_is_shown_if_it_may_be_no_lock(
     bluegreen: Bluegreen, standins: Live, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is retried like a lock timeout, because nothing distinguishes them."""

@@ -48,7 +48,7 @@ def test_prepared_reads_fail_where_the_diff_says_so(
                 client.execute(f"EXECUTE of_{name}".encode())
 
 
-def test_a_column_that_went_empty_is_told(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+def test_a_column_that_became_empty_is_reported(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """By the planner's estimates, which of small tables are exact; a table that was never analyzed is left out."""
     connection.execute("UPDATE league.players SET born = '1999-02-28'; ANALYZE league.players")
     bluegreen.write_league()

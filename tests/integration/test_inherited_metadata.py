@@ -23,7 +23,7 @@ DEFAULTS = "ALTER DEFAULT PRIVILEGES IN SCHEMA league GRANT SELECT ON TABLES TO 
 TOML = '[structure]\nddl = ["schema.sql"]\n'
 
 
-def test_what_the_ddl_is_silent_about_stays(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
+def test_what_the_ddl_does_not_define_stays(bluegreen: Bluegreen, live: Live, connection: Connection) -> None:
     """Comments, policies and row-level security: live's dump is the same after a release of the bare DDL."""
     connection.execute(ADDED.encode())
     connection.execute(DEFAULTS.encode())

@@ -33,7 +33,7 @@ def test_snapshot_of_another_role_is_waited_for(
     assert "transactions older than the load would find release 2 empty" in done.stderr
 
 
-def test_policies_that_hold_for_the_loader_are_told_and_not_obeyed(
+def test_policies_that_hold_for_the_loader_are_reported_and_not_applied(
     bluegreen: Bluegreen, connection: Connection, dsn: str, role: str
 ) -> None:
     """With FORCE ROW LEVEL SECURITY the loader would miss rows: a sequence would be behind, a check would pass."""

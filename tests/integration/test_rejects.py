@@ -111,7 +111,7 @@ def written(path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("kind", ["lf", "crlf", "projected", "ndjson", "json"])
-def test_exactly_the_broken_rows_are_left_out(
+def test_exactly_the_bad_rows_are_left_out(
     schema: Connection, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, jobs: int
 ) -> None:
     """However blocks are cut, and dealt to connections; each with its place and its text."""

@@ -74,7 +74,7 @@ def test_node_is_in_doubt_that_has_what_the_coordinator_lacks(
     assert citus.differences({"league", "league__r1"}, [node]) == sentences
 
 
-def test_several_nodes_are_told_statement_by_statement() -> None:
+def test_several_nodes_get_statement_by_statement() -> None:
     """Each SET goes along to them; all tables are locked in one statement, which as a whole waits for so long.
 
     No node may commit before the coordinator's own commit is on disk.

@@ -66,7 +66,7 @@ def test_any_variable_that_leads_libpq_somewhere_counts(toml: Write, variable: s
     assert resolve({variable: "", "PGAPPNAME": "x"}).target.dsn is None
 
 
-def test_the_origin_of_the_connection_is_told(toml: Write) -> None:
+def test_the_origin_of_the_connection_is_shown(toml: Write) -> None:
     """`status` shows where the connection comes from."""
     toml(FILE)
     assert resolve(dsn="x").target.origin == "--dsn or BLUEGREEN_DSN"

@@ -44,7 +44,7 @@ def test_node_that_refuses_a_row_is_no_failed_server(error: Said, refusal: bool)
     assert is_refusal(error) == refusal
 
 
-def test_row_is_shown_where_its_line_is_not_told() -> None:
+def test_row_is_shown_if_its_line_is_unknown() -> None:
     """With the node's own DETAIL."""
     said = 'null value in column b of e_102008: "Failing row contains (2, null)."'
     assert Refusal.of(NULL, "e") == Refusal(None, None, said)

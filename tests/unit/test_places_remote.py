@@ -200,7 +200,7 @@ def test_parquet_is_read_where_it_lies(web: Web, memory: MemoryFileSystem) -> No
         assert reader.sha256 == hashlib.sha256(data.getvalue()).hexdigest()
 
 
-def test_server_that_gives_no_parts_is_told(web: Web) -> None:
+def test_server_that_sends_no_parts_is_named(web: Web) -> None:
     """For a zip it takes some."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
@@ -265,7 +265,7 @@ def test_dropped_connection_is_refused(web: Web, cut: int) -> None:
         (503, "503 Service Unavailable", "network"),
     ],
 )
-def test_answer_of_the_server_is_told(web: Web, status: int, reason: str, hint: str) -> None:
+def test_answer_of_the_server_is_shown(web: Web, status: int, reason: str, hint: str) -> None:
     """In its own words, with what to look at."""
     web.pages["/t.csv"] = Page(TEXT, status=status)
     error = refusal(f"{web.url}/t.csv")
@@ -273,7 +273,7 @@ def test_answer_of_the_server_is_told(web: Web, status: int, reason: str, hint: 
     assert hint in (error.hint or "")
 
 
-def test_server_that_is_not_there_is_told() -> None:
+def test_missing_server_is_named() -> None:
     """Nobody listens on this port any more."""
     with serving({}) as web:
         pass
@@ -347,7 +347,7 @@ def test_secrets_are_not_part_of_the_path(web: Web) -> None:
     assert peek_file(source).columns == ("a", "b")
 
 
-def test_urls_that_differ_in_secrets_only_are_told_apart(web: Web) -> None:
+def test_urls_that_differ_in_secrets_only_get_different_names(web: Web) -> None:
     """The ledger has each file of a table once."""
     files = (f"{web.url}/t.csv?year=1", f"{web.url}/t.csv?year=2", f"{web.url}/t.csv")
     sources = discover([], tables={"t": TableFiles(files=files)})

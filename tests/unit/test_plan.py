@@ -111,7 +111,7 @@ def test_views_are_locked_before_tables_and_outside_before_live() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "written"), [(None, "1ms"), (0.0001, "1ms"), (0.02, "20ms"), (0.5, "500ms")])
-def test_a_try_waits_for_a_lock_no_longer_than_it_is_told(timeout: float | None, written: str) -> None:
+def test_an_attempt_waits_for_a_lock_no_longer_than_its_timeout(timeout: float | None, written: str) -> None:
     """A lock_timeout of 0 would mean for ever."""
     assert f"SET LOCAL lock_timeout = '{written}'" in text(timeout=timeout)
     assert ("EXCLUSIVE MODE NOWAIT" in text(timeout=timeout)) == (timeout is None)

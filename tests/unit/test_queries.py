@@ -51,7 +51,7 @@ def test_every_block_is_filled_by_its_places(name: str) -> None:
     assert not block.endswith(";") or "\n" in block  # one statement needs no end
 
 
-def test_parameters_are_written_as_psycopg_wants_them() -> None:
+def test_parameters_are_written_as_psycopg_requires() -> None:
     """A percent sign that is no parameter would be taken for one."""
     for block in BLOCKS.values():
         assert "%" not in re.sub(r"%\(\w+\)s|%%", "", block)

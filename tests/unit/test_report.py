@@ -233,7 +233,7 @@ def test_history_gives_each_cutover_its_time() -> None:
     ]
 
 
-def test_a_diff_stands_beside_live() -> None:
+def test_a_diff_is_shown_next_to_live() -> None:
     """By table, the most important first; what one side lacks is empty, and the meaning follows below."""
     differences = (
         Difference(table="cups", what="rows", live="1000", release="999"),

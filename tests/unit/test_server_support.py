@@ -44,7 +44,7 @@ def test_yugabyte_depends_on_its_setting(version: str) -> None:
         assert server_support.unfit_engine(version, settings.get) is not None
 
 
-def test_a_server_where_nothing_can_be_written_is_told() -> None:
+def test_read_only_server_is_reported() -> None:
     """A standby is one by nature, others by a setting."""
     assert server_support.read_only(in_recovery=False, transaction_read_only=False) is None
     standby = server_support.read_only(in_recovery=True, transaction_read_only=True)

@@ -294,7 +294,7 @@ def test_missing_quote_is_named_by_its_element(size: int | None) -> None:
         list(reader("t.json", text, block_size=size).blocks())
 
 
-def test_element_that_no_more_text_can_mend_is_refused_early() -> None:
+def test_element_that_no_more_text_can_complete_is_refused_early() -> None:
     """The rest of a file is not gathered in memory behind a missing quote; half a number may still become whole."""
     Path("t.json").write_text("[]")
     [source] = discover(["t.json"], tables={})

@@ -50,7 +50,7 @@ def _fail(message: str, hint: str) -> None:
     raise errors.BadRow(message, hint=hint)
 
 
-def test_a_dead_process_is_told_of() -> None:
+def test_a_killed_process_is_reported() -> None:
     """Such as one that the kernel has killed for want of memory."""
     with contextlib.closing(Workers(1)) as started, pytest.raises(errors.Interrupted, match="died with code -9"):
         started.submit(partial(os.kill, started.submit(os.getpid).result(), signal.SIGKILL)).result()
