@@ -8,6 +8,7 @@ from bluegreen_etl.cutover import carried as carrying
 from bluegreen_etl.cutover import definition, dependents
 from bluegreen_etl.cutover.plan import Plan
 from bluegreen_etl.model import Direction, Release
+from bluegreen_etl.shadow import function_paths
 
 
 def make_plan(
@@ -48,5 +49,14 @@ def make_plan(
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         dependents=found,
         carried=tuple(carried),
+        repointing=_repointing(connection, incoming),
         distributed=citus.is_there(connection),
     )
+
+
+def _repointing(connection: db.Connection, incoming: Release) -> str:
+    """Return the block that lets the release's functions find live instead of its shadow; empty if none needs it."""
+    if not function_paths.names_shadow(connection, incoming):
+        return ""
+    block = function_paths.repointing(connection, incoming, old=incoming.shadow_schema, new=incoming.live_schema)
+    return block.as_string()

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from bluegreen_etl import catalog, child_process, connection_environment, db, errors, names
-from bluegreen_etl.commands import live_names
 from bluegreen_etl.commands import promote as promote_command
 from bluegreen_etl.errors.unexpected import guarded
 from bluegreen_etl.model import Isolation, StructureFrom
+from bluegreen_etl.releases import live_names
 from bluegreen_etl.releases.build import Build, Built
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.releases.lifecycle import Loaded, check_built, make_ready, open_build
@@ -32,7 +32,7 @@ def run(context: Context, command: Sequence[str], *, isolate: Isolation = Isolat
         if isolate is Isolation.DATABASE:
             _refuse_without_scratch(connection, plan)
         else:
-            for place in live_names.find(command, context.schema):
+            for place in live_names.in_command(command, context.schema):
                 context.watcher.say(
                     f"warning: {place}: the command may write to live; `--isolate database` keeps it away from there"
                 )
@@ -59,7 +59,7 @@ def run_and_promote(
 def _fill_in_place(build: Build, command: Sequence[str]) -> Built:
     """Let the program work in the shadow schema, with all keys and indexes there from the beginning."""
     outside_keys.add(build.connection, build.release, build.context.settings)
-    build.distribute()
+    build.complete_structure()
     build.stages.begin("command")
     _call_program(build, build.connection, command, schema=build.release.shadow_schema)
     return build.finish_filled()

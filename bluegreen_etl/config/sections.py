@@ -123,6 +123,13 @@ class Structure(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="SQL files, run in this order; names are unqualified, or qualified with the live schema"),
     ] = ()
+    functions_that_name_live: Annotated[
+        Literal["refuse", "warn"],
+        Meta(
+            description="functions of live whose text names the live schema, and that constraints, generated columns, "
+            "indexes or materialized views call: they read the old release while the new one is built"
+        ),
+    ] = "refuse"
 
 
 class Distribute(Section, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
         fingerprint: digest of the part of it that can change until the locks are held.
         sequences: names of the sequences that both releases have, and whether each ascends.
         dependents: what the swap re-creates outside live, and what the `carried` tables need.
+        repointing: the PL/pgSQL block that lets functions of the release find live; empty if none needs it.
         rehearsal: roll back instead of committing.
         distributed: Citus is installed, so that other nodes take part.
     """
@@ -33,6 +34,7 @@ class Plan(model.Record, frozen=True, kw_only=True):
     sequences: tuple[tuple[str, bool], ...]
     dependents: Dependents = Dependents()
     carried: tuple[str, ...] = ()
+    repointing: str = ""
     rehearsal: bool = False
     distributed: bool = False
 

@@ -209,6 +209,8 @@ def _swap(plan: Plan, attempt: Try) -> Iterator[Step]:
     if plan.outgoing is not None:
         for name, ascending in plan.sequences:
             yield Step(f"advance sequence {name}", _sequence(plan, plan.outgoing, name, ascending))
+    if plan.repointing:
+        yield Step("let the functions of the release find live", sql.SQL("DO {}").format(sql.Literal(plan.repointing)))
     if plan.dependents.statements:
         yield _re_create(plan.dependents.statements)
     yield from _ledger(plan, attempt)

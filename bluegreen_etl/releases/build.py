@@ -21,6 +21,7 @@ from bluegreen_etl.shadow import (
     build_indexes,
     copy,
     defer,
+    function_paths,
     inherited_metadata,
     privileges_of_live,
     structure,
@@ -134,10 +135,11 @@ class Build:
         self.deferred = defer.defer_indexes(
             self.context.server, self.connection, self.release, self.context.settings, recorded=recorded
         )
-        self.distribute()
+        self.complete_structure()
 
-    def distribute(self) -> None:
-        """Distribute the tables over the nodes of Citus if it is installed."""
+    def complete_structure(self) -> None:
+        """Let functions find the release's own tables, and distribute the tables over the nodes of Citus, if any."""
+        function_paths.point_to_shadow(self.connection, self.release)
         if self.plan.distributed:
             citus.distribute(self.connection, self.release, self.context.settings.distribute)
 

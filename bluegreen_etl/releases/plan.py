@@ -123,6 +123,10 @@ def _refuse_live(
         )
         if source is StructureFrom.LIVE:
             refuse_foreign_partitions(connection, context.schema, live_oid)
+            if context.settings.structure.functions_that_name_live == "refuse":
+                structure_refusals.refuse_named_live(connection, context.schema, live_oid)
+            for found in structure_refusals.find_named_live(connection, context.schema, live_oid):
+                context.watcher.say(f"warning: {found}: it reads the old release while the new one is built")
 
 
 def _temporary_tables(context: Context, found: Sequence[matching.Found]) -> frozenset[str]:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable
 
-from bluegreen_etl import catalog, db, errors, names
+from bluegreen_etl import catalog, db, errors, model, names, queries
 from bluegreen_etl.config import Promote
 from bluegreen_etl.cutover import definition, dependents
+from bluegreen_etl.releases import live_names
 
 
 def refuse_to_replace(
@@ -32,6 +33,43 @@ def refuse_to_replace(
         )
     with definition.deparsing(connection, schema, wait=db.OUTSIDE_WAIT):
         return dependents.find_dependents(connection, schema, live_oid, schema, wanted, carried=staying)
+
+
+class UsedBody(model.Record, frozen=True, kw_only=True):
+    """A function of live with its text, and an object that calls it while rows are loaded."""
+
+    routine: str
+    body: str
+    type: str
+    identity: str
+
+
+def find_named_live(connection: db.Connection, schema: str, live_oid: int) -> list[str]:
+    """Return the functions that write out live's name and are called while a release is built, and what calls them.
+
+    The release is not live then: they would read the old one.
+    """
+    found = queries.records(connection, UsedBody, "functions.used_bodies", {"oid": live_oid})
+    return [
+        f"function {each.routine} names {name[1]}, and {each.type} {each.identity} calls it"
+        for each in found
+        if (name := live_names.first(each.body, schema))
+    ]
+
+
+def refuse_named_live(connection: db.Connection, schema: str, live_oid: int) -> None:
+    """Refuse functions that would read the old release while the new one is built.
+
+    Raises:
+        NotReplaceable: names the first, and what calls it.
+    """
+    if found := find_named_live(connection, schema, live_oid):
+        more = f"; and {len(found) - 1} more" if found[1:] else ""
+        raise errors.NotReplaceable(
+            f"{found[0]}: it would read the old release while the new one is built{more}",
+            hint=f"Write its names without a schema and `ALTER ROUTINE … SET search_path = {names.quoted(schema)}`, or "
+            'accept it: `[structure] functions_that_name_live = "warn"`.',
+        )
 
 
 def refuse_subscriptions(connection: db.Connection, schema: str, live_oid: int, *, carried: Iterable[int] = ()) -> None:
