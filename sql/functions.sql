@@ -9,17 +9,21 @@ SELECT EXISTS (
 )
 
 -- name: repoint_paths
+-- A path is text of the function's owner, and need not be a list of well-formed names: it never becomes part of a
+-- statement. While it is set, nothing is called but what is qualified.
 DECLARE
     each record;
 BEGIN
     FOR each IN
-        SELECT p.oid::pg_catalog.regprocedure AS routine,
+        SELECT 'ALTER ROUTINE ' || p.oid::pg_catalog.regprocedure || ' SET search_path FROM CURRENT' AS statement,
                regexp_replace(substr(c.entry, 13), {pattern}, quote_ident({new}), 'g') AS path
         FROM pg_catalog.pg_proc AS p, unnest(p.proconfig) AS c(entry)
         WHERE p.pronamespace = {oid} AND pg_catalog.starts_with(c.entry, 'search_path=')
           AND substr(c.entry, 13) ~ {pattern}
     LOOP
-        EXECUTE 'ALTER ROUTINE ' || each.routine || ' SET search_path TO ' || each.path;
+        PERFORM pg_catalog.set_config('search_path', each.path, true);
+        EXECUTE each.statement;
+        PERFORM pg_catalog.set_config('search_path', '', true);
     END LOOP;
 END
 

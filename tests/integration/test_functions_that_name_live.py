@@ -43,6 +43,26 @@ def test_search_path_of_a_function_follows_the_release(
     assert total.execute("SELECT n, league.total() FROM league.stats").fetchone() == (3, 3)
 
 
+def test_search_path_is_no_part_of_a_statement(bluegreen: Bluegreen, total: Connection) -> None:
+    """The owner of a function may have put any text into it, and operators into a schema of it."""
+    total.execute("""
+        CREATE SCHEMA evil; CREATE TABLE evil.seen (what text);
+        CREATE FUNCTION evil.joined(text, text) RETURNS text LANGUAGE sql AS
+            $$ INSERT INTO evil.seen VALUES ('||'); SELECT pg_catalog.concat($1, $2) $$;
+        CREATE OPERATOR evil.|| (leftarg = text, rightarg = text, function = evil.joined);
+        CREATE FUNCTION league.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        BEGIN;
+        SELECT set_config('search_path', 'evil,league,pg_catalog,x;drop/**/table/**/league.t', true);
+        ALTER FUNCTION league.f() SET search_path FROM CURRENT;
+        COMMIT""")
+    bluegreen.write("data/t.csv", "id\n1\n2\n")
+    bluegreen("load", "data", "--promote")
+    assert total.execute("SELECT count(*) FROM league.t").fetchone() == (2,)
+    assert total.execute("SELECT * FROM evil.seen").fetchall() == []
+    [(path,)] = total.execute("SELECT proconfig[1] FROM pg_proc WHERE oid = 'league.f'::regproc").fetchall()
+    assert path == 'search_path=evil, league, pg_catalog, "x;drop/**/table/**/league.t"'
+
+
 def test_check_reads_the_release_by_functions(bluegreen: Bluegreen, total: Connection) -> None:
     """A check that calls a function of live with its own search path judges the release, not live."""
     total.execute("""
