@@ -59,25 +59,27 @@ WITH relation AS (
 ), owned(what, place, owner) AS (
     SELECT 'SCHEMA', 'bluegreen', nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'bluegreen'
     UNION ALL SELECT 'TABLE', place, relowner FROM relation WHERE relkind = 'r'
+), foreign_code(found, statement) AS (
+    SELECT o.what || ' ' || o.place || ' of role ' || quote_ident(r.rolname),
+           CASE WHEN me.rolsuper OR r.rolsuper THEN 'ALTER ' || o.what || ' ' || o.place || ' OWNER TO ' || quote_ident(me.rolname)
+                ELSE 'GRANT ' || quote_ident(r.rolname) || ' TO ' || quote_ident(me.rolname) END || ';'
+    FROM owned AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner, me
+    WHERE CASE WHEN me.rolsuper THEN NOT r.rolsuper ELSE NOT pg_catalog.pg_has_role(o.owner, 'USAGE') END
+    UNION ALL
+    SELECT 'trigger ' || t.tgname || ' on ' || c.place, 'DROP TRIGGER ' || quote_ident(t.tgname) || ' ON ' || c.place || ';'
+    FROM pg_catalog.pg_trigger AS t JOIN relation AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+    UNION ALL
+    SELECT 'rule ' || r.rulename || ' on ' || c.place, 'DROP RULE ' || quote_ident(r.rulename) || ' ON ' || c.place || ';'
+    FROM pg_catalog.pg_rewrite AS r JOIN relation AS c ON c.oid = r.ev_class WHERE c.relkind = 'r'
+    UNION ALL
+    SELECT 'policy ' || p.polname || ' on ' || c.place, 'DROP POLICY ' || quote_ident(p.polname) || ' ON ' || c.place || ';'
+    FROM pg_catalog.pg_policy AS p JOIN relation AS c ON c.oid = p.polrelid
+    UNION ALL
+    SELECT 'view ' || place, 'DROP ' || CASE relkind WHEN 'v' THEN 'VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
+               ELSE 'MATERIALIZED VIEW ' END || place || ';'
+    FROM relation WHERE relkind IN ('v', 'm', 'f')
 )
-SELECT o.what || ' ' || o.place || ' of role ' || quote_ident(r.rolname) AS found,
-       CASE WHEN me.rolsuper OR r.rolsuper THEN 'ALTER ' || o.what || ' ' || o.place || ' OWNER TO ' || quote_ident(me.rolname)
-            ELSE 'GRANT ' || quote_ident(r.rolname) || ' TO ' || quote_ident(me.rolname) END || ';' AS statement
-FROM owned AS o JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner, me
-WHERE CASE WHEN me.rolsuper THEN NOT r.rolsuper ELSE NOT pg_catalog.pg_has_role(o.owner, 'USAGE') END
-UNION ALL
-SELECT 'trigger ' || t.tgname || ' on ' || c.place, 'DROP TRIGGER ' || quote_ident(t.tgname) || ' ON ' || c.place || ';'
-FROM pg_catalog.pg_trigger AS t JOIN relation AS c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
-UNION ALL
-SELECT 'rule ' || r.rulename || ' on ' || c.place, 'DROP RULE ' || quote_ident(r.rulename) || ' ON ' || c.place || ';'
-FROM pg_catalog.pg_rewrite AS r JOIN relation AS c ON c.oid = r.ev_class WHERE c.relkind = 'r'
-UNION ALL
-SELECT 'policy ' || p.polname || ' on ' || c.place, 'DROP POLICY ' || quote_ident(p.polname) || ' ON ' || c.place || ';'
-FROM pg_catalog.pg_policy AS p JOIN relation AS c ON c.oid = p.polrelid
-UNION ALL
-SELECT 'view ' || place, 'DROP ' || CASE relkind WHEN 'v' THEN 'VIEW ' WHEN 'f' THEN 'FOREIGN TABLE '
-           ELSE 'MATERIALIZED VIEW ' END || place || ';'
-FROM relation WHERE relkind IN ('v', 'm', 'f')
+SELECT found, statement FROM foreign_code ORDER BY found COLLATE "C"
 
 -- name: lock
 -- Held while the ledger is created or migrated.

@@ -95,7 +95,9 @@ class Server:
 
         backup = ("--write-recovery-conf", "--checkpoint=fast", "--create-slot", f"--slot={name}")
         pg("pg_basebackup", "-d", source, *backup)
-        pg("pg_ctl", "-w", "-o", f"-h '' -k {place} -c fsync=off", "-l", str(place / "log"), "start")
+        # At least those of the primary, which may have got them on its command line.
+        limits = " ".join(f"-c {key}={SETTINGS[key]}" for key in ("max_connections", "max_prepared_transactions"))
+        pg("pg_ctl", "-w", "-o", f"-h '' -k {place} -c fsync=off {limits}", "-l", str(place / "log"), "start")
         try:
             yield conninfo.make_conninfo(self.dsn, host=str(place))
         finally:

@@ -151,6 +151,11 @@ class _Silent:
         return False
 
 
+def _obey_interrupts() -> None:
+    """Undo what a shell does for its background jobs, from which the suite may have been started."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_during_the_imports_has_no_traceback(league: Bluegreen, number: signal.Signals) -> None:
     """In each phase of the start: exit code 1 and one sentence, or the end of a process that has not begun."""
@@ -163,6 +168,7 @@ def test_interrupt_during_the_imports_has_no_traceback(league: Bluegreen, number
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_obey_interrupts,
         )
         time.sleep(delay)
         command.send_signal(number)

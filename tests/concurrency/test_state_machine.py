@@ -301,7 +301,7 @@ class Machine(RuleBasedStateMachine):
             "dsn": self.dsn,
             "load": {"jobs": 1},
             "checks": {"path": str(self.directory / "checks")},
-            "promote": {"max_wait": 10, "discard_writes": discard},
+            "promote": {"max_wait": 10, "discard_writes": discard, "allow_drop": True},  # files have no keys
             "retention": {"keep": KEEP},
         }
         return Context(config.resolve(flags, environ={}), watcher or scene.Listener(), force=force)
