@@ -28,14 +28,13 @@ def make_plan(
     # Before the catalogs are read: the swap detects every later change under its locks.
     inspection = definition.inspection(connection, oid) if oid else None
     inspected = definition.inspect(connection, inspection) if inspection else ""
-    fingerprint = queries.value(connection, str, queries.get("cutover.fingerprint", oid=sql.Literal(oid))) or ""
+    fingerprint = queries.value(connection, str, queries.get("cutover.fingerprint", oid=sql.Literal(oid)))
     live = {s.name for s in catalog.sequences(connection, oid)} if oid else set()
     own = catalog.sequences(connection, incoming.oid)
-    carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes) if outgoing else {}
-    found = dependents.Dependents()
+    carried, found = dict[str, int](), dependents.Dependents()
     if outgoing is not None and oid:
-        live_schema, shadow = incoming.live_schema, incoming.shadow_schema
-        found = dependents.find_dependents(connection, live_schema, oid, shadow, wanted, carried=list(carried.values()))
+        carried = carrying.tables(connection, incoming, outgoing, leave=wanted.discard_writes)
+        found = _dependents(connection, incoming, oid, wanted, list(carried.values()))
         found = carrying.add_carried(connection, incoming, outgoing, carried, found)
     return Plan(
         direction=direction,
@@ -44,7 +43,7 @@ def make_plan(
         outgoing=outgoing,
         relations=tuple(catalog.relations(connection, oid)) if oid else (),
         inspected=inspected,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint or "",
         inspection=inspection.as_string() if inspection else "",
         sequences=tuple((s.name, s.ascending) for s in own if s.name in live),
         dependents=found,
@@ -52,6 +51,13 @@ def make_plan(
         repointing=_repointing(connection, incoming),
         distributed=citus.is_there(connection),
     )
+
+
+def _dependents(
+    connection: db.Connection, incoming: Release, live_oid: int, wanted: Promote, carried: list[int]
+) -> dependents.Dependents:
+    live, shadow = incoming.live_schema, incoming.shadow_schema
+    return dependents.find_dependents(connection, live, live_oid, shadow, wanted, carried=carried)
 
 
 def _repointing(connection: db.Connection, incoming: Release) -> str:

@@ -43,6 +43,13 @@ class TableSettings(model.SourceOptions, frozen=True, kw_only=True, forbid_unkno
     ] = msgspec.field(default_factory=dict)
     json_schema: Annotated[str | None, Meta(description="a JSON Schema for every object of the JSON files")] = None
     allow_empty: Annotated[bool, Meta(description="the table may be empty, or have far fewer rows than live")] = False
+    missing_columns: Annotated[
+        Literal["refuse", "default"],
+        Meta(
+            description="what to do if a file with a header lacks a column without a default that has values in live: "
+            "refuse the file, or load NULL"
+        ),
+    ] = "refuse"
     checks: TableChecks = TableChecks()
     temporary: Annotated[
         bool, Meta(description="the table is only for transforms, and dropped before the release is ready")

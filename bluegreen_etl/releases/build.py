@@ -14,6 +14,7 @@ from bluegreen_etl.model import Release, SourceFile, StructureFrom, Table, Table
 from bluegreen_etl.releases import matching
 from bluegreen_etl.releases.context import Context
 from bluegreen_etl.releases.live_watch import LiveWatch
+from bluegreen_etl.releases.lost_columns import refuse_lost_columns
 from bluegreen_etl.releases.plan import LoadPlan, select_tables_to_fill
 from bluegreen_etl.releases.preflight import refuse_unknown_columns
 from bluegreen_etl.releases.progress import ReadProgress, Stages
@@ -234,6 +235,8 @@ class Build:
         """Return the work of the source files; the tables of the DDL are known only now."""
         if self.plan.structure is StructureFrom.DDL:
             refuse_unknown_columns(self.context, [*self.tables(), *self._carried_tables()])
+            live = catalog.tables(self.connection, self.plan.base_oid) if self.plan.base_oid else []
+            refuse_lost_columns(self.context, self.connection, self.plan.found, live)
         if self.plan.structure is StructureFrom.LIVE and self.plan.work is not None:
             return self.plan.work
         return matching.match_files(self.context, self.plan.found, self.tables_to_fill())

@@ -14,6 +14,7 @@ from bluegreen_etl.checks.check import Check
 from bluegreen_etl.model import StructureFrom, Table
 from bluegreen_etl.releases import matching, structure_refusals
 from bluegreen_etl.releases.context import Context, count_jobs, refuse_extensions
+from bluegreen_etl.releases.lost_columns import refuse_lost_columns
 from bluegreen_etl.releases.preflight import (
     refuse_subscribers,
     refuse_taken_names,
@@ -79,7 +80,7 @@ def plan_load(
     temporary = _temporary_tables(context, found)
     shaped = _shaped(context, source, tables, found, temporary)
     if known := source is not StructureFrom.DDL and not filled_by_program:
-        refuse_unknown_columns(context, [*shaped, *(table for table in tables if table.name in carried)])
+        _refuse_columns(context, connection, found, shaped, tables, carried)
     to_fill = select_tables_to_fill(shaped, carried, copied)
     return LoadPlan(
         schema=context.schema,
@@ -127,6 +128,19 @@ def _refuse_live(
                 structure_refusals.refuse_named_live(connection, context.schema, live_oid)
             for found in structure_refusals.find_named_live(connection, context.schema, live_oid):
                 context.watcher.say(f"warning: {found}: it reads the old release while the new one is built")
+
+
+def _refuse_columns(
+    context: Context,
+    connection: db.Connection,
+    found: Sequence[matching.Found],
+    shaped: Sequence[Table],
+    live: Sequence[Table],
+    carried: Sequence[str],
+) -> None:
+    """Refuse settings for columns that no table has, and files that have lost a column of live."""
+    refuse_unknown_columns(context, [*shaped, *(table for table in live if table.name in carried)])
+    refuse_lost_columns(context, connection, found, live)
 
 
 def _temporary_tables(context: Context, found: Sequence[matching.Found]) -> frozenset[str]:

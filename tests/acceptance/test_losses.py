@@ -1,6 +1,7 @@
 """A release that lacks what live has is not promoted unless somebody says so: DDL and files make what they make."""
 
 import psycopg
+import pytest
 from psycopg.rows import TupleRow
 
 from tests.acceptance.refusals import refused
@@ -71,3 +72,24 @@ def test_nothing_is_said_of_a_release_that_has_everything(bluegreen: Bluegreen, 
     assert [(item["table"], item["what"]) for item in differences if item["what"] != "rows"] == [("cups", "table")]
     bluegreen("promote")
     assert "cups" in live.dump()
+
+
+@pytest.mark.parametrize("structure", ["live", "ddl"])
+def test_column_that_a_file_has_lost_is_refused(
+    bluegreen: Bluegreen, live: Live, connection: Connection, structure: str
+) -> None:
+    """If it has values in live and no default; a setting loads NULL. An empty column may go without a word."""
+    connection.execute("UPDATE league.players SET born = '2001-02-03'; SELECT pg_stat_force_next_flush()")
+    bluegreen.write("schema.sql", Live.DDL.partition("INSERT")[0].partition(";")[2])
+    bluegreen.write_league(players="id,team_id,name\n1,1,a\n2,1,b\n")
+    arguments = ("load", "data", "--structure", structure)
+    ddl = '[structure]\nddl = ["schema.sql"]\n' if structure == "ddl" else ""
+    bluegreen.write("bluegreen.toml", ddl)
+    said = bluegreen(*arguments, code=1).stderr
+    assert "data/players.csv has no born, which has values in table players of league: the release would lose" in said
+    assert '`[tables.players] missing_columns = "default"`' in said
+    bluegreen.write("bluegreen.toml", f'{ddl}[tables.players]\nmissing_columns = "default"\n')
+    bluegreen(*arguments, "--promote")
+    # Live has no value any more.
+    bluegreen.write("bluegreen.toml", ddl)
+    bluegreen(*arguments, "--promote")

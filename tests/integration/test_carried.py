@@ -147,7 +147,7 @@ def test_what_a_release_does_not_carry_is_not_left_behind(
 ) -> None:
     """Taking a table out of [carry] does not make live's rows go with the old release, unless that is said."""
     bluegreen("load", "data", "--promote")
-    bluegreen.write("bluegreen.toml", '[carry]\ntables = ["users"]\n')
+    bluegreen.write("bluegreen.toml", '[carry]\ntables = ["users"]\n[tables.bookings]\nmissing_columns = "default"\n')
     bluegreen.write("data/bookings.csv", "id,user_id,player_id\n7,1,1\n")
     bluegreen("load", "data")
     done = bluegreen("promote", code=1)

@@ -86,6 +86,7 @@ QUERIES_IN_PYTHON = {
     "cutover/pgbouncer_pause.py": (1, "asks for the time"),
     "cutover/steps.py": (2, "asks for the time within the swap"),
     "db.py": (5, "asks a server that may not be PostgreSQL what it is"),
+    "releases/lost_columns.py": (1, "looks for values in the columns that a file lacks"),
     "releases/plan.py": (1, "reads a setting"),
     "report/diff.py": (1, "a message"),
     "shadow/sql_scripts.py": (1, "sets a variable for a user's script"),
