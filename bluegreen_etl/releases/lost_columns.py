@@ -44,7 +44,8 @@ def _lost(connection: db.Connection, schema: str, table: model.Table, columns: S
     missing = [
         column.name
         for column in table.columns
-        if column.name not in columns and not column.generated and not column.has_default
+        # A column that may not be null is refused whatever live has.
+        if column.name not in columns and not (column.generated or column.has_default or column.not_null)
     ]
     if not missing:
         return []

@@ -65,11 +65,7 @@ def plan_load(
     *,
     structure: StructureFrom | None = None,
 ) -> LoadPlan:
-    """Return the plan of a load from files, or from a program or backup if `found` is None; writes nothing.
-
-    Raises:
-        UsageError, BadSource, Refused: the load cannot succeed.
-    """
+    """Return the plan of a load from files, or from a program or backup if `found` is None; or refuse the load."""
     live_oid = catalog.schema_oid(connection, context.schema)
     tables = catalog.tables(connection, live_oid) if live_oid else []
     filled_by_program, found = found is None, found or ()
@@ -77,10 +73,12 @@ def plan_load(
     _refuse_target(context, connection, live_oid)
     carried, copied = _carried(context, connection, live_oid, source, found)
     _refuse_live(context, connection, live_oid, source, carried)
+    if source is StructureFrom.LIVE:
+        refuse_lost_columns(context, connection, found, tables)
     temporary = _temporary_tables(context, found)
     shaped = _shaped(context, source, tables, found, temporary)
     if known := source is not StructureFrom.DDL and not filled_by_program:
-        _refuse_columns(context, connection, found, shaped, tables, carried)
+        refuse_unknown_columns(context, [*shaped, *(table for table in tables if table.name in carried)])
     to_fill = select_tables_to_fill(shaped, carried, copied)
     return LoadPlan(
         schema=context.schema,
@@ -128,19 +126,6 @@ def _refuse_live(
                 structure_refusals.refuse_named_live(connection, context.schema, live_oid)
             for found in structure_refusals.find_named_live(connection, context.schema, live_oid):
                 context.watcher.say(f"warning: {found}: it reads the old release while the new one is built")
-
-
-def _refuse_columns(
-    context: Context,
-    connection: db.Connection,
-    found: Sequence[matching.Found],
-    shaped: Sequence[Table],
-    live: Sequence[Table],
-    carried: Sequence[str],
-) -> None:
-    """Refuse settings for columns that no table has, and files that have lost a column of live."""
-    refuse_unknown_columns(context, [*shaped, *(table for table in live if table.name in carried)])
-    refuse_lost_columns(context, connection, found, live)
 
 
 def _temporary_tables(context: Context, found: Sequence[matching.Found]) -> frozenset[str]:

@@ -208,8 +208,8 @@ def test_results_are_written_for_ci_systems(bluegreen: Bluegreen, live: Live) ->
     assert suite("load", "data", "--dry-run")["tests"] == "0"
     assert suite("load", "data", "--promote")["name"] == "bluegreen league release 2"
     assert suite("check", "live")["tests"] == "1"
-    bluegreen.write("data/players.csv", "id,team_id,name\n")
+    bluegreen.write("data/players.csv", "id,team_id,name,born,note\n")
     assert suite("load", "data", code=3)["failures"] == "2"
-    bluegreen.write("data/players.csv", "id,team_id,name\none,1,Ann\n")
+    bluegreen.write("data/players.csv", "id,team_id,name,born,note\none,1,Ann,,\n")
     assert suite("load", "data", code=1)["errors"] == "1"
     assert "none does not exist" in bluegreen("check", "--junit", "none/checks.xml", code=2).stderr
